@@ -1,0 +1,99 @@
+"""What a model can do. A capability is a method: a model offers what its class implements."""
+
+from __future__ import annotations
+
+import enum
+from typing import Any, Protocol
+
+from audit.core.rows import Matrix, Rng, Rows, Vector
+
+
+class CanSample(Protocol):
+    def sample(self, n: int, rng: Rng, condition: Rows | None = None) -> Rows:
+        """Draw ``n`` examples, taking every random number from ``rng``.
+
+        ``condition`` has ``n`` rows; example i is drawn given row i.
+        """
+        ...
+
+
+class HasTokenLedger(Protocol):
+    def token_ledger(self, rows: Rows) -> Rows:
+        """Score every token of ``text`` given ``prefix``, in one forward pass.
+
+        One row per text, in order, with list columns of one entry per scored
+        token (``token``, ``logp``, ``rank``, ``top1``, ``entropy``, ``mean``,
+        ``variance``; natural logarithms) and ``bytes``, the UTF-8 length of
+        the scored text.
+        """
+        ...
+
+
+class HasLogLikelihood(Protocol):
+    def log_likelihood(self, rows: Rows) -> Vector:
+        """Return one log density per example, in nats."""
+        ...
+
+
+class HasLikelihoodBound(Protocol):
+    def likelihood_bound(self, rows: Rows, rng: Rng) -> Vector:
+        """Return one lower bound on the log density per example, in nats."""
+        ...
+
+
+class CanReconstruct(Protocol):
+    def reconstruct(self, rows: Rows, rng: Rng) -> Rows:
+        """Pass each example through the model's bottleneck and back, in order."""
+        ...
+
+
+class CanEncode(Protocol):
+    def encode(self, rows: Rows) -> Matrix:
+        """Return one latent vector per example."""
+        ...
+
+
+class CanDecode(Protocol):
+    def decode(self, latents: Matrix, rng: Rng) -> Rows:
+        """Turn latent vectors into examples."""
+        ...
+
+
+class HasDenoisingLoss(Protocol):
+    def denoising_loss(self, rows: Rows, level: float, rng: Rng) -> Vector:
+        """Return one loss per example at a noise level between 0 (clean) and 1 (noise)."""
+        ...
+
+
+class CanDiscriminate(Protocol):
+    def realness(self, rows: Rows) -> Vector:
+        """Return how real the model's own critic finds each example."""
+        ...
+
+
+class Capability(enum.StrEnum):
+    """One member per protocol above; its value is that protocol's method name.
+
+    A model offers what it implements, so declaring and doing cannot disagree.
+    """
+
+    SAMPLE = "sample"
+    TOKEN_LEDGER = "token_ledger"
+    LOG_LIKELIHOOD = "log_likelihood"
+    LIKELIHOOD_BOUND = "likelihood_bound"
+    RECONSTRUCT = "reconstruct"
+    ENCODE = "encode"
+    DECODE = "decode"
+    DENOISING_LOSS = "denoising_loss"
+    REALNESS = "realness"
+
+
+def implemented(kind: type[Any]) -> frozenset[Capability]:
+    """Return the capabilities whose methods a class has.
+
+    >>> class Echo:
+    ...     def reconstruct(self, rows, rng): return rows
+    >>> sorted(implemented(Echo))
+    [<Capability.RECONSTRUCT: 'reconstruct'>]
+    """
+    return frozenset(c for c in Capability if callable(getattr(kind, c.value, None)))

@@ -1,0 +1,108 @@
+"""Numbers that never travel without their uncertainty."""
+
+from __future__ import annotations
+
+import enum
+import math
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from audit.core.identity import Digest
+from audit.core.rows import Rows
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A range that holds the true value with probability ``level``."""
+
+    low: float
+    high: float
+    level: float
+    method: str
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low <= self.high):
+            raise ValueError(f"an interval needs finite bounds in order, not [{self.low}, {self.high}]")
+        if not 0 < self.level < 1:
+            raise ValueError(f"a level lies between 0 and 1, not {self.level}")
+
+    @property
+    def half_width(self) -> float:
+        return (self.high - self.low) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Unquantified:
+    """Uncertainty nobody estimated, and why. Never zero, never NaN."""
+
+    reason: str
+
+
+class Direction(enum.StrEnum):
+    HIGHER_IS_BETTER = "higher"
+    LOWER_IS_BETTER = "lower"
+    NEITHER = "neither"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Something a reader can inspect to believe a measurement.
+
+    ``kind`` says how to show ``content``: ``images`` (rows with an ``image``
+    column), ``texts`` (rows with a ``text`` column), ``table`` (any rows) or
+    ``curve`` (rows with columns ``x``, ``y`` and perhaps ``low``, ``high``).
+    ``sensitive`` evidence may show training examples and is hidden unless a
+    reader asks for it. The store replaces ``content`` with its digest.
+    """
+
+    kind: str
+    caption: str
+    content: Rows | Digest
+    sensitive: bool = True
+
+
+Group: TypeAlias = tuple[tuple[str, str], ...]
+"""The examples a number is about, such as ``(("sex", "F"),)``. Empty means all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One metric on one group. The value is finite; what has no value is ``Undefined``.
+
+    ``baseline`` is the value of the metric for a model that learnt nothing of
+    interest (chance); ``noise_floor`` the same metric between two real samples
+    of the same sizes. ``notes`` are sentences a reader needs beside the number.
+    """
+
+    metric: str
+    value: float
+    uncertainty: Interval | Unquantified
+    n: int
+    direction: Direction
+    group: Group = ()
+    baseline: float | None = None
+    noise_floor: float | None = None
+    unit: str = ""
+    p_value: float | None = None
+    notes: tuple[str, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("value", "baseline", "noise_floor", "p_value"):
+            number = getattr(self, name)
+            if number is not None and not math.isfinite(number):
+                raise ValueError(f"{self.metric}: {name} is {number}; what has no value is Undefined")
+        if self.n < 0:
+            raise ValueError(f"{self.metric}: n is {self.n}")
+
+
+@dataclass(frozen=True, slots=True)
+class Undefined:
+    """A metric that has no value here, and why: too few rows, a gate not passed."""
+
+    metric: str
+    reason: str
+    group: Group = ()
+
+
+Outcome: TypeAlias = Measurement | Undefined

@@ -1,0 +1,147 @@
+"""What an organisation requires, and the four answers a measurement can give to it."""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from audit.core.evaluators import Unmet
+from audit.core.measurements import Interval, Measurement, Outcome, Undefined, Unquantified
+
+
+class Verdict(enum.StrEnum):
+    PASS = "pass"
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+    NOT_ASSESSED = "not assessed"
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """A bound on a metric. The whole interval decides: inside passes, outside fails, across is inconclusive.
+
+    ``every_group`` judges the metric on each group by itself instead of on all
+    examples together. ``why`` says where the threshold comes from.
+    """
+
+    metric: str
+    at_most: float | None = None
+    at_least: float | None = None
+    why: str = ""
+    every_group: bool = False
+
+    def __post_init__(self) -> None:
+        if self.at_most is None and self.at_least is None:
+            raise ValueError(f"criterion on {self.metric} needs at_most or at_least")
+        if self.at_most is not None and self.at_least is not None and self.at_least > self.at_most:
+            raise ValueError(
+                f"criterion on {self.metric}: at_least {self.at_least} is above at_most {self.at_most}"
+            )
+
+    @property
+    def bound(self) -> str:
+        """The bound in words, such as ``<= 0.6``."""
+        parts = []
+        if self.at_least is not None:
+            parts.append(f">= {self.at_least:g}")
+        if self.at_most is not None:
+            parts.append(f"<= {self.at_most:g}")
+        return " and ".join(parts)
+
+    def judge(self, measurement: Measurement) -> Verdict:
+        """Return the verdict on one measurement; without an interval it is not assessed."""
+        match measurement.uncertainty:
+            case Interval(low=low, high=high):
+                upper = math.inf if self.at_most is None else self.at_most
+                lower = -math.inf if self.at_least is None else self.at_least
+                if low > upper or high < lower:
+                    return Verdict.FAIL
+                if lower <= low and high <= upper:
+                    return Verdict.PASS
+                return Verdict.INCONCLUSIVE
+            case Unquantified():
+                return Verdict.NOT_ASSESSED
+
+    def n_to_decide(self, measurement: Measurement) -> int | None:
+        """Return about how many units would settle an inconclusive verdict, were the estimate to stay.
+
+        An interval's half-width falls as one over the square root of n, so
+        n (half-width / distance to the nearest bound)^2; None when the
+        estimate sits on the bound or there is no interval.
+        """
+        if not isinstance(measurement.uncertainty, Interval):
+            return None
+        bounds = [bound for bound in (self.at_most, self.at_least) if bound is not None]
+        crossed = [b for b in bounds if measurement.uncertainty.low <= b <= measurement.uncertainty.high]
+        distance = min((abs(measurement.value - bound) for bound in crossed), default=0.0)
+        if distance == 0.0:
+            return None
+        interval = measurement.uncertainty
+        toward = max(interval.high - measurement.value, measurement.value - interval.low)
+        needed = measurement.n * (toward / distance) ** 2
+        return math.ceil(needed) if needed < 1e12 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """One criterion's verdict and what it rests on."""
+
+    criterion: Criterion
+    verdict: Verdict
+    because: Measurement | tuple[Unmet, ...]
+    n_to_decide: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What an organisation requires. Silence never passes: an unmeasured criterion is NOT_ASSESSED."""
+
+    name: str
+    version: str
+    criteria: tuple[Criterion, ...]
+
+    def judge(
+        self,
+        outcomes: Iterable[Outcome],
+        missing: Mapping[str, Sequence[Unmet]],
+    ) -> tuple[Judgement, ...]:
+        """Judge every criterion; ``missing`` says why a metric was not measured, by metric name."""
+        found = list(outcomes)
+        return tuple(j for criterion in self.criteria for j in _judge(criterion, found, missing))
+
+
+def _judge(
+    criterion: Criterion, outcomes: Sequence[Outcome], missing: Mapping[str, Sequence[Unmet]]
+) -> Iterable[Judgement]:
+    relevant = [
+        o for o in outcomes if o.metric == criterion.metric and bool(o.group) == criterion.every_group
+    ]
+    if not relevant:
+        reasons = tuple(missing.get(criterion.metric, ())) or (
+            Unmet(
+                need=f"a measurement of {criterion.metric}",
+                found="no evaluator in this audit reports it",
+                remedy="add the evaluator that reports it, or leave the criterion out of the policy",
+            ),
+        )
+        yield Judgement(criterion, Verdict.NOT_ASSESSED, reasons)
+    for outcome in relevant:
+        match outcome:
+            case Measurement():
+                verdict = criterion.judge(outcome)
+                n = criterion.n_to_decide(outcome) if verdict is Verdict.INCONCLUSIVE else None
+                yield Judgement(criterion, verdict, outcome, n)
+            case Undefined(reason=reason):
+                unmet = Unmet(f"a value of {criterion.metric}", reason, "see the reason")
+                yield Judgement(criterion, Verdict.NOT_ASSESSED, (unmet,))
+
+
+def overall(judgements: Iterable[Judgement]) -> Verdict:
+    """Return the verdict of a whole audit: fail over inconclusive over not assessed over pass."""
+    verdicts = {judgement.verdict for judgement in judgements}
+    for verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.NOT_ASSESSED):
+        if verdict in verdicts:
+            return verdict
+    return Verdict.PASS if verdicts else Verdict.NOT_ASSESSED

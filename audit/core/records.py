@@ -1,0 +1,234 @@
+"""An audit as its readers see it: plain values, the shape of the JSON record.
+
+``audit/schema/record.json`` is the JSON Schema of :func:`to_json`'s result;
+both change only together with ``SCHEMA_VERSION``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from audit.core.evaluators import Unmet
+from audit.core.identity import Digest
+from audit.core.measurements import (
+    Direction,
+    Evidence,
+    Interval,
+    Measurement,
+    Undefined,
+    Unquantified,
+)
+from audit.core.policy import Criterion, Judgement, Verdict
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedEvaluator:
+    """An evaluator that this audit asked for: its parameters and the digest of its source."""
+
+    name: str
+    dimension: str
+    summary: str
+    parameters: Mapping[str, Any]
+    source: str
+    metrics: Mapping[str, str]
+    references: tuple[str, ...]
+    status: str
+    """``scored``, ``skipped``, ``failed`` or ``unfinished``."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedSkip:
+    evaluator: str
+    unmet: tuple[Unmet, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedFailure:
+    """A piece of work or an evaluator that failed, and which evaluators are without a result for it."""
+
+    what: str
+    key: str
+    shard: int
+    error: str
+    detail: str
+    attempts: int
+    evaluators: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedArtifact:
+    """One artifact: its key, how many pieces it has, a digest over the pieces' digests, and what it cost."""
+
+    title: str
+    key: str
+    pieces: int
+    digest: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRecord:
+    """A finished or unfinished audit: what ran, what did not and why, and what it means.
+
+    Times are ISO 8601 in UTC. ``finished`` is None for a run that did not get to its end.
+    """
+
+    run: str
+    name: str
+    began: str
+    finished: str | None
+    model: Mapping[str, Any]
+    data: Mapping[str, Any]
+    environment: Mapping[str, str]
+    settings: Mapping[str, Any]
+    policy: Mapping[str, Any]
+    evaluators: tuple[RecordedEvaluator, ...]
+    measurements: tuple[Measurement, ...]
+    undefined: tuple[Undefined, ...]
+    judgements: tuple[Judgement, ...]
+    skipped: tuple[RecordedSkip, ...]
+    failures: tuple[RecordedFailure, ...]
+    artifacts: tuple[RecordedArtifact, ...]
+    verdict: Verdict
+    schema_version: int = field(default=SCHEMA_VERSION)
+
+
+def to_json(record: AuditRecord) -> str:
+    """Return the record as JSON, the same text for the same record."""
+    return json.dumps(to_plain(record), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def to_plain(record: AuditRecord) -> dict[str, Any]:
+    """Return the record as dictionaries, lists, strings and numbers."""
+    return {
+        "schema_version": record.schema_version,
+        "run": record.run,
+        "name": record.name,
+        "began": record.began,
+        "finished": record.finished,
+        "verdict": record.verdict.value,
+        "model": dict(record.model),
+        "data": dict(record.data),
+        "environment": dict(record.environment),
+        "settings": dict(record.settings),
+        "policy": dict(record.policy),
+        "evaluators": [asdict(evaluator) for evaluator in record.evaluators],
+        "measurements": [measurement_to_plain(m) for m in record.measurements],
+        "undefined": [
+            {"metric": u.metric, "reason": u.reason, "group": dict(u.group)} for u in record.undefined
+        ],
+        "judgements": [_judgement_to_plain(j) for j in record.judgements],
+        "skipped": [asdict(skip) for skip in record.skipped],
+        "failures": [asdict(failure) for failure in record.failures],
+        "artifacts": [asdict(artifact) for artifact in record.artifacts],
+    }
+
+
+def measurement_to_plain(measurement: Measurement) -> dict[str, Any]:
+    """Return one measurement as the JSON record spells it."""
+    uncertainty = measurement.uncertainty
+    quantified = isinstance(uncertainty, Interval)
+    return {
+        "metric": measurement.metric,
+        "value": measurement.value,
+        "interval": asdict(uncertainty) if quantified else None,
+        "unquantified": uncertainty.reason if isinstance(uncertainty, Unquantified) else None,
+        "n": measurement.n,
+        "direction": measurement.direction.value,
+        "group": dict(measurement.group),
+        "baseline": measurement.baseline,
+        "noise_floor": measurement.noise_floor,
+        "unit": measurement.unit,
+        "p_value": measurement.p_value,
+        "notes": list(measurement.notes),
+        "evidence": [
+            {"kind": e.kind, "caption": e.caption, "digest": str(e.content), "sensitive": e.sensitive}
+            for e in measurement.evidence
+        ],
+    }
+
+
+def measurement_from_plain(plain: Mapping[str, Any]) -> Measurement:
+    """Return the measurement that :func:`measurement_to_plain` wrote."""
+    interval = plain["interval"]
+    return Measurement(
+        metric=plain["metric"],
+        value=plain["value"],
+        uncertainty=Interval(**interval) if interval else Unquantified(plain["unquantified"]),
+        n=plain["n"],
+        direction=Direction(plain["direction"]),
+        group=tuple(plain["group"].items()),
+        baseline=plain["baseline"],
+        noise_floor=plain["noise_floor"],
+        unit=plain["unit"],
+        p_value=plain["p_value"],
+        notes=tuple(plain["notes"]),
+        evidence=tuple(
+            Evidence(e["kind"], e["caption"], Digest(e["digest"]), e["sensitive"]) for e in plain["evidence"]
+        ),
+    )
+
+
+def _judgement_to_plain(judgement: Judgement) -> dict[str, Any]:
+    because = judgement.because
+    return {
+        "criterion": asdict(judgement.criterion),
+        "verdict": judgement.verdict.value,
+        "because": (
+            {"measurement": measurement_to_plain(because), "unmet": []}
+            if isinstance(because, Measurement)
+            else {"measurement": None, "unmet": [asdict(gap) for gap in because]}
+        ),
+        "n_to_decide": judgement.n_to_decide,
+    }
+
+
+def _judgement_from_plain(plain: Mapping[str, Any]) -> Judgement:
+    because = plain["because"]
+    return Judgement(
+        criterion=Criterion(**plain["criterion"]),
+        verdict=Verdict(plain["verdict"]),
+        because=(
+            measurement_from_plain(because["measurement"])
+            if because["measurement"]
+            else tuple(Unmet(**gap) for gap in because["unmet"])
+        ),
+        n_to_decide=plain["n_to_decide"],
+    )
+
+
+def from_plain(plain: Mapping[str, Any]) -> AuditRecord:
+    """Return the record that :func:`to_plain` wrote."""
+    return AuditRecord(
+        schema_version=plain["schema_version"],
+        run=plain["run"],
+        name=plain["name"],
+        began=plain["began"],
+        finished=plain["finished"],
+        verdict=Verdict(plain["verdict"]),
+        model=plain["model"],
+        data=plain["data"],
+        environment=plain["environment"],
+        settings=plain["settings"],
+        policy=plain["policy"],
+        evaluators=tuple(
+            RecordedEvaluator(**{**e, "references": tuple(e["references"])}) for e in plain["evaluators"]
+        ),
+        measurements=tuple(measurement_from_plain(m) for m in plain["measurements"]),
+        undefined=tuple(
+            Undefined(u["metric"], u["reason"], tuple(u["group"].items())) for u in plain["undefined"]
+        ),
+        judgements=tuple(_judgement_from_plain(j) for j in plain["judgements"]),
+        skipped=tuple(
+            RecordedSkip(s["evaluator"], tuple(Unmet(**gap) for gap in s["unmet"])) for s in plain["skipped"]
+        ),
+        failures=tuple(
+            RecordedFailure(**{**f, "evaluators": tuple(f["evaluators"])}) for f in plain["failures"]
+        ),
+        artifacts=tuple(RecordedArtifact(**artifact) for artifact in plain["artifacts"]),
+    )

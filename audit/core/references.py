@@ -1,0 +1,41 @@
+"""Names of things outside: enough to find them again and to notice when they changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from audit.core.identity import Digest, identity
+
+Option: TypeAlias = str | int | float | bool
+Options: TypeAlias = tuple[tuple[str, Option], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    """How to open a model. ``location`` says where it lies here and is no part of its identity."""
+
+    adapter: str
+    weights: Digest
+    options: Options = ()
+    location: str = identity("")
+
+
+@dataclass(frozen=True, slots=True)
+class DataRef:
+    """How to open a dataset, and which bytes it must turn out to be."""
+
+    loader: str
+    content: Digest
+    options: Options = ()
+    location: str = identity("")
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractorRef:
+    """How to open a feature extractor; ``digest`` covers its weights and its preprocessing."""
+
+    name: str
+    digest: Digest
+    dimensions: int
+    modality: str

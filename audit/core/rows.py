@@ -1,0 +1,75 @@
+"""Rows: one Arrow table for every modality, and the names its columns go by.
+
+===========  ==============================================================
+column       holds
+===========  ==============================================================
+``image``    pixels, a fixed-shape tensor of uint8, height x width x channel
+``text``     a string
+``prefix``   the string a ``text`` continues: conditioned on, never scored
+others       attributes of the example: groups, labels, factors
+===========  ==============================================================
+
+pyarrow is imported where it is used: ``audit.core`` itself loads in milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rows: TypeAlias = Any
+"""A pyarrow.Table. Nothing above the plugins knows which columns it has."""
+Vector: TypeAlias = NDArray[np.float64]
+Matrix: TypeAlias = NDArray[np.float64]
+Images: TypeAlias = NDArray[np.uint8]
+Rng: TypeAlias = np.random.Generator
+
+IMAGE, TEXT, PREFIX = "image", "text", "prefix"
+
+
+def image_rows(images: Images, **columns: Sequence[Any]) -> Rows:
+    """Return rows of images, shape (n, height, width, channels), dtype uint8, with further columns beside them."""
+    import pyarrow as pa
+
+    if images.ndim != 4 or images.dtype != np.uint8:
+        raise ValueError(f"images are (n, height, width, channels) uint8, not {images.shape} {images.dtype}")
+    kind = pa.fixed_shape_tensor(pa.uint8(), images.shape[1:])
+    flat = pa.array(np.ascontiguousarray(images).reshape(-1))
+    width = int(np.prod(images.shape[1:]))
+    pixels = pa.ExtensionArray.from_storage(kind, pa.FixedSizeListArray.from_arrays(flat, width))
+    return pa.table({IMAGE: pixels, **columns})
+
+
+def images_of(rows: Rows) -> Images:
+    """Return the pixels of rows of images, shape (n, height, width, channels), dtype uint8."""
+    import pyarrow as pa
+
+    column = rows.column(IMAGE).combine_chunks()
+    shape = tuple(column.type.shape)
+    if isinstance(column, pa.ChunkedArray):  # an empty column has no chunk to combine
+        return np.empty((0, *shape), np.uint8)
+    values = column.storage.flatten().to_numpy(zero_copy_only=False)
+    return np.asarray(values, dtype=np.uint8).reshape(len(column), *shape)
+
+
+def text_rows(texts: Sequence[str], **columns: Sequence[Any]) -> Rows:
+    """Return rows of texts, with further columns beside them."""
+    import pyarrow as pa
+
+    return pa.table({TEXT: pa.array(list(texts), pa.string()), **columns})
+
+
+def texts_of(rows: Rows, column: str = TEXT) -> list[str]:
+    """Return a column of strings."""
+    values: list[str] = rows.column(column).to_pylist()
+    return values
+
+
+def concat(pieces: Sequence[Rows]) -> Rows:
+    """Return the pieces one after another."""
+    import pyarrow as pa
+
+    return pa.concat_tables(list(pieces)).combine_chunks()

@@ -1,0 +1,1 @@
+"""Datasets: one source format per file."""

@@ -1,0 +1,1 @@
+"""What is missing, where it runs, in which order."""

@@ -1,0 +1,1 @@
+"""Who is represented, who is stereotyped, who gets worse quality?"""

@@ -1,0 +1,1 @@
+"""What of the training data can be got back out?"""

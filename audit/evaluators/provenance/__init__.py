@@ -1,0 +1,1 @@
+"""Can anyone tell, later, that this was generated?"""

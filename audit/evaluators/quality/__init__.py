@@ -1,0 +1,1 @@
+"""Are the outputs good, varied and useful?"""

@@ -1,0 +1,1 @@
+"""Feature extractors: rows to a matrix, one extractor per file."""

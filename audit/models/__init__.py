@@ -1,0 +1,1 @@
+"""Model adapters: one storage format or library per file."""

@@ -1,0 +1,1 @@
+"""Conformance suites for plugin authors, and planted defects."""

@@ -1,0 +1,1 @@
+"""The included models: networks, training recipes and weights."""

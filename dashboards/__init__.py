@@ -1,0 +1,1 @@
+"""The Streamlit dashboard. Reads records; computes nothing."""

@@ -1,0 +1,1 @@
+"""Documents made from audit records. Reads records; computes nothing."""
