@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 from audit.core.capabilities import Capability
 from audit.core.measurements import Outcome
@@ -136,7 +136,8 @@ class Evaluator(Protocol):
     that ``Needs`` cannot say; it is asked once ``about.needs`` is met.
     """
 
-    about: ClassVar[About]
+    @property
+    def about(self) -> About: ...
 
     def inputs(self, subject: Subject) -> Mapping[str, Recipe[Any]]: ...
 

@@ -1,0 +1,54 @@
+"""audit demo: audit the included digits model and write a report."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from audit.cli.options import address, store_option
+from audit.cli.report import render, write
+from audit.cli.run import audit_with_progress
+from audit.config.assemble import assemble
+from audit.config.spec import parse_spec
+
+_EPILOG = """\
+\b
+Examples:
+  audit demo
+  audit demo -o /tmp/report.html --store /tmp/store
+"""
+
+
+@click.command("demo", epilog=_EPILOG)
+@store_option
+@click.option("-o", "--output", type=click.Path(dir_okay=False), default="report.html", show_default=True)
+def command(store: str | None, output: str) -> int:
+    """Audit the included variational autoencoder of handwritten digits, from samples to report.
+
+    Exits with 0 once the audit is done, whatever its verdict: this shows how an
+    audit goes. 'audit run' is the command whose exit code says the verdict.
+    """
+    from audit.cli.scorecard import print_record
+
+    text = files("audit").joinpath("demo.toml").read_text(encoding="utf-8")
+    assembled = assemble(parse_spec(tomllib.loads(text), Path.cwd()))
+    record = audit_with_progress(assembled, address(store))
+    console = Console()
+    print_record(record, console)
+    write(Path(output), render(record.run, store, "html"))
+    at = f" --store {store}" if store else ""
+    console.print(f"\nreport: {Path(output).resolve()}", markup=False, highlight=False, soft_wrap=True)
+    console.print("next:", highlight=False)
+    for line in (
+        f"  audit show{at}                       the scorecard again",
+        f"  audit dashboard{at}                  browse runs and evidence",
+        f"  audit report{at} --show-sensitive -o full.html",
+        "  audit plan examples/digits.toml      what a spec would do",
+        "  audit fetch smollm2-135m-instruct && audit run examples/smollm2.toml",
+    ):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    return 0

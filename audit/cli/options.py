@@ -1,0 +1,49 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from audit.store.location import StoreAddress, resolve
+
+store_option = click.option(
+    "--store",
+    metavar="PATH|URL",
+    help="Where runs are kept: a folder or a PostgreSQL URL. Default: $AUDIT_STORE, then ./audit-store.",
+)
+format_option = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="What to print to standard output; with json nothing else goes there.",
+)
+
+
+def spec_argument(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the argument SPEC and the options that override parts of it."""
+    for decorate in (
+        click.argument("spec", type=click.Path(path_type=str)),
+        click.option("--samples", type=click.IntRange(min=1), help="Draw this many samples instead."),
+        click.option("--seed", type=click.IntRange(min=0), help="Use this seed instead."),
+        click.option(
+            "--only", multiple=True, metavar="EVALUATOR", help="Run this evaluator alone; may be repeated."
+        ),
+    ):
+        command = decorate(command)
+    return command
+
+
+def address(store: str | None) -> StoreAddress:
+    """Return where runs are kept."""
+    return resolve(store)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document to standard output."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))

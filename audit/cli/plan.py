@@ -1,0 +1,141 @@
+"""audit plan: say what would run, what is shared, what is skipped and why, and what it takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from audit.cli.options import address, format_option, print_json, spec_argument, store_option
+from audit.cli.run import override
+from audit.cli.scorecard import clean
+from audit.config.assemble import assemble
+from audit.config.spec import read_spec
+from audit.core.plan import AuditPlan, parameters_of
+from audit.store.location import StoreAddress
+
+_EPILOG = """\
+\b
+Examples:
+  audit plan examples/digits.toml
+  audit plan examples/smollm2.toml --format json | jq .skipped
+"""
+
+
+@click.command("plan", epilog=_EPILOG)
+@spec_argument
+@store_option
+@format_option
+def command(
+    spec: str, samples: int | None, seed: int | None, only: tuple[str, ...], store: str | None, form: str
+) -> int:
+    """Say what the audit of SPEC would do, without loading a model or writing anything."""
+    assembled = assemble(override(read_spec(Path(spec)), samples, seed, only))
+    described = describe(assembled.plan, made_so_far(assembled.plan, address(store)))
+    if form == "json":
+        print_json(described)
+    else:
+        print_plan(described, Console())
+    return 0
+
+
+def made_so_far(plan: AuditPlan, where: StoreAddress) -> dict[str, int]:
+    """Return how many pieces of each artifact the store already has; nothing where there is no store."""
+    from audit.store.runs import open_store
+
+    if not where.exists():
+        return {}
+    store = open_store(where, create=False, read_only=True)
+    return {recipe.key: len(store.made(recipe.key)) for recipe in plan.recipes()}
+
+
+def describe(plan: AuditPlan, made: dict[str, int]) -> dict[str, Any]:
+    """Return a plan as plain values: artifacts with who shares them, evaluators, skips, criteria."""
+    users: dict[str, list[str]] = {}
+    for step in plan.planned:
+        for recipe in AuditPlan(plan.name, plan.subject, (step,), plan.policy).recipes():
+            users.setdefault(recipe.key, []).append(step.evaluator.about.name)
+    subject = plan.subject
+    return {
+        "name": plan.name,
+        "key": plan.key,
+        "model": {
+            "adapter": subject.model.adapter,
+            "weights": subject.model.weights,
+            "family": subject.card.family,
+            "modality": subject.card.modality,
+            "parameters": subject.card.parameters,
+            "offers": sorted(subject.offers),
+        },
+        "data": {
+            "loader": subject.data.loader,
+            "content": subject.data.content,
+            "splits": subject.splits,
+            "problems": list(subject.data_card.problems),
+        },
+        "artifacts": [
+            {
+                "title": recipe.title,
+                "key": recipe.key,
+                "pieces": recipe.shards,
+                "made": made.get(recipe.key, 0),
+                "examples": sum(recipe.examples(shard) for shard in range(recipe.shards)),
+                "evaluators": users[recipe.key],
+            }
+            for recipe in plan.recipes()
+        ],
+        "evaluators": [
+            {
+                "name": step.evaluator.about.name,
+                "parameters": parameters_of(step.evaluator),
+                "metrics": dict(step.evaluator.about.metrics),
+            }
+            for step in plan.planned
+        ],
+        "skipped": [
+            {
+                "evaluator": step.evaluator.about.name,
+                "unmet": [{"need": u.need, "found": u.found, "remedy": u.remedy} for u in step.unmet],
+            }
+            for step in plan.skipped
+        ],
+        "criteria": [{"metric": c.metric, "bound": c.bound, "why": c.why} for c in plan.policy.criteria],
+    }
+
+
+def print_plan(described: dict[str, Any], console: Console) -> None:
+    """Print what :func:`describe` found."""
+    model, data = described["model"], described["data"]
+    console.print(f"[bold]{clean(described['name'])}[/]")
+    console.print(
+        f"model: {clean(model['family'])} of {model['modality']}, {model['parameters']:,} parameters, "
+        f"offers {', '.join(model['offers'])}",
+        highlight=False,
+    )
+    splits = ", ".join(f"{name} {rows:,}" for name, rows in data["splits"].items())
+    console.print(f"data: {clean(data['loader'])} ({splits})", highlight=False)
+    for problem in data["problems"]:
+        console.print(f"[yellow]data[/] {clean(problem)}", highlight=False)
+    table = Table(title="Artifacts", box=box.SIMPLE_HEAD, title_justify="left")
+    for column in ("artifact", "pieces", "here", "examples", "for"):
+        table.add_column(column, overflow="fold")
+    for artifact in described["artifacts"]:
+        table.add_row(
+            clean(artifact["title"]),
+            str(artifact["pieces"]),
+            str(artifact["made"]),
+            f"{artifact['examples']:,}" if artifact["examples"] else "",
+            ", ".join(artifact["evaluators"]),
+        )
+    console.print(table)
+    for evaluator in described["evaluators"]:
+        console.print(f"[green]will run[/]  {clean(evaluator['name'])}")
+    for skip in described["skipped"]:
+        why = "; ".join(f"needs {u['need']}; found {u['found']}; {u['remedy']}" for u in skip["unmet"])
+        console.print(f"[cyan]skipped[/]   {clean(skip['evaluator'])}: {clean(why)}")
+    missing = sum(a["pieces"] - a["made"] for a in described["artifacts"])
+    console.print(f"\n{missing} pieces to make; {len(described['criteria'])} criteria to judge.")

@@ -1,0 +1,112 @@
+"""Show a run as it happens, on standard error: artifacts done, examples a second, time left."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from audit.core.facts import Failed, Made, Needed
+from audit.core.recipes import Recipe
+from audit.engine.audit import AuditEvent, Began
+from audit.engine.run import Assessed
+
+
+@dataclass
+class _Artifact:
+    recipe: Recipe[Any]
+    missing: int
+    made: int = 0
+    examples: int = 0
+    began: float = 0.0
+
+
+@dataclass
+class RunDisplay:
+    """A bar over all pieces on a terminal; one line per finished artifact anywhere else."""
+
+    console: Console
+    artifacts: dict[str, _Artifact] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._bar = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(bar_width=28),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+            disable=not self.console.is_terminal,
+        )
+        self._task = self._bar.add_task("planning", total=None, rate="")
+        self._examples = 0
+        self._since = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def show(self, event: AuditEvent) -> None:
+        """Take one event of a run."""
+        match event:
+            case Began(run=run, resumed=resumed):
+                self._say(f"{'taking up' if resumed else 'run'} {run}")
+            case Needed(recipes=recipes):
+                self._needed(recipes)
+            case Made():
+                self._made(event)
+            case Failed():
+                self._failed(event)
+            case Assessed(label=label, fact=Failed() as fact):
+                self._say(f"failed: {label}: {fact.error}")
+
+    def _say(self, text: str) -> None:
+        self._bar.console.print(text, markup=False, highlight=False)
+
+    def _needed(self, recipes: Any) -> None:
+        now = time.monotonic()
+        self.artifacts = {r.key: _Artifact(r, missing, began=now) for r, missing in recipes}
+        total, here = sum(m for _, m in recipes), sum(r.shards - m for r, m in recipes)
+        self._bar.update(self._task, total=total, description="making")
+        self._say(f"{total} pieces to make for {len(recipes)} artifacts; {here} are here already")
+
+    def _made(self, fact: Made) -> None:
+        artifact = self.artifacts[fact.key]
+        examples = artifact.recipe.examples(fact.shard)
+        if artifact.made == 0:
+            artifact.began = time.monotonic() - fact.seconds
+        artifact.made += 1
+        artifact.examples += examples
+        self._examples += examples
+        rate = self._examples / max(time.monotonic() - self._since, 1e-9)
+        self._bar.update(
+            self._task, advance=1, description=artifact.recipe.title[:44], rate=f"{rate:,.0f} examples/s"
+        )
+        if artifact.made == artifact.missing:
+            seconds = time.monotonic() - artifact.began
+            speed = f", {artifact.examples / seconds:,.0f} examples/s" if artifact.examples else ""
+            self._say(f"  {artifact.recipe.title}: {artifact.made} pieces, {seconds:.1f} s{speed}")
+
+    def _failed(self, fact: Failed) -> None:
+        artifact = self.artifacts[fact.key]
+        self._bar.update(self._task, advance=1)
+        self._say(f"  failed: {artifact.recipe.title}, piece {fact.shard}: {fact.error}")

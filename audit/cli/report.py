@@ -1,0 +1,78 @@
+"""audit report: write the report of a run."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from pathlib import Path
+
+import click
+
+from audit.cli.options import address, store_option
+from audit.cli.show import read_record
+from audit.core.errors import InputError
+from audit.registry import catalogue
+
+_EPILOG = """\
+\b
+Examples:
+  audit report -o report.html
+  audit report 20260102-1f3a --format json -o record.json
+  audit report -o report.html --show-sensitive   # evidence that may show training examples
+"""
+
+
+@click.command("report", epilog=_EPILOG)
+@click.argument("run", required=False)
+@store_option
+@click.option(
+    "--format", "form", help="html, json, or an installed plugin. Default: by the ending of -o, else html."
+)
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False), help="Where to write. Default: standard output."
+)
+@click.option("--show-sensitive", is_flag=True, help="Include evidence that may show training examples.")
+def command(
+    run: str | None, store: str | None, form: str | None, output: str | None, show_sensitive: bool
+) -> int:
+    """Write the report of RUN, or of the last run."""
+    document = render(run, store, form or _form_of(output), show_sensitive=show_sensitive)
+    if output is None:
+        sys.stdout.buffer.write(document)
+        return 0
+    write(Path(output), document)
+    click.echo(f"wrote {output} ({len(document):,} bytes)", err=True)
+    return 0
+
+
+def render(run: str | None, store: str | None, form: str, *, show_sensitive: bool = False) -> bytes:
+    """Return a run's report in one format."""
+    from audit.core.identity import Digest
+    from audit.core.rows import Rows
+    from audit.store import codec
+    from audit.store.runs import open_store
+
+    renderer = catalogue("reports").load(form)()
+    record = read_record(run, store)
+    blobs = open_store(address(store), create=False, read_only=True).blobs
+
+    def evidence(digest: Digest) -> Rows | None:
+        return codec.decode("rows", blobs.get(digest)) if blobs.has(digest) else None
+
+    document: bytes = renderer.render(record, evidence, show_sensitive=show_sensitive)
+    return document
+
+
+def write(path: Path, document: bytes) -> None:
+    """Write a document; a folder that is not there or may not be written is the user's to mend."""
+    try:
+        path.write_bytes(document)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise InputError(f"{path} cannot be written: {error.strerror}. Name another file with -o.") from None
+
+
+def _form_of(output: str | None) -> str:
+    suffix = Path(output).suffix.removeprefix(".") if output else ""
+    return suffix if suffix in catalogue("reports").names() else "html"

@@ -1,0 +1,127 @@
+"""A record in the terminal: the verdict, the criteria, the measurements, what was skipped and why."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from audit.core.measurements import Interval, Measurement
+from audit.core.policy import Verdict
+from audit.core.records import AuditRecord
+
+_STYLES = {
+    Verdict.PASS: ("green", "PASS"),
+    Verdict.FAIL: ("red", "FAIL"),
+    Verdict.INCONCLUSIVE: ("yellow", "INCONCLUSIVE"),
+    Verdict.NOT_ASSESSED: ("cyan", "NOT ASSESSED"),
+}
+_SENTENCES = {
+    Verdict.PASS: "every criterion of the policy was met",
+    Verdict.FAIL: "at least one criterion of the policy was not met",
+    Verdict.INCONCLUSIVE: "nothing failed, but the evidence does not decide every criterion",
+    Verdict.NOT_ASSESSED: "nothing failed, but not every criterion could be assessed",
+}
+_WIDEST = 60
+
+
+def word(verdict: Verdict) -> Text:
+    """Return a verdict as a coloured word."""
+    style, text = _STYLES[verdict]
+    return Text(text, style=f"bold {style}")
+
+
+def clean(text: str) -> str:
+    """Return text that a terminal prints and does not obey: control characters are shown, not sent."""
+    return escape("".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text))
+
+
+def number(value: float) -> str:
+    """Return a number with four significant digits."""
+    return f"{value:.4g}"
+
+
+def uncertainty(measurement: Measurement) -> str:
+    """Return the interval in brackets, or why there is none."""
+    match measurement.uncertainty:
+        case Interval(low=low, high=high):
+            return f"[{number(low)}, {number(high)}]"
+        case unquantified:
+            return f"no interval: {unquantified.reason}"
+
+
+def name_of(measurement: Measurement) -> str:
+    """Return a metric's name and its group."""
+    group = ", ".join(f"{key}={value}" for key, value in measurement.group)
+    return f"{measurement.metric} ({group})" if group else measurement.metric
+
+
+def print_record(record: AuditRecord, console: Console) -> None:
+    """Print the scorecard of one run."""
+    console.print()
+    console.print(Text.assemble((record.name, "bold"), f"   run {record.run}"))
+    if record.finished is None:
+        console.print("This run has not finished; the command that began it takes it up.", style="yellow")
+    else:
+        console.print(Text.assemble(word(record.verdict), f"  {_SENTENCES[record.verdict]}"))
+    _criteria(record, console)
+    _measurements(record, console)
+    _absent(record, console)
+
+
+def _criteria(record: AuditRecord, console: Console) -> None:
+    table = Table(
+        title=f"Policy {clean(str(record.policy['name']))}", box=box.SIMPLE_HEAD, title_justify="left"
+    )
+    for column in ("verdict", "criterion", "measured", "because"):
+        table.add_column(column, overflow="fold")
+    for judgement in record.judgements:
+        because = judgement.because
+        if isinstance(because, Measurement):
+            measured = f"{number(because.value)} {uncertainty(because)}"
+            reason = f"about {judgement.n_to_decide:,} units would decide" if judgement.n_to_decide else ""
+            label = name_of(because)
+        else:
+            measured, label = "", judgement.criterion.metric
+            reason = "; ".join(f"needs {gap.need}; found {gap.found}" for gap in because)
+        table.add_row(
+            word(judgement.verdict),
+            clean(f"{label} {judgement.criterion.bound}"),
+            clean(measured),
+            clean(reason),
+        )
+    console.print(table)
+
+
+def _measurements(record: AuditRecord, console: Console) -> None:
+    if not record.measurements:
+        return
+    table = Table(title="Measurements", box=box.SIMPLE_HEAD, title_justify="left")
+    for column, justify in (
+        ("metric", "left"),
+        ("value", "right"),
+        ("interval", "left"),
+        ("n", "right"),
+        ("floor", "right"),
+    ):
+        table.add_column(column, justify=justify, overflow="fold")  # type: ignore[arg-type]  # literal by construction
+    for m in record.measurements:
+        floor = "" if m.noise_floor is None else number(m.noise_floor)
+        told = uncertainty(m)
+        shown = told if len(told) <= _WIDEST else f"{told[: _WIDEST - 1]}…"
+        table.add_row(clean(name_of(m)), number(m.value), clean(shown), f"{m.n:,}", floor)
+    console.print(table)
+
+
+def _absent(record: AuditRecord, console: Console) -> None:
+    for undefined in record.undefined:
+        console.print(f"[cyan]no value[/]   {clean(undefined.metric)}: {clean(undefined.reason)}")
+    for skip in record.skipped:
+        why = "; ".join(f"needs {gap.need}; found {gap.found}; {gap.remedy}" for gap in skip.unmet)
+        console.print(f"[cyan]skipped[/]    {clean(skip.evaluator)}: {clean(why)}")
+    for failure in record.failures:
+        console.print(
+            f"[red]failed[/]     {clean(failure.what)}, piece {failure.shard}: {clean(failure.error)}"
+        )

@@ -1,0 +1,1 @@
+"""From a spec file to a plan: everything is checked before anything runs."""

@@ -1,0 +1,239 @@
+"""The spec file: what it may say, as values."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from audit.config.tables import Table
+from audit.core.errors import InputError, nearest
+from audit.core.policy import Criterion, Policy
+
+_PATHS = ("path", "weights", "train", "holdout", "metadata", "python_path")
+"""Options of [model] and [data] that name files: relative ones are relative to the spec."""
+
+_POLICIES = files("audit") / "policies"
+_MOST_SAMPLES = 10_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """Where and how work is done; none of it changes a number."""
+
+    executor: str = "pool"
+    workers: int = 0
+    device: str = "auto"
+    time_limit: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluatorSpec:
+    name: str
+    table: Table
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSpec:
+    """A spec, read and checked as far as possible without loading a plugin."""
+
+    name: str
+    seed: int
+    samples: int
+    shard_size: int
+    adapter: str
+    model: Mapping[str, Any]
+    data: str
+    data_options: Mapping[str, Any]
+    extractor: str | None
+    evaluators: tuple[EvaluatorSpec, ...] | None
+    policy: Policy
+    run: RunSettings
+
+    def only(self, names: tuple[str, ...]) -> AuditSpec:
+        """Return the spec with no evaluators but the named ones."""
+        known = {e.name: e for e in self.evaluators or ()}
+        chosen = tuple(known.get(n, EvaluatorSpec(n, Table(f"--only {n}", {}))) for n in names)
+        return replace(self, evaluators=chosen)
+
+
+def read_spec(path: Path) -> AuditSpec:
+    """Read a spec file. Raise InputError on anything it may not say."""
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise InputError(f"There is no spec at {path}. 'audit run --help' shows an example.") from None
+    except IsADirectoryError:
+        raise InputError(f"{path} is a folder; a spec is a TOML file.") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text (byte {error.start}); a spec is a TOML file.") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from None
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path} is not valid TOML: {error}.") from None
+    try:
+        return parse_spec(values, path.parent)
+    except InputError as error:
+        raise type(error)(f"{path}: {error}") from error
+
+
+def parse_spec(values: Mapping[str, Any], base: Path) -> AuditSpec:
+    """Check the tables of a spec; ``base`` is the folder that its paths are relative to."""
+    top = Table("", values)
+    name = top.text("name")
+    seed = top.integer("seed", 0, most=2**63 - 1)
+    samples = top.integer("samples", 2000, least=1, most=_MOST_SAMPLES)
+    shard_size = top.integer("shard_size", 500, least=1)
+    adapter, model = _model(top.table("model"), base)
+    data, data_options = _data(top.table("data"), base)
+    features = top.table("features")
+    extractor = features.text("use") if features else None
+    if features:
+        features.close()
+    listed = top.tables("evaluators")
+    evaluators = None if listed is None else tuple(EvaluatorSpec(t.text("name"), t) for t in listed)
+    policy = _policy(top.table("policy"), base)
+    settings = _run(top.table("run"))
+    top.close()
+    return AuditSpec(
+        name,
+        seed,
+        samples,
+        shard_size,
+        adapter,
+        model,
+        data,
+        data_options,
+        extractor,
+        evaluators,
+        policy,
+        settings,
+    )
+
+
+def _resolved(options: dict[str, Any], base: Path) -> dict[str, Any]:
+    return {
+        key: str((base / Path(value).expanduser()).resolve())
+        if key in _PATHS and isinstance(value, str)
+        else value
+        for key, value in options.items()
+    }
+
+
+def _model(table: Table | None, base: Path) -> tuple[str, dict[str, Any]]:
+    if table is None:
+        raise InputError(
+            '[model] is missing. Write: [model] and then use = "digits-vae", or adapter and path.'
+        )
+    if "use" in table.values and "adapter" in table.values:
+        raise InputError(
+            "[model] has both 'use' and 'adapter'. 'use' names an included model; choose one of them."
+        )
+    if "use" in table.values:
+        return "included", {"use": table.text("use"), **_resolved(table.rest(), base)}
+    if "adapter" not in table.values:
+        raise InputError(
+            '[model] names no model. Write use = "digits-vae" for an included model, '
+            'or adapter = "transformers" and path = "…".'
+        )
+    adapter = table.text("adapter")
+    options = _resolved(table.rest(), base)
+    if "asset" in options:
+        from audit import assets
+
+        if not isinstance(options["asset"], str):
+            raise table.refuse("asset", "the name of an asset")
+        options["path"] = str(assets.path(options.pop("asset")))
+    return adapter, options
+
+
+def _data(table: Table | None, base: Path) -> tuple[str, dict[str, Any]]:
+    if table is None:
+        raise InputError(
+            "[data] is missing. Write: [data] and then use = \"digits\"; 'audit list datasets' shows all."
+        )
+    return table.text("use"), _resolved(table.rest(), base)
+
+
+def _run(table: Table | None) -> RunSettings:
+    if table is None:
+        return RunSettings()
+    settings = RunSettings(
+        executor=table.text("executor", "pool"),
+        workers=table.integer("workers", 0, most=1024),
+        device=table.text("device", "auto"),
+        time_limit=table.number("time_limit") or 3600.0,
+    )
+    if settings.device not in ("auto", "cpu") and not settings.device.startswith("cuda"):
+        raise table.refuse("device", '"auto", "cpu", "cuda" or "cuda:0"')
+    if settings.time_limit <= 0:
+        raise table.refuse("time_limit", "a number of seconds above 0")
+    table.close()
+    return settings
+
+
+def _policy(table: Table | None, base: Path) -> Policy:
+    if table is None:
+        return named_policy("default")
+    if "use" in table.values:
+        use = table.text("use")
+        table.close()
+        return named_policy(use)
+    if "file" in table.values:
+        path = (base / table.text("file")).resolve()
+        table.close()
+        return _policy_file(path)
+    return _inline(table, "inline")
+
+
+def policy_names() -> tuple[str, ...]:
+    """Return the names of the policies that ship with the package."""
+    return tuple(
+        sorted(p.name.removesuffix(".toml") for p in _POLICIES.iterdir() if p.name.endswith(".toml"))
+    )
+
+
+def named_policy(name: str) -> Policy:
+    """Return a policy that ships with the package."""
+    known = policy_names()
+    if name not in known:
+        raise InputError(
+            f"policy.use is '{name}'. {nearest(name, known)} Or name a file: [policy] file = \"…\"."
+        )
+    return _inline(
+        Table("policy", tomllib.loads(_POLICIES.joinpath(f"{name}.toml").read_text(encoding="utf-8"))), name
+    )
+
+
+def _policy_file(path: Path) -> Policy:
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"policy.file {path} cannot be read: {error}.") from None
+    return _inline(Table(path.name, values), path.stem)
+
+
+def _inline(table: Table, name: str) -> Policy:
+    criteria = tuple(_criterion(t) for t in table.tables("criteria") or ())
+    policy = Policy(table.text("name", name), table.text("version", "1"), criteria)
+    table.close()
+    if not criteria:
+        raise InputError(
+            f"{table.where} has no criteria. Write [[policy.criteria]] with metric and at_most or at_least."
+        )
+    return policy
+
+
+def _criterion(table: Table) -> Criterion:
+    metric, at_most, at_least = table.text("metric"), table.number("at_most"), table.number("at_least")
+    why, every_group = table.text("why", "no reason given"), table.boolean("every_group", False)
+    table.close()
+    try:
+        return Criterion(metric, at_most, at_least, why, every_group)
+    except ValueError as error:
+        raise InputError(f"{table.where}: {error}") from error

@@ -1,0 +1,158 @@
+"""Read a TOML table key by key; an error names the key, the value found, what is accepted and the nearest name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from audit.core.errors import InputError, nearest
+
+_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
+
+
+def kind_of(value: object) -> str:
+    """Say in TOML's words what a value is."""
+    match value:
+        case bool():
+            return "a boolean"
+        case int():
+            return "a whole number"
+        case float():
+            return "a number"
+        case str():
+            return "a string"
+        case list():
+            return "an array"
+        case dict():
+            return "a table"
+    return type(value).__name__
+
+
+@dataclass
+class Table:
+    """One table of a spec. Take what is known, then :meth:`close` refuses what is left."""
+
+    where: str
+    values: Mapping[str, Any]
+    taken: set[str] = field(default_factory=set)
+
+    def _take(self, key: str) -> Any:
+        self.taken.add(key)
+        return self.values.get(key)
+
+    def name(self, key: str) -> str:
+        return f"{self.where}.{key}" if self.where else key
+
+    def refuse(self, key: str, accepted: str) -> InputError:
+        value = self.values.get(key)
+        shown = repr(value) if len(repr(value)) <= 60 else f"{repr(value)[:57]}..."
+        return InputError(f"{self.name(key)} is {shown} ({kind_of(value)}). Accepted: {accepted}.")
+
+    def text(self, key: str, default: str | None = None) -> str:
+        value = self._take(key)
+        if value is None:
+            if default is None:
+                raise InputError(f"{self.name(key)} is missing. Accepted: a string.")
+            return default
+        if not isinstance(value, str) or not value.strip():
+            raise self.refuse(key, "a string that is not empty")
+        return value
+
+    def integer(self, key: str, default: int, *, least: int = 0, most: int | None = None) -> int:
+        value = self._take(key)
+        if value is None:
+            return default
+        bounds = f"a whole number of at least {least}" + (f" and at most {most}" if most is not None else "")
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise self.refuse(key, bounds)
+        if value < least or (most is not None and value > most):
+            raise self.refuse(key, bounds)
+        return value
+
+    def number(self, key: str) -> float | None:
+        value = self._take(key)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
+            raise self.refuse(key, "a number")
+        return float(value)
+
+    def boolean(self, key: str, default: bool) -> bool:
+        value = self._take(key)
+        if value is None:
+            return default
+        if not isinstance(value, bool):
+            raise self.refuse(key, "true or false")
+        return value
+
+    def table(self, key: str) -> Table | None:
+        value = self._take(key)
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            raise self.refuse(key, f"a table, written [{self.name(key)}]")
+        return Table(self.name(key), value)
+
+    def tables(self, key: str) -> list[Table] | None:
+        value = self._take(key)
+        if value is None:
+            return None
+        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+            raise self.refuse(key, f"an array of tables, each written [[{self.name(key)}]]")
+        return [Table(f"{self.name(key)}[{position}]", item) for position, item in enumerate(value)]
+
+    def rest(self) -> dict[str, Any]:
+        """Take every key not yet taken, checking that each value is a plain one."""
+        left = {key: value for key, value in self.values.items() if key not in self.taken}
+        for key, value in left.items():
+            if isinstance(value, (dict, list)) or not isinstance(value, (str, int, float, bool)):
+                raise self.refuse(key, "a string, a number, true or false")
+        self.taken.update(left)
+        return left
+
+    def close(self) -> None:
+        """Refuse keys that nobody took."""
+        for key in self.values:
+            if key not in self.taken:
+                raise InputError(f"There is no key '{self.name(key)}'. {nearest(key, self.taken)}")
+
+
+def parameters(kind: type[Any], table: Table) -> Any:
+    """Return ``kind(**values)`` with each value checked against the dataclass field it fills."""
+    import dataclasses
+    import typing
+
+    hints = typing.get_type_hints(kind)
+    given: dict[str, Any] = {}
+    for spec in dataclasses.fields(kind):
+        if spec.name in table.values:
+            given[spec.name] = _fit(table, spec.name, hints[spec.name])
+    table.taken.update(f.name for f in dataclasses.fields(kind))
+    table.close()
+    try:
+        return kind(**given)
+    except ValueError as error:
+        raise InputError(f"{table.where}: {error}") from error
+
+
+def _fit(table: Table, key: str, hint: Any) -> Any:
+    """Return a value of the type a field asks for: bool, int, float, str or a tuple of one of them."""
+    import typing
+
+    value = table._take(key)
+    if typing.get_origin(hint) is tuple:
+        inner = typing.get_args(hint)[0]
+        if not isinstance(value, list):
+            raise table.refuse(key, f"an array, each item {_WORDS.get(inner, 'a value')}")
+        return tuple(_scalar(table, key, item, inner) for item in value)
+    options = [arg for arg in typing.get_args(hint) if arg is not type(None)] or [hint]
+    return _scalar(table, key, value, options[0])
+
+
+def _scalar(table: Table, key: str, value: Any, kind: Any) -> Any:
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise table.refuse(key, _WORDS.get(kind, str(kind)))
+    return value

@@ -1,0 +1,87 @@
+"""The options of one table of a spec, checked by whoever they are meant for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from audit.core.errors import InputError, nearest
+
+
+@dataclass(frozen=True, slots=True)
+class OptionTable:
+    """Options given to an adapter or a dataset, read with their types checked.
+
+    ``owner`` is how error messages call whoever takes them, such as "the
+    dataset 'digits'". A wrong name, type or value raises InputError.
+
+    >>> OptionTable.of("the dataset 'digits'", {"seeed": 1}, ["seed", "train"])
+    Traceback (most recent call last):
+    audit.core.errors.InputError: the dataset 'digits' has no option 'seeed'. Did you mean 'seed'? ...
+    """
+
+    owner: str
+    values: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, owner: str, options: Mapping[str, Any], accepted: Iterable[str]) -> OptionTable:
+        """Return the options once every name among them is known to be accepted."""
+        names = list(accepted)
+        for name in options:
+            if name not in names:
+                raise InputError(f"{owner} has no option '{name}'. {nearest(name, names)}")
+        return cls(owner, dict(options))
+
+    def text(self, name: str, default: str | None = None) -> str:
+        """Return a string; without a default the option must be given."""
+        value = self.values.get(name, default)
+        if value is None:
+            raise InputError(f"{self.owner} needs the option '{name}'. Add {name} = \"…\" to its table.")
+        if not isinstance(value, str) or not value:
+            raise InputError(f"The option '{name}' of {self.owner} is {value!r}; give a string.")
+        return value
+
+    def whole(self, name: str, default: int, least: int, most: int) -> int:
+        """Return a whole number between ``least`` and ``most``."""
+        value = self.values.get(name, default)
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise InputError(
+                f"The option '{name}' of {self.owner} is {value!r}; give a whole number from {least:,} to {most:,}."
+            )
+        return value
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        """Return true or false."""
+        value = self.values.get(name, default)
+        if not isinstance(value, bool):
+            raise InputError(f"The option '{name}' of {self.owner} is {value!r}; give true or false.")
+        return value
+
+    def choice(self, name: str, default: str, accepted: Iterable[str]) -> str:
+        """Return one of the accepted words."""
+        value = self.text(name, default)
+        if value not in (words := list(accepted)):
+            raise InputError(f"The option '{name}' of {self.owner} is '{value}'. {nearest(value, words)}")
+        return value
+
+    def names(self, name: str) -> tuple[str, ...]:
+        """Return distinct names from a list or from a string with commas; none when the option is not given."""
+        value = self.values.get(name, [])
+        if isinstance(value, str):
+            value = [part.strip() for part in value.split(",")]
+        if not isinstance(value, list | tuple) or not all(isinstance(v, str) and v for v in value):
+            raise InputError(f"The option '{name}' of {self.owner} is {value!r}; give names with commas between them.")
+        if len(set(value)) != len(value):
+            raise InputError(f"The option '{name}' of {self.owner} names something twice: {value!r}.")
+        return tuple(value)
+
+    def path(self, name: str) -> Path | None:
+        """Return an existing path, absolute, or None when the option is not given."""
+        if name not in self.values:
+            return None
+        path = Path(self.text(name)).expanduser().absolute()
+        if not path.exists():
+            raise InputError(f"The option '{name}' of {self.owner} is '{path}', which does not exist.")
+        return path

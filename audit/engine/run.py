@@ -1,0 +1,184 @@
+"""Make every piece that is missing, score what can be scored, and say so as it happens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from audit.core.facts import Executor, Failed, Made, Needed, Scored, Task
+from audit.core.identity import Digest, Key
+from audit.core.plan import AuditPlan, Planned
+from audit.core.recipes import Recipe
+from audit.engine.record import labels_of
+from audit.engine.scoring import score, scoring_key
+from audit.engine.worker import StoredPieces, one_thread
+from audit.store.runs import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Assessed:
+    """An evaluator has its outcomes, or failed to turn its inputs into any."""
+
+    label: str
+    fact: Scored | Failed
+
+
+Event: TypeAlias = Needed | Made | Failed | Assessed
+
+Piece: TypeAlias = tuple[Key, int]
+
+
+@dataclass
+class _Ledger:
+    """What is known to be made or failed, for the recipes of one plan; read once, then kept up to date."""
+
+    made: dict[Key, dict[int, Made]] = field(default_factory=dict)
+    failed: dict[Key, dict[int, Failed]] = field(default_factory=dict)
+
+    def note(self, fact: Made | Failed) -> None:
+        match fact:
+            case Made():
+                self.made.setdefault(fact.key, {})[fact.shard] = fact
+            case Failed():
+                self.failed.setdefault(fact.key, {})[fact.shard] = fact
+
+
+def run(plan: AuditPlan, run_id: str, store: Store, executor: Executor) -> Iterator[Event]:
+    """Make what is missing, recording each piece as it lands, and score each evaluator once its inputs are there.
+
+    The only writer. Progress displays, logs and tests all read this iterator:
+    first a ``Needed``, then facts as they happen. There is no resume code:
+    a piece with a row is not made again.
+    """
+    recipes = plan.recipes()
+    ledger = _Ledger()
+    for recipe in recipes:
+        ledger.made[recipe.key] = dict(store.made(recipe.key))
+        ledger.failed[recipe.key] = dict(store.failed(recipe.key))
+    unscored = _labelled(plan)
+    missing = _missing(unscored, ledger)
+    yield Needed([(r, sum(1 for key, _ in missing if key == r.key)) for r in recipes])
+
+    by_key = {recipe.key: recipe for recipe in recipes}
+    waiting = [(by_key[key], shard) for key, shard in missing]
+    flying: set[Piece] = set()
+    yield from _score_ready(unscored, ledger, run_id, store)
+    while waiting or flying:
+        waiting = _submit(waiting, flying, ledger, store, executor)
+        if not flying:
+            break  # what still waits rests on a piece that failed
+        for fact in executor.completed():
+            flying.discard((fact.key, fact.shard))
+            store.record(run_id, fact)
+            ledger.note(fact)
+            yield fact
+        yield from _score_ready(unscored, ledger, run_id, store)
+
+
+def _labelled(plan: AuditPlan) -> list[tuple[str, Planned]]:
+    return [
+        (label, step)
+        for label, step in zip(labels_of(plan), plan.steps, strict=True)
+        if isinstance(step, Planned)
+    ]
+
+
+def _missing(planned: list[tuple[str, Planned]], ledger: _Ledger) -> list[Piece]:
+    """Walk back from what is to be scored and keep the pieces that have no row, parents first."""
+    found: dict[Piece, None] = {}
+    seen: set[Piece] = set()
+
+    def want(recipe: Recipe[Any], shard: int) -> None:
+        piece = (recipe.key, shard)
+        if piece in seen:
+            return
+        seen.add(piece)
+        if shard in ledger.made[recipe.key] or shard in ledger.failed[recipe.key]:
+            return
+        for parent in recipe.parents:
+            for needed in recipe.needs(parent, shard):
+                want(parent, needed)
+        found[piece] = None
+
+    for _, step in planned:
+        for _, recipe in step.inputs:
+            for shard in range(recipe.shards):
+                want(recipe, shard)
+    return list(found)
+
+
+def _submit(
+    waiting: list[tuple[Recipe[Any], int]],
+    flying: set[Piece],
+    ledger: _Ledger,
+    store: Store,
+    executor: Executor,
+) -> list[tuple[Recipe[Any], int]]:
+    """Hand out the pieces whose inputs are there, as many as the executor takes; return the rest."""
+    rest: list[tuple[Recipe[Any], int]] = []
+    for position, (recipe, shard) in enumerate(waiting):
+        if len(flying) >= executor.slots:
+            return rest + waiting[position:]
+        reads = _reads(recipe, shard, ledger)
+        if reads is None:
+            rest.append((recipe, shard))
+            continue
+        executor.submit(Task(recipe, shard, reads, str(store.blobs.root)))
+        flying.add((recipe.key, shard))
+    return rest
+
+
+def _reads(recipe: Recipe[Any], shard: int, ledger: _Ledger) -> Any:
+    """Return the digests a piece reads, one tuple per parent, or None while one is not there."""
+    reads = []
+    for parent in recipe.parents:
+        made = ledger.made[parent.key]
+        span = recipe.needs(parent, shard)
+        if any(needed not in made for needed in span):
+            return None
+        reads.append(tuple(made[needed].digest for needed in span))
+    return tuple(reads)
+
+
+def forget_failures(plan: AuditPlan, store: Store) -> None:
+    """Forget what failed for this plan, pieces and scorings, so that the next run tries it again."""
+    recipes = plan.recipes()
+    store.forget_failures([recipe.key for recipe in recipes])
+    made = {recipe.key: dict(store.made(recipe.key)) for recipe in recipes}
+    keys = [scoring_key(s.evaluator, _digests(s, made)) for s in plan.planned if _complete(s, made)]
+    store.forget_failures(keys)
+
+
+def _complete(step: Planned, made: Mapping[Key, Mapping[int, Made]]) -> bool:
+    return all(len(made[recipe.key]) >= recipe.shards for _, recipe in step.inputs)
+
+
+def _digests(step: Planned, made: Mapping[Key, Mapping[int, Made]]) -> dict[str, tuple[Digest, ...]]:
+    return {
+        name: tuple(made[recipe.key][shard].digest for shard in range(recipe.shards))
+        for name, recipe in step.inputs
+    }
+
+
+def _score_ready(
+    unscored: list[tuple[str, Planned]], ledger: _Ledger, run_id: str, store: Store
+) -> Iterator[Assessed]:
+    """Score the evaluators whose inputs are complete; what was scored before from the same bytes is reused."""
+    for label, step in list(unscored):
+        if not _complete(step, ledger.made):
+            continue
+        unscored.remove((label, step))
+        digests = _digests(step, ledger.made)
+        key = scoring_key(step.evaluator, digests)
+        known: Scored | Failed | None = store.scored(key) or store.failed(key).get(0)
+        if known is not None:
+            yield Assessed(label, known)
+            continue
+        pieces = {name: StoredPieces(r, digests[name], store.blobs) for name, r in step.inputs}
+        began = time.perf_counter()
+        with one_thread():
+            fact = score(step.evaluator, key, pieces, store.blobs, began)
+        store.record(run_id, fact)
+        yield Assessed(label, fact)

@@ -1,0 +1,96 @@
+"""Turn an evaluator's inputs into outcomes, named by what they rest on."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from audit.core.errors import UndefinedError
+from audit.core.evaluators import Evaluator
+from audit.core.facts import BlobStore, Failed, Scored
+from audit.core.identity import Digest, Key, digest_files, key_of
+from audit.core.measurements import Evidence, Measurement, Outcome, Undefined
+from audit.core.plan import parameters_of
+from audit.store import codec
+
+_DETAIL = 8_000
+
+
+def scoring_key(evaluator: Evaluator, inputs: Mapping[str, Sequence[Digest]]) -> Key:
+    """Name one scoring: the evaluator's source and parameters and the bytes it reads.
+
+    Scoring is cheap, so it is redone when anything in reach of its formula
+    changed: the evaluator's own folder or any module of ``audit.stats``.
+    """
+    return key_of(
+        "scoring",
+        1,
+        {
+            "evaluator": evaluator.about.name,
+            "source": source_digest(type(evaluator)),
+            "parameters": parameters_of(evaluator),
+            "inputs": {name: list(digests) for name, digests in inputs.items()},
+        },
+    )
+
+
+@cache
+def source_digest(evaluator: type[Any]) -> Digest:
+    """Return the digest of the code a scoring rests on."""
+    folders = {"stats": Path(str(files("audit.stats")))}
+    own = Path(inspect.getfile(evaluator))
+    if (own.parent / "__init__.py").exists():
+        folders["own"] = own.parent
+    sources = {
+        f"{name}/{path.name}": path
+        for name, folder in folders.items()
+        for path in sorted(folder.iterdir())
+        if path.is_file()
+    }
+    return digest_files({**sources, "evaluator": own})
+
+
+def score(
+    evaluator: Evaluator, key: Key, inputs: Mapping[str, Sequence[Any]], blobs: BlobStore, began: float
+) -> Scored | Failed:
+    """Measure; what the evaluator raises becomes a Failed, and a statistic without a value an Undefined."""
+    about = evaluator.about
+    try:
+        outcomes = tuple(_kept(outcome, blobs) for outcome in evaluator.measure(**inputs))
+        strangers = {o.metric for o in outcomes} - set(about.metrics)
+        if strangers:
+            raise ValueError(
+                f"it reported {', '.join(sorted(strangers))}, which its description does not name"
+            )
+    except UndefinedError as error:
+        outcomes = tuple(Undefined(metric, str(error)) for metric in about.metrics)
+    except OSError:
+        raise
+    except Exception as error:
+        detail = "".join(traceback.format_exception(error))[-_DETAIL:]
+        return Failed(key, 0, f"{about.name}: {type(error).__name__}: {error}"[:1_000], detail, 1)
+    return Scored(key, about.name, outcomes, time.perf_counter() - began)
+
+
+def _kept(outcome: Outcome, blobs: BlobStore) -> Outcome:
+    """Put the content of evidence into the store and leave its digest."""
+    if not isinstance(outcome, Measurement) or not outcome.evidence:
+        return outcome
+    kept = tuple(
+        e
+        if isinstance(e.content, str)
+        else dataclasses.replace(e, content=blobs.put(codec.encode(e.content)))
+        for e in outcome.evidence
+    )
+    return _replaced(outcome, kept)
+
+
+def _replaced(measurement: Measurement, evidence: tuple[Evidence, ...]) -> Measurement:
+    return dataclasses.replace(measurement, evidence=evidence)

@@ -1,0 +1,142 @@
+"""The one function that does work, and what it may reach for while it does."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, overload
+
+import numpy as np
+
+from audit.core.facts import BlobStore, Failed, Made, Task
+from audit.core.identity import Digest
+from audit.core.recipes import Recipe
+from audit.core.references import DataRef, ExtractorRef, ModelRef
+from audit.core.rows import Matrix, Rng, Rows
+from audit.registry import catalogue
+from audit.store import codec
+from audit.store.blobs import FileBlobs
+
+_DETAIL = 8_000
+
+
+@dataclass
+class Workbench:
+    """What one worker process keeps between tasks: opened models, loaded splits, extractors."""
+
+    device: str = "cpu"
+    batch_scale: float = 1.0
+    models: dict[ModelRef, Any] = field(default_factory=dict)
+    splits: dict[tuple[DataRef, str], Rows] = field(default_factory=dict)
+    extractors: dict[ExtractorRef, Any] = field(default_factory=dict)
+
+    def model(self, ref: ModelRef) -> Any:
+        if ref not in self.models:
+            self.models[ref] = catalogue("models").load(ref.adapter).open(ref, self.device)
+        opened = self.models[ref]
+        if hasattr(opened, "batch_scale"):
+            opened.batch_scale = self.batch_scale
+        return opened
+
+    def split(self, ref: DataRef, split: str) -> Rows:
+        if (ref, split) not in self.splits:
+            self.splits[ref, split] = catalogue("datasets").load(ref.loader).load(ref, split)
+        return self.splits[ref, split]
+
+    def extract(self, ref: ExtractorRef, rows: Rows) -> Matrix:
+        if ref not in self.extractors:
+            self.extractors[ref] = catalogue("extractors").load(ref.name).open(ref, self.device)
+        features = np.asarray(self.extractors[ref].extract(rows), dtype=np.float64)
+        if not np.isfinite(features).all():
+            raise ValueError(f"extractor {ref.name} returned values that are not finite")
+        return features
+
+    def rng(self, recipe: Recipe[Any], shard: int) -> Rng:
+        """Seed from what is being made: the same (key, shard) gives the same numbers in any worker."""
+        seed = hashlib.blake2b(f"{recipe.key}/{shard}".encode(), digest_size=16).digest()
+        return np.random.Generator(np.random.PCG64(int.from_bytes(seed, "big")))
+
+
+class StoredPieces(Sequence[Any]):
+    """The pieces of one artifact, each read from the blob store when it is asked for and not kept."""
+
+    def __init__(self, recipe: Recipe[Any], digests: Sequence[Digest], blobs: BlobStore) -> None:
+        self._recipe, self._digests, self._blobs = recipe, digests, blobs
+
+    def __len__(self) -> int:
+        return len(self._digests)
+
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Any]: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            return StoredPieces(self._recipe, self._digests[index], self._blobs)
+        return codec.decode(self._recipe.piece, self._blobs.get(self._digests[index]))
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[index] for index in range(len(self)))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run with one thread in BLAS and torch, so that sums are taken in one order everywhere.
+
+    With several threads the same product may differ in its last bits from one
+    machine or executor to the next, and digests with it. Work is spread over
+    cores by running pieces side by side instead.
+    """
+    from threadpoolctl import threadpool_limits
+
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch else 1
+    with threadpool_limits(limits=1):
+        if torch:
+            torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            if torch:
+                torch.set_num_threads(before)
+
+
+def worker_name() -> str:
+    """Return a name for this process in the ledger."""
+    return f"{socket.gethostname()}/{os.getpid()}"
+
+
+def perform(task: Task, bench: Workbench) -> Made | Failed:
+    """Make one piece and keep its bytes. What the recipe raises becomes a Failed.
+
+    A full disk is no property of the recipe, so OSErrors of the blob store are
+    raised: the run stops, and goes on from the same place once there is room.
+    """
+    began = time.perf_counter()
+    recipe, blobs = task.recipe, FileBlobs(task.blobs)
+    bench.batch_scale = 0.5**task.attempt
+    pieces = [
+        StoredPieces(parent, digests, blobs)
+        for parent, digests in zip(recipe.parents, task.reads, strict=True)
+    ]
+    with one_thread():
+        try:
+            data = codec.encode(recipe.make(bench, task.shard, pieces))
+        except MemoryError:
+            raise
+        except Exception as error:
+            detail = "".join(traceback.format_exception(error))[-_DETAIL:]
+            return Failed(recipe.key, task.shard, _sentence(error), detail, task.attempt + 1)
+    digest = blobs.put(data)
+    return Made(recipe.key, task.shard, digest, time.perf_counter() - began, worker_name())
+
+
+def _sentence(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:1_000]
