@@ -1,0 +1,152 @@
+"""Bytes by digest, as files: whole or absent, never changed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from audit.core.errors import InputError
+from audit.core.identity import Digest, digest_of
+
+_DAY = 86_400.0
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_DIGEST = re.compile(r"[0-9a-f]{40}")
+_UNFINISHED = "unfinished"
+
+
+@dataclass(frozen=True)
+class FileBlobs:
+    """A folder of blobs, ``ab/cd/abcd…``, that many processes may read and write at once.
+
+    A blob is written beside its place, flushed to the disk and renamed, so
+    whoever looks sees all of it or nothing. Opening one makes no folder.
+    """
+
+    root: Path
+
+    def __init__(self, root: Path | str) -> None:
+        object.__setattr__(self, "root", Path(root))
+
+    def put(self, data: bytes) -> Digest:
+        """Keep some bytes and return their digest. Once it returns they survive a power cut.
+
+        Raises OSError when they cannot be kept; a full disk says so, and
+        leaves nothing behind.
+        """
+        digest = digest_of(data)
+        path = self.path(digest)
+        if self._renewed(path, digest):
+            return digest
+        try:
+            self._write(path, data)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            raise OSError(
+                error.errno,
+                f"There is no room left for {len(data):,} bytes on the disk of the store {self.root}. "
+                "Free some space and run the same command again: it goes on from here.",
+            ) from error
+        return digest
+
+    def get(self, digest: Digest) -> bytes:
+        """Return the bytes a digest names, having checked that they are those bytes."""
+        path = self.path(digest)
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            raise InputError(
+                f"The store has no blob {digest}: {path} does not exist. "
+                "Run the audit again to make it anew, or restore the folder from a backup."
+            ) from None
+        if digest_of(data) != digest:
+            raise InputError(
+                f"The blob {digest} is damaged: the bytes of {path} have another digest. "
+                "Delete that file and run the audit again; what rests on it is made anew."
+            )
+        return data
+
+    def has(self, digest: Digest) -> bool:
+        """Say whether the blob is there; whether it is sound, ``get`` finds out."""
+        return self.path(digest).is_file()
+
+    def path(self, digest: Digest) -> Path:
+        """Return where a blob lies."""
+        if not _DIGEST.fullmatch(digest):
+            raise InputError(
+                f"{digest!r} is not the digest of a blob: the ledger of this store is damaged. "
+                "Restore it from a backup, or use another store."
+            )
+        return self.root / digest[:2] / digest[2:4] / digest
+
+    def every(self) -> Iterator[tuple[Digest, os.stat_result]]:
+        """Yield each blob with its size and times, in the order of the digests."""
+        for first in _folders(self.root):
+            for second in _folders(first):
+                for path in sorted(second.iterdir()):
+                    if _DIGEST.fullmatch(path.name):
+                        with contextlib.suppress(FileNotFoundError):  # another process collected it
+                            yield Digest(path.name), path.stat()
+
+    def clean(self, older_than: float = _DAY) -> int:
+        """Delete what killed writers left half written, if nobody touched it for ``older_than`` seconds."""
+        removed = 0
+        folder = self.root / _UNFINISHED
+        if not folder.is_dir():
+            return 0
+        for path in folder.iterdir():
+            with contextlib.suppress(OSError):  # another process cleans too, or the store is read-only
+                if time.time() - path.stat().st_mtime > older_than:
+                    path.unlink()
+                    removed += 1
+        return removed
+
+    def _renewed(self, path: Path, digest: Digest) -> bool:
+        """Say whether a sound blob is there, and mark it as wanted so that no collector takes it now."""
+        try:
+            if digest_of(path.read_bytes()) != digest:
+                return False
+            os.utime(path)
+        except OSError:
+            return False
+        return True
+
+    def _write(self, path: Path, data: bytes) -> None:
+        unfinished = self.root / _UNFINISHED
+        for folder in (unfinished, path.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        draft = unfinished / f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}"
+        try:
+            with draft.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                draft.unlink(missing_ok=True)
+            raise
+        for folder in (path.parent, path.parent.parent, self.root):
+            _flush(folder)
+
+
+def _folders(root: Path) -> list[Path]:
+    if not root.is_dir():
+        return []
+    return sorted(path for path in root.iterdir() if len(path.name) == 2 and path.is_dir())
+
+
+def _flush(folder: Path) -> None:
+    """Make the names in a folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,263 @@
+"""Opening the ledger's database, its transactions, and what its errors mean to a user."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.resources import as_file, files
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event, exc, inspect, select, text
+
+from audit.core.errors import InputError
+from audit.store import schema
+from audit.store.location import StoreAddress
+
+T = TypeVar("T")
+
+BUSY_SECONDS = 30.0
+"""How long a writer waits for another one before it tries anew."""
+_TRIES = 3
+_MIGRATION_LOCK = 7_263_401_155
+"""Any number: the advisory lock under which PostgreSQL lets one driver migrate."""
+
+_FULL, _CANNOT_OPEN, _READ_ONLY, _CORRUPT, _NO_DATABASE = 13, 14, 8, 11, 26
+_BUSY, _LOCKED, _IO = 5, 6, 10
+_POSTGRESQL_FULL, _POSTGRESQL_READ_ONLY, _POSTGRESQL_FORBIDDEN = "53100", "25006", "42501"
+
+
+class Ledger:
+    """The database of a store: read and write transactions, each with errors in the user's words.
+
+    SQLite keeps its journal beside the file and lets one writer in at a time,
+    the others wait; that holds on a local disk, not on a network share, whose
+    locks cannot be trusted: use PostgreSQL there.
+    """
+
+    def __init__(self, address: StoreAddress, *, create: bool, read_only: bool) -> None:
+        self.address = address
+        self.read_only = read_only
+        path = address.ledger
+        if path is not None:
+            _check_folder(address, path, create=create, read_only=read_only)
+            self._engine = _sqlite(path, "ro" if read_only else "rwc")
+        else:
+            self._engine = _postgresql(address, read_only=read_only)
+        self._writing = self._engine.execution_options(writes=True)
+        self._open()
+
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """Return what ``work`` reads in one transaction."""
+        with _in_words(self.address), self._engine.begin() as connection:
+            return work(connection)
+
+    def write(self, work: Callable[[Connection], T]) -> T:
+        """Return what ``work`` does in one transaction, tried again when another writer held the ledger too long."""
+        if self.read_only:
+            raise _cannot_write(self.address, "it was opened for reading")
+        for attempt in range(_TRIES):
+            try:
+                with _in_words(self.address), self._writing.begin() as connection:
+                    return work(connection)
+            except TimeoutError:
+                if attempt == _TRIES - 1:
+                    raise
+        raise AssertionError("unreachable")
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def _open(self) -> None:
+        try:
+            known = self.read(_version)
+        except (InputError, OSError):
+            # A journal that only a writer could replay, in a folder nobody may write: read the file as it is.
+            path = self.address.ledger
+            if not self.read_only or path is None or os.access(path.parent, os.W_OK):
+                self.close()
+                raise
+            self.close()
+            self._engine = _sqlite(path, "ro&immutable=1")
+            known = self.read(_version)
+        if known == schema.VERSIONS[-1]:
+            return
+        if known is not None and known not in schema.VERSIONS:
+            self.close()
+            raise InputError(
+                f"The store {self.address} is of version {known}, newer than this tool, which knows versions up to "
+                f"{schema.VERSIONS[-1]}. Upgrade generative-audit, or use another store (--store)."
+            )
+        if self.read_only:
+            self.close()
+            state = "empty" if known is None else f"of version {known}"
+            raise InputError(
+                f"The store {self.address} is {state} and was opened for reading; it has to be brought to version "
+                f"{schema.VERSIONS[-1]} first. Run a command that writes to it, such as 'audit run'."
+            )
+        self._migrate()
+
+    def _migrate(self) -> None:
+        if self.address.ledger is not None:
+            with _in_words(self.address):
+                _keep_journal(self._engine)
+        self.write(_upgrade)
+
+
+def _check_folder(address: StoreAddress, path: Path, *, create: bool, read_only: bool) -> None:
+    """Make the folder if that is wanted, and say early what would fail later in SQLite's words."""
+    folder = path.parent
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"The store {address} is a file. Name a folder with --store or AUDIT_STORE.")
+    try:
+        there = path.exists()
+    except PermissionError:
+        raise InputError(
+            f"The store {address} may not be read. Ask its owner, or name another (--store)."
+        ) from None
+    if not there and (read_only or not create):
+        raise InputError(
+            f"There is no store at {address}: it has no {path.name}. "
+            "'audit run' makes one; --store or AUDIT_STORE name another."
+        )
+    if there and not os.access(path, os.R_OK):
+        raise InputError(f"The store {address} may not be read. Ask its owner, or name another (--store).")
+    if read_only:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_write(address, error.strerror or str(error)) from None
+    if not os.access(folder, os.W_OK) or (there and not os.access(path, os.W_OK)):
+        raise _cannot_write(address, "the folder or the ledger in it is read-only")
+
+
+def _cannot_write(address: StoreAddress, why: str) -> InputError:
+    return InputError(
+        f"The store {address} cannot be written: {why}. Name a folder you may write with --store or "
+        "AUDIT_STORE; 'audit show', 'audit list' and 'audit report' work on this one."
+    )
+
+
+def _sqlite(path: Path, mode: str) -> Engine:
+    from sqlalchemy.pool import QueuePool
+
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
+
+    def connect() -> sqlite3.Connection:
+        # No isolation level: the driver would begin transactions late and not at all for DDL.
+        return sqlite3.connect(
+            uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+
+    engine = create_engine("sqlite+pysqlite://", creator=connect, poolclass=QueuePool)
+
+    def begin(connection: Connection) -> None:
+        # A writer takes the lock at once: one that reads first could not wait for it later.
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    event.listen(engine, "begin", begin)
+    return engine
+
+
+def _postgresql(address: StoreAddress, *, read_only: bool) -> Engine:
+    if find_spec("psycopg") is None:
+        raise InputError(
+            f"The store {address} needs a driver that is not installed: "
+            "pip install 'generative-audit[postgres]'."
+        )
+    options = {"postgresql_readonly": True} if read_only else {}
+    return create_engine(
+        address.url,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": 10},
+        isolation_level="READ COMMITTED",
+        execution_options=options,
+    )
+
+
+def _keep_journal(engine: Engine) -> None:
+    """Let readers read while one writes; SQLite remembers it in the file."""
+    raw = engine.raw_connection()
+    try:
+        raw.cursor().execute("PRAGMA journal_mode=WAL")
+    finally:
+        raw.close()
+
+
+def _version(connection: Connection) -> str | None:
+    """Return the revision the ledger is at, or None for a database without one."""
+    if connection.dialect.name == "sqlite":
+        there = connection.execute(
+            text("SELECT count(*) FROM sqlite_master WHERE name = 'alembic_version'")
+        ).scalar()
+    else:
+        there = inspect(connection).has_table("alembic_version")
+    if not there:
+        return None
+    return connection.execute(select(schema.version.c.version_num)).scalar()
+
+
+def _upgrade(connection: Connection) -> None:
+    """Run the migrations this ledger lacks, one driver at a time."""
+    from alembic import command
+    from alembic.config import Config
+
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
+    with as_file(files("audit.store") / "migrations") as folder:
+        config = Config()
+        config.set_main_option("script_location", str(folder).replace("%", "%%"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+@contextmanager
+def _in_words(address: StoreAddress) -> Iterator[None]:
+    """Turn what the database raises into InputError or OSError, so that no caller knows which database it is."""
+    try:
+        yield
+    except exc.DBAPIError as error:
+        raise _meaning(error.orig, address) from error
+    except sqlite3.Error as error:
+        raise _meaning(error, address) from error
+
+
+def _meaning(error: Any, address: StoreAddress) -> InputError | OSError:
+    # Only the first line, and never the statement: psycopg's messages may quote what was sent.
+    said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+    state = getattr(error, "sqlstate", None) or ""
+    if code == _FULL or state == _POSTGRESQL_FULL:
+        return OSError(
+            errno.ENOSPC,
+            f"There is no room left for the ledger of the store {address}. "
+            "Free some space and run the same command again: it goes on from here.",
+        )
+    if code == _READ_ONLY or state in (_POSTGRESQL_READ_ONLY, _POSTGRESQL_FORBIDDEN):
+        return _cannot_write(address, said)
+    if code in (_CORRUPT, _NO_DATABASE):
+        return InputError(
+            f"The ledger of the store {address} is damaged ({said}). Restore it from a backup, or name another "
+            "store; the blobs beside it are sound, but nothing says what they are."
+        )
+    if code in (_BUSY, _LOCKED):
+        return TimeoutError(
+            errno.ETIMEDOUT,
+            f"Another process has held the store {address} for more than {BUSY_SECONDS:.0f} seconds. "
+            "Run the same command again when it is done.",
+        )
+    if code == _CANNOT_OPEN:
+        return InputError(f"The ledger of the store {address} cannot be opened ({said}). Check the folder.")
+    if code == _IO:
+        return OSError(errno.EIO, f"The ledger of the store {address} cannot be read or written ({said}).")
+    if isinstance(error, sqlite3.Error):
+        return InputError(f"The ledger of the store {address} is not one this tool wrote ({said}).")
+    return ConnectionError(
+        errno.ECONNABORTED, f"The database of the store {address} does not answer ({said})."
+    )

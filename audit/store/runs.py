@@ -1,0 +1,359 @@
+"""The ledger: which runs there were, which pieces are made, and what was measured."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import Connection, Table, delete, insert, select, update
+
+from audit.core.errors import InputError
+from audit.core.facts import Failed, Made, Scored
+from audit.core.identity import Digest, Key
+from audit.core.measurements import Measurement, Outcome, Undefined
+from audit.core.records import (
+    AuditRecord,
+    from_plain,
+    measurement_from_plain,
+    measurement_to_plain,
+    to_plain,
+)
+from audit.store import schema
+from audit.store.blobs import FileBlobs
+from audit.store.ledger import Ledger
+from audit.store.location import StoreAddress
+
+_AT_ONCE = 500
+"""Keys in one statement; SQLite takes 32,766 parameters, older ones 999."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunLine:
+    """One run in a list. ``finished`` and ``verdict`` are None while it has not come to its end."""
+
+    run: str
+    name: str
+    began: str
+    finished: str | None
+    verdict: str | None
+    plan_key: str
+
+
+def open_store(address: StoreAddress, *, create: bool = True, read_only: bool = False) -> Store:
+    """Open a store, made or brought to this version first where that is wanted and needed.
+
+    A store opened with ``read_only`` may lie where nothing can be written.
+    Raises InputError when there is none, it is damaged, newer than this tool,
+    or cannot be written.
+    """
+    store = Store(address, Ledger(address, create=create, read_only=read_only))
+    if not read_only:
+        store.blobs.clean()
+    return store
+
+
+class Store:
+    """The ledger and the blobs of one place. One driver writes; readers may look on.
+
+    Facts are only ever added. Recording one again changes nothing, so two
+    drivers may work on one plan; a fact whose blob is gone counts as absent,
+    so a lost or deleted blob is made again without a repair.
+    """
+
+    def __init__(self, address: StoreAddress, ledger: Ledger) -> None:
+        self.address = address
+        self.blobs = FileBlobs(address.blobs)
+        self._ledger = ledger
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._ledger.close()
+
+    def begin(self, plan_key: str, name: str, snapshot: Mapping[str, Any]) -> str:
+        """Return the id of the unfinished run of this plan, or of a new one.
+
+        ``snapshot`` is the plain form of a record that says what was planned;
+        a run that is taken up keeps the one it began with.
+        """
+        began = str(snapshot.get("began") or _now())
+        kept = json.dumps(dict(snapshot), allow_nan=False)
+
+        def work(connection: Connection) -> str:
+            for _ in range(8):
+                known = connection.execute(
+                    select(schema.runs.c.run).where(
+                        schema.runs.c.plan_key == plan_key, schema.runs.c.finished.is_(None)
+                    )
+                ).scalar()
+                if known is not None:
+                    return str(known)
+                row = {"plan_key": plan_key, "name": _text(name), "began": began, "snapshot": kept}
+                _add(connection, schema.runs, {"run": _run_id(), **row})
+            raise AssertionError("eight random run ids were all taken")
+
+        return self._ledger.write(work)
+
+    def made(self, key: Key) -> dict[int, Made]:
+        """Return the pieces that are made and whose bytes are there, by shard."""
+        rows = self._rows(select(schema.made).where(schema.made.c.key == key).order_by(schema.made.c.shard))
+        facts = (Made(key, r.shard, Digest(r.digest), r.seconds, r.worker) for r in rows)
+        return {fact.shard: fact for fact in facts if self.blobs.has(fact.digest)}
+
+    def failed(self, key: Key) -> dict[int, Failed]:
+        """Return the pieces that could not be made, by shard."""
+        table = schema.failed
+        rows = self._rows(select(table).where(table.c.key == key).order_by(table.c.shard))
+        return {r.shard: Failed(key, r.shard, r.error, r.detail, r.attempts) for r in rows}
+
+    def scored(self, key: Key) -> Scored | None:
+        """Return the outcomes of a scoring, if it was done and its evidence is there."""
+        rows = self._rows(select(schema.scored).where(schema.scored.c.key == key))
+        if not rows:
+            return None
+        row = rows[0]
+        outcomes = _outcomes(row.outcomes)
+        if not all(self.blobs.has(digest) for digest in evidence_of(outcomes)):
+            return None
+        return Scored(key, row.evaluator, outcomes, row.seconds)
+
+    def record(self, run: str, fact: Made | Failed | Scored) -> None:
+        """Add a fact. One that is known already stays as it is, unless the bytes it names are gone."""
+
+        def work(connection: Connection) -> None:
+            match fact:
+                case Made():
+                    self._record_made(connection, run, fact)
+                case Failed():
+                    row = {
+                        "error": _text(fact.error),
+                        "detail": _text(fact.detail),
+                        "attempts": fact.attempts,
+                    }
+                    _add(connection, schema.failed, {"key": fact.key, "shard": fact.shard, "run": run, **row})
+                case Scored():
+                    self._record_scored(connection, run, fact)
+
+        self._ledger.write(work)
+
+    def forget_failures(self, keys: Iterable[Key]) -> int:
+        """Forget that pieces or scorings of these keys failed, so that they are tried again; return how many."""
+        wanted = list(keys)
+
+        def work(connection: Connection) -> int:
+            forgotten = 0
+            for start in range(0, len(wanted), _AT_ONCE):
+                some = wanted[start : start + _AT_ONCE]
+                forgotten += connection.execute(
+                    delete(schema.failed).where(schema.failed.c.key.in_(some))
+                ).rowcount
+            return forgotten
+
+        return self._ledger.write(work)
+
+    def finish(self, run: str, record: AuditRecord) -> None:
+        """Keep the record of a run that came to its end. The first record of a run stays."""
+        if record.finished is None:
+            raise ValueError(f"the record of run {run} says that it has not finished")
+        plain = to_plain(record)
+        kept = json.dumps(plain, allow_nan=False)
+
+        def work(connection: Connection) -> None:
+            ended = connection.execute(
+                update(schema.runs)
+                .where(schema.runs.c.run == run, schema.runs.c.finished.is_(None))
+                .values(finished=record.finished, verdict=record.verdict.value, record=kept)
+            )
+            if ended.rowcount:
+                for table, rows in (
+                    (schema.measurements, _measurement_rows(run, plain["measurements"])),
+                    (schema.judgements, _judgement_rows(run, plain["judgements"])),
+                ):
+                    if rows:
+                        connection.execute(insert(table), rows)
+
+        self._find(run)
+        self._ledger.write(work)
+
+    def read(self, run: str) -> AuditRecord:
+        """Return the record of a run, named by its id or the beginning of it.
+
+        One that has not finished has the record it began with.
+        """
+        row = self._find(run)
+        if row.record is not None:
+            return from_plain(json.loads(row.record))
+        began = {"run": row.run, "name": row.name, "began": row.began, "finished": None}
+        return from_plain({**json.loads(row.snapshot), **began})
+
+    def snapshot(self, run: str) -> dict[str, Any]:
+        """Return what the run began with."""
+        plain: dict[str, Any] = json.loads(self._find(run).snapshot)
+        return plain
+
+    def list_runs(self) -> tuple[RunLine, ...]:
+        """Return every run, the newest first."""
+        t = schema.runs.c
+        columns = (t.run, t.name, t.began, t.finished, t.verdict, t.plan_key)
+        return tuple(RunLine(*row) for row in self._rows(select(*columns).order_by(t.number.desc())))
+
+    def latest(self) -> RunLine | None:
+        """Return the run that began last, or None in an empty store."""
+        return next(iter(self.list_runs()), None)
+
+    def wanted_blobs(self) -> set[Digest]:
+        """Return the digest of every blob the ledger refers to, as a piece or as evidence."""
+        wanted = {Digest(row.digest) for row in self._rows(select(schema.made.c.digest))}
+        for row in self._rows(select(schema.scored.c.outcomes)):
+            wanted.update(evidence_of(_outcomes(row.outcomes)))
+        for row in self._rows(select(schema.runs.c.record).where(schema.runs.c.record.is_not(None))):
+            wanted.update(
+                Digest(e["digest"]) for m in json.loads(row.record)["measurements"] for e in m["evidence"]
+            )
+        return wanted
+
+    def _rows(self, statement: Any) -> Sequence[Any]:
+        return self._ledger.read(lambda connection: connection.execute(statement).all())
+
+    def _find(self, run: str) -> Any:
+        """Return the row of the one run whose id is, or begins with, ``run``."""
+        t = schema.runs
+        found = self._rows(
+            select(t).where(t.c.run.startswith(run, autoescape=True)).order_by(t.c.number.desc()).limit(6)
+        )
+        exact = [row for row in found if row.run == run]
+        if exact or (run and len(found) == 1):
+            return (exact or found)[0]
+        if run and found:
+            raise InputError(
+                f"'{run}' begins the ids of several runs: {', '.join(row.run for row in found[:5])}"
+                f"{' and more' if len(found) > 5 else ''}. Give more of the id."
+            )
+        some = [line.run for line in self.list_runs()[:5]]
+        raise InputError(
+            f"The store {self.address} has no run '{run}'. "
+            + (
+                f"The newest are {', '.join(some)}."
+                if some
+                else "It has no run at all; 'audit run' makes one."
+            )
+        )
+
+    def _record_made(self, connection: Connection, run: str, fact: Made) -> None:
+        values = {"digest": fact.digest, "seconds": fact.seconds, "worker": _text(fact.worker), "run": run}
+        t = schema.made
+        if _add(connection, t, {"key": fact.key, "shard": fact.shard, **values}):
+            return
+        where = (t.c.key == fact.key, t.c.shard == fact.shard)
+        before = connection.execute(select(t.c.digest).where(*where)).scalar_one()
+        if before != fact.digest and not self.blobs.has(Digest(before)):
+            connection.execute(update(t).where(*where).values(**values))
+
+    def _record_scored(self, connection: Connection, run: str, fact: Scored) -> None:
+        values = {
+            "evaluator": _text(fact.evaluator),
+            "outcomes": json.dumps([_outcome_to_plain(o) for o in fact.outcomes], allow_nan=False),
+            "seconds": fact.seconds,
+            "run": run,
+        }
+        t = schema.scored
+        if _add(connection, t, {"key": fact.key, **values}):
+            return
+        before = connection.execute(select(t.c.outcomes).where(t.c.key == fact.key)).scalar_one()
+        if not all(self.blobs.has(digest) for digest in evidence_of(_outcomes(before))):
+            connection.execute(update(t).where(t.c.key == fact.key).values(**values))
+
+
+def evidence_of(outcomes: Iterable[Outcome]) -> list[Digest]:
+    """Return the digests of the evidence of some outcomes as the store keeps them."""
+    return [
+        Digest(str(evidence.content))
+        for outcome in outcomes
+        if isinstance(outcome, Measurement)
+        for evidence in outcome.evidence
+    ]
+
+
+def _add(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
+    """Insert a row unless one with its key is there; say whether it was."""
+    from sqlalchemy.dialects import postgresql, sqlite
+
+    dialects: dict[str, Callable[[Table], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+    statement = dialects[connection.dialect.name](table).values(**row).on_conflict_do_nothing()
+    return bool(connection.execute(statement).rowcount)
+
+
+def _run_id() -> str:
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _text(words: str) -> str:
+    """Return text that every database can hold: without the character NUL and half surrogate pairs."""
+    return words.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
+
+
+def _outcome_to_plain(outcome: Outcome) -> dict[str, Any]:
+    match outcome:
+        case Measurement():
+            return measurement_to_plain(outcome)
+        case Undefined():
+            return {"metric": outcome.metric, "undefined": outcome.reason, "group": dict(outcome.group)}
+
+
+def _outcomes(stored: str) -> tuple[Outcome, ...]:
+    return tuple(
+        Undefined(plain["metric"], plain["undefined"], tuple(plain["group"].items()))
+        if "undefined" in plain
+        else measurement_from_plain(plain)
+        for plain in json.loads(stored)
+    )
+
+
+def _measurement_rows(run: str, measurements: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    nothing = {"low": None, "high": None, "level": None, "method": None}
+    same = ("value", "n", "direction", "baseline", "noise_floor", "p_value")
+    return [
+        {
+            "run": run,
+            "position": position,
+            "metric": _text(m["metric"]),
+            "subgroup": json.dumps(m["group"]),
+            "unquantified": m["unquantified"] and _text(m["unquantified"]),
+            "unit": _text(m["unit"]),
+            **(m["interval"] or nothing),
+            **{name: m[name] for name in same},
+        }
+        for position, m in enumerate(measurements)
+    ]
+
+
+def _judgement_rows(run: str, judgements: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {
+            "run": run,
+            "position": position,
+            "metric": _text(j["criterion"]["metric"]),
+            "at_most": j["criterion"]["at_most"],
+            "at_least": j["criterion"]["at_least"],
+            "every_group": j["criterion"]["every_group"],
+            "verdict": j["verdict"],
+            "value": (j["because"]["measurement"] or {}).get("value"),
+            "n_to_decide": j["n_to_decide"],
+        }
+        for position, j in enumerate(judgements)
+    ]

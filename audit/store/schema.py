@@ -1,0 +1,101 @@
+"""The tables of the ledger, as the code reads and writes them; ``migrations`` makes them."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text, text
+
+VERSIONS = ("0001",)
+"""Every revision of the ledger this code knows, oldest first. The last one is what it writes."""
+
+metadata = MetaData()
+
+version = Table("alembic_version", metadata, Column("version_num", String(32), primary_key=True))
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("run", String(32), nullable=False, unique=True),
+    Column("plan_key", String(64), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("began", String(40), nullable=False),
+    Column("finished", String(40)),
+    Column("verdict", String(20)),
+    Column("snapshot", Text, nullable=False),
+    Column("record", Text),
+)
+# One unfinished run a plan: two drivers that begin it at once share it.
+Index(
+    "one_unfinished_run",
+    runs.c.plan_key,
+    unique=True,
+    sqlite_where=text("finished IS NULL"),
+    postgresql_where=text("finished IS NULL"),
+)
+
+made = Table(
+    "made",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("shard", Integer, primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("worker", Text, nullable=False),
+    Column("run", String(32), nullable=False),
+)
+
+failed = Table(
+    "failed",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("shard", Integer, primary_key=True),
+    Column("error", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("run", String(32), nullable=False),
+)
+
+scored = Table(
+    "scored",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("evaluator", Text, nullable=False),
+    Column("outcomes", Text, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("run", String(32), nullable=False),
+)
+
+measurements = Table(
+    "measurements",
+    metadata,
+    Column("run", String(32), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("metric", Text, nullable=False),
+    Column("subgroup", Text, nullable=False),
+    Column("value", Float, nullable=False),
+    Column("low", Float),
+    Column("high", Float),
+    Column("level", Float),
+    Column("method", Text),
+    Column("unquantified", Text),
+    Column("n", BigInteger, nullable=False),
+    Column("direction", String(20), nullable=False),
+    Column("unit", Text, nullable=False),
+    Column("baseline", Float),
+    Column("noise_floor", Float),
+    Column("p_value", Float),
+)
+
+judgements = Table(
+    "judgements",
+    metadata,
+    Column("run", String(32), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("metric", Text, nullable=False),
+    Column("at_most", Float),
+    Column("at_least", Float),
+    Column("every_group", Boolean, nullable=False),
+    Column("verdict", String(20), nullable=False),
+    Column("value", Float),
+    Column("n_to_decide", Float),
+)
