@@ -35,6 +35,10 @@ class StoreAddress:
         """The SQLite file of a store in a folder."""
         return None if self.folder is None else self.folder / LEDGER
 
+    def exists(self) -> bool:
+        """Whether there may be a ledger to read: a folder has its file, a database answers for itself."""
+        return self.ledger is None or self.ledger.exists()
+
     def __str__(self) -> str:
         return self.shown or str(self.folder)
 
