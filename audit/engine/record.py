@@ -11,7 +11,7 @@ from audit.core.evaluators import Unmet
 from audit.core.facts import Failed, Made, Scored
 from audit.core.identity import canonical, digest_of
 from audit.core.measurements import Measurement, Undefined
-from audit.core.plan import AuditPlan, Planned, parameters_of
+from audit.core.plan import AuditPlan, Planned, Skipped, parameters_of
 from audit.core.policy import Judgement, overall
 from audit.core.records import (
     AuditRecord,
@@ -173,7 +173,7 @@ def _status(
     return "failed" if finished or any(label in f.evaluators for f in failures) else "unfinished"
 
 
-def _evaluator(step: Any, status: str) -> RecordedEvaluator:
+def _evaluator(step: Planned | Skipped, status: str) -> RecordedEvaluator:
     about = step.evaluator.about
     return RecordedEvaluator(
         name=about.name,

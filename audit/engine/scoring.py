@@ -41,11 +41,14 @@ def scoring_key(evaluator: Evaluator, inputs: Mapping[str, Sequence[Digest]]) ->
     )
 
 
-@cache
-def source_digest(evaluator: type[Any]) -> Digest:
+def source_digest(evaluator: type) -> Digest:
     """Return the digest of the code a scoring rests on."""
+    return _source_digest(Path(inspect.getfile(evaluator)))
+
+
+@cache
+def _source_digest(own: Path) -> Digest:
     folders = {"stats": Path(str(files("audit.stats")))}
-    own = Path(inspect.getfile(evaluator))
     if (own.parent / "__init__.py").exists():
         folders["own"] = own.parent
     sources = {

@@ -1,0 +1,111 @@
+"""What every adapter and every model it opens promise, capability by capability."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from audit.core.capabilities import Capability, implemented
+from audit.core.identity import canonical
+from audit.core.rows import Rows, concat
+from audit.core.subjects import ModelCard
+from audit.store import codec
+from audit.testing.refusals import check_refusal
+
+_LEDGER_COLUMNS = ("token", "logp", "rank", "top1", "entropy", "mean", "variance")
+
+
+def check_adapter(adapter: type[Any], options: Mapping[str, Any]) -> Any:
+    """Check an adapter on one model and return the opened model with its card and offers."""
+    ref = adapter.refer(dict(options))
+    assert adapter.refer(dict(options)) == ref, "the same options name the same model"
+    for value in options.values():
+        if isinstance(value, str) and value.startswith("/"):
+            assert value.encode() not in canonical(ref), "where a model lies is no part of its identity"
+    check_refusal(lambda: adapter.refer({**options, "no_such_option": 1}), "no_such_option")
+    card, offers = adapter.describe(ref)
+    assert isinstance(card, ModelCard)
+    assert offers, "a model offers something"
+    for capability, reason in card.withheld:
+        assert reason.strip(), f"{capability} is withheld for a reason"
+        assert capability not in offers, f"{capability} is withheld and offered"
+    opened = adapter.open(ref, "cpu")
+    assert offers <= implemented(type(opened)), "it offers what it implements"
+    return opened, card, offers
+
+
+def check_capabilities(model: Any, offers: frozenset[Capability], rows: Rows) -> None:
+    """Check each capability that a model offers on some rows of its modality."""
+    for capability in sorted(offers):
+        _CHECKS[capability](model, rows)
+
+
+def _rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def _sample(model: Any, rows: Rows) -> None:
+    drawn = model.sample(5, _rng())
+    assert set(drawn.column_names) & set(rows.column_names), "samples look like the data"
+    assert drawn.num_rows == 5, "as many samples as were asked for"
+    assert codec.encode(model.sample(5, _rng())) == codec.encode(drawn), (
+        "the same numbers give the same samples"
+    )
+
+
+def _vector(call: Callable[[Any, Rows], Any]) -> Callable[[Any, Rows], None]:
+    def check(model: Any, rows: Rows) -> None:
+        values = np.asarray(call(model, rows))
+        assert values.shape == (rows.num_rows,), "one number per example"
+        assert np.isfinite(values).all(), "every number is finite"
+        np.testing.assert_array_equal(values, call(model, rows), err_msg="the same numbers again")
+
+    return check
+
+
+def _reconstruct(model: Any, rows: Rows) -> None:
+    again = model.reconstruct(rows, _rng())
+    assert again.num_rows == rows.num_rows, "each example comes back, in order"
+    assert codec.encode(model.reconstruct(rows, _rng())) == codec.encode(again), "the same numbers again"
+
+
+def _latents(model: Any, rows: Rows) -> None:
+    latents = model.encode(rows)
+    assert latents.ndim == 2, "one latent vector per example"
+    assert latents.shape[0] == rows.num_rows, "one latent vector per example"
+    assert np.isfinite(latents).all(), "every latent is finite"
+
+
+def _decode(model: Any, rows: Rows) -> None:
+    latents = model.encode(rows) if hasattr(model, "encode") else None
+    if latents is None:
+        return
+    assert model.decode(latents, _rng()).num_rows == rows.num_rows, "each latent vector becomes an example"
+
+
+def _ledger(model: Any, rows: Rows) -> None:
+    ledger = model.token_ledger(rows)
+    assert ledger.num_rows == rows.num_rows, "one row per text"
+    for row in ledger.to_pylist():
+        lengths = {len(row[column]) for column in _LEDGER_COLUMNS}
+        assert len(lengths) == 1, "one entry per scored token in every column"
+        assert all(np.isfinite(row["logp"])), "log-probabilities are finite"
+        assert max(row["logp"], default=0.0) <= 1e-3, "log-probabilities are not above 0"
+    alone = concat([model.token_ledger(rows.slice(i, 1)) for i in range(rows.num_rows)])
+    for one, many in zip(alone.column("logp").to_pylist(), ledger.column("logp").to_pylist(), strict=True):
+        np.testing.assert_allclose(one, many, atol=1e-3, err_msg="a batch of one equals a batch of many")
+
+
+_CHECKS: Mapping[Capability, Callable[[Any, Rows], None]] = {
+    Capability.SAMPLE: _sample,
+    Capability.TOKEN_LEDGER: _ledger,
+    Capability.LOG_LIKELIHOOD: _vector(lambda model, rows: model.log_likelihood(rows)),
+    Capability.LIKELIHOOD_BOUND: _vector(lambda model, rows: model.likelihood_bound(rows, _rng())),
+    Capability.RECONSTRUCT: _reconstruct,
+    Capability.ENCODE: _latents,
+    Capability.DECODE: _decode,
+    Capability.DENOISING_LOSS: _vector(lambda model, rows: model.denoising_loss(rows, 0.3, _rng())),
+    Capability.REALNESS: _vector(lambda model, rows: model.realness(rows)),
+}

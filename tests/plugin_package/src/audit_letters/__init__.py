@@ -1,0 +1,1 @@
+"""A small package of plugins, as a third party would write it."""
