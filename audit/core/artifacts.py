@@ -45,7 +45,12 @@ class Samples(Recipe[Rows]):
     def make(self, tools: Tools, shard: int, pieces: Sequence[Sequence[Any]]) -> Rows:
         condition = pieces[0][0] if pieces else None
         n = self.examples(shard) if condition is None else condition.num_rows
-        drawn = tools.model(self.model).sample(n, tools.rng(self, shard), condition)
+        model = tools.model(self.model)
+        if condition is None and hasattr(model, "sample_range"):
+            span = shard_range(self.n, self.shard_size, shard)
+            drawn = model.sample_range(span.start, span.stop)
+        else:
+            drawn = model.sample(n, tools.rng(self, shard), condition)
         if drawn.num_rows != n:
             raise ValueError(f"the model was asked for {n} samples and returned {drawn.num_rows}")
         return drawn

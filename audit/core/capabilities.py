@@ -17,6 +17,18 @@ class CanSample(Protocol):
         ...
 
 
+class KeepsSamples(Protocol):
+    """What a model may have beside ``sample`` when its samples were drawn before the audit.
+
+    A shard cannot know what another shard drew, so such a model is asked for
+    numbered samples and every one of them is used once.
+    """
+
+    def sample_range(self, start: int, stop: int) -> Rows:
+        """Return samples ``start`` to ``stop`` of those it keeps."""
+        ...
+
+
 class HasTokenLedger(Protocol):
     def token_ledger(self, rows: Rows) -> Rows:
         """Score every token of ``text`` given ``prefix``, in one forward pass.

@@ -72,7 +72,9 @@ class OptionTable:
         if isinstance(value, str):
             value = [part.strip() for part in value.split(",")]
         if not isinstance(value, list | tuple) or not all(isinstance(v, str) and v for v in value):
-            raise InputError(f"The option '{name}' of {self.owner} is {value!r}; give names with commas between them.")
+            raise InputError(
+                f"The option '{name}' of {self.owner} is {value!r}; give names with commas between them."
+            )
         if len(set(value)) != len(value):
             raise InputError(f"The option '{name}' of {self.owner} names something twice: {value!r}.")
         return tuple(value)

@@ -27,7 +27,8 @@ class ModelCard:
     """What is known about a model before it is opened. ``family`` is a label; no code branches on it.
 
     ``withheld`` takes back a capability that the class implements but this
-    checkpoint lacks, with the reason a reader will see.
+    checkpoint lacks, with the reason a reader will see. ``most_samples`` is
+    how many samples there are when they were drawn before the audit.
     """
 
     family: str
@@ -36,6 +37,7 @@ class ModelCard:
     deterministic: bool = True
     withheld: tuple[tuple[Capability, str], ...] = ()
     notes: tuple[str, ...] = ()
+    most_samples: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +85,10 @@ class Subject:
         return self.data_card.groups
 
     def samples(self, n: int | None = None) -> Recipe[Rows]:
-        """Unconditional samples of the model, ``sample_size`` of them unless told."""
-        return Samples(self.model, self.sample_size if n is None else n, self.seed, self.shard_size)
+        """Unconditional samples of the model, ``sample_size`` of them unless told, or as many as there are."""
+        wanted = self.sample_size if n is None else n
+        most = self.card.most_samples
+        return Samples(self.model, wanted if most is None else min(wanted, most), self.seed, self.shard_size)
 
     def prompted(self, prompts: Recipe[Rows]) -> Recipe[Rows]:
         """One sample of the model for each row of ``prompts``."""

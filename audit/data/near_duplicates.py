@@ -1,0 +1,143 @@
+"""Rows that are (almost) the same in two splits that should have nothing in common."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.core.rows import Images
+from audit.formats.grids import averaged
+
+GRID = 8
+TOLERANCE = 3.0
+"""Grey levels (of 255), root mean square over an 8×8 thumbnail. Saving an image
+again as JPEG of quality 75, or at half the size, moves it by less."""
+OVERLAP = 0.8
+"""Share of word 5-grams in common (Jaccard): the usual threshold for near-duplicates of texts."""
+_WORDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicates:
+    """Which rows of ``second`` have a twin in ``first``; ``exact`` of them to the last bit."""
+
+    first: str
+    second: str
+    rows: tuple[int, ...]
+    exact: int
+    total: int
+    meaning: str
+
+    def sentences(self) -> tuple[str, ...]:
+        """Say what was found, or nothing when nothing was."""
+        if not self.rows:
+            return ()
+        return (
+            f"{len(self.rows):,} of {self.total:,} rows of '{self.second}' nearly equal a row of '{self.first}' "
+            f"({self.exact:,} of them exactly); {self.meaning}",
+        )
+
+
+def thumbnails(images: Images) -> NDArray[np.float64]:
+    """Return each image averaged over an 8×8 grid, shape (n, 64 * channels)."""
+    return averaged(images, GRID).reshape(len(images), -1)
+
+
+def image_duplicates(
+    first_thumbnails: NDArray[np.float64],
+    second_thumbnails: NDArray[np.float64],
+    first: str,
+    second: str,
+    exact: int | None = None,
+) -> Duplicates:
+    """Find the rows of the second split whose thumbnail lies within ``TOLERANCE`` of one in the first.
+
+    Exact: block means over a 2×2 grid never lie further apart than the
+    thumbnails (Jensen), so a k-d tree over them misses no pair, and each
+    candidate is then measured. ``exact`` is the number of identical files
+    when the caller knows it; otherwise identical thumbnails are counted.
+    """
+    from scipy.spatial import cKDTree
+
+    meaning = (
+        f"measured on {GRID}×{GRID} thumbnails, at most {TOLERANCE:g} of 255 levels apart (root mean square). "
+        "Remove them before you rely on a comparison of the two."
+    )
+    if not len(first_thumbnails) or not len(second_thumbnails):
+        return Duplicates(first, second, (), 0, len(second_thumbnails), meaning)
+    coarse_first, coarse_second = _coarse(first_thumbnails), _coarse(second_thumbnails)
+    radius = TOLERANCE * np.sqrt(coarse_first.shape[1]) * (1 + 1e-9)
+    candidates = cKDTree(coarse_first).query_ball_point(coarse_second, radius)
+    rows, same = [], 0
+    for row, near in enumerate(candidates):
+        if not near:
+            continue
+        gaps = first_thumbnails[near] - second_thumbnails[row]
+        closest = float(np.sqrt((gaps**2).mean(axis=1)).min())
+        if closest <= TOLERANCE:
+            rows.append(row)
+            same += closest == 0.0
+    return Duplicates(
+        first, second, tuple(rows), same if exact is None else exact, len(second_thumbnails), meaning
+    )
+
+
+def _coarse(small: NDArray[np.float64]) -> NDArray[np.float64]:
+    half = GRID // 2
+    blocks = small.reshape(len(small), 2, half, 2, half, -1)
+    return np.asarray(blocks.mean(axis=(2, 4)).reshape(len(small), -1))
+
+
+def text_duplicates(
+    first_texts: Sequence[str], second_texts: Sequence[str], first: str, second: str
+) -> Duplicates:
+    """Find the texts of the second split that share at least ``OVERLAP`` of their word 5-grams with one of the first.
+
+    Words are compared without case and punctuation. Exact, by prefix
+    filtering (Bayardo, Ma, Srikant 2007): two sets with a Jaccard similarity
+    of t share one of the |A| - ceil(t |A|) + 1 rarest members of each.
+    """
+    sets_first = [_shingles(text) for text in first_texts]
+    sets_second = [_shingles(text) for text in second_texts]
+    rarity = Counter(shingle for each in (*sets_first, *sets_second) for shingle in each)
+
+    def prefix(shingles: frozenset[int]) -> list[int]:
+        keep = len(shingles) - int(np.ceil(OVERLAP * len(shingles) - 1e-9)) + 1
+        return sorted(shingles, key=lambda shingle: (rarity[shingle], shingle))[:keep]
+
+    holders: dict[int, list[int]] = defaultdict(list)
+    for row, shingles in enumerate(sets_first):
+        for shingle in prefix(shingles):
+            holders[shingle].append(row)
+    rows, same = [], 0
+    seen = set(first_texts)
+    for row, shingles in enumerate(sets_second):
+        near = {other for shingle in prefix(shingles) for other in holders.get(shingle, ())}
+        if any(_jaccard(shingles, sets_first[other]) >= OVERLAP for other in near):
+            rows.append(row)
+            same += second_texts[row] in seen
+    meaning = (
+        f"at least {OVERLAP:.0%} of the word {_WORDS}-grams of the two are shared. "
+        "Remove them before you rely on a comparison of the two."
+    )
+    return Duplicates(first, second, tuple(rows), same, len(second_texts), meaning)
+
+
+def _shingles(text: str) -> frozenset[int]:
+    """Return hashes of the word 5-grams of a text; of all its words when it has fewer.
+
+    Which hash is used cannot change the answer, only the order of ties.
+    """
+    words = re.findall(r"\w+", text.casefold()) or [text.strip()]
+    last = max(1, len(words) - _WORDS + 1)
+    return frozenset(hash(" ".join(words[start : start + _WORDS])) for start in range(last))
+
+
+def _jaccard(first: frozenset[int], second: frozenset[int]) -> float:
+    shared = len(first & second)
+    return shared / (len(first) + len(second) - shared)

@@ -1,0 +1,48 @@
+"""Where the splits of a dataset lie: the options that name them, and how a reference remembers them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from audit.core.errors import InputError
+from audit.core.options import OptionTable
+from audit.core.references import DataRef
+
+
+def folders_of(table: OptionTable) -> dict[str, Path]:
+    """Return the place of each split: ``path`` is a holdout alone; ``train`` and ``holdout`` say which is which."""
+    path, train, holdout = (table.path(name) for name in ("path", "train", "holdout"))
+    if path is not None and (train is not None or holdout is not None):
+        raise InputError(
+            f"{table.owner} has 'path' beside 'train' or 'holdout'. Give path, or train and holdout."
+        )
+    if path is not None:
+        return {"holdout": path}
+    found = {name: place for name, place in (("train", train), ("holdout", holdout)) if place is not None}
+    if not found:
+        raise InputError(f'{table.owner} needs a place. Add path = "…", or train = "…" and holdout = "…".')
+    if train is not None and holdout is not None:
+        one, other = train.resolve(), holdout.resolve()
+        if one.is_relative_to(other) or other.is_relative_to(one):
+            raise InputError(
+                f"{table.owner} has 'train' and 'holdout' that overlap: {one} and {other}. Splits must be disjoint."
+            )
+    return found
+
+
+def placed(places: Mapping[str, Path]) -> str:
+    """Spell places for the ``location`` of a reference, which is no part of its identity."""
+    return json.dumps({name: str(path.absolute()) for name, path in places.items()})
+
+
+def places(ref: DataRef) -> dict[str, Path]:
+    """Read back what :func:`placed` wrote."""
+    return {name: Path(path) for name, path in json.loads(ref.location).items()}
+
+
+def same_bytes(first: Iterable[str], second: Iterable[str]) -> int:
+    """Return how many of the second digests are among the first."""
+    known = set(first)
+    return sum(digest in known for digest in second)

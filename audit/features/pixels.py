@@ -1,0 +1,53 @@
+"""The plainest features of an image: how bright each of 8×8 cells is."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from audit.core.errors import InputError
+from audit.core.identity import canonical, digest_of
+from audit.core.references import ExtractorRef
+from audit.core.rows import IMAGE, Matrix, Rows, images_of
+from audit.formats.grids import averaged
+
+_CELLS = 8
+_LUMA = (0.299, 0.587, 0.114)
+_VERSION = 1
+
+
+class Pixels:
+    """Brightness (ITU-R BT.601 luma, 0 … 1) averaged over an 8×8 grid of cells: 64 features, for images of any size.
+
+    For the 8×8 grey digits these are the pixels themselves. Nothing is learnt, so the
+    features need no weights and favour no model; the trap is that they see layout and not
+    content: distances in them compare coarse shapes, and are comparable with no published figure.
+    """
+
+    @classmethod
+    def refer(cls) -> ExtractorRef:
+        recipe = {"extractor": "pixels", "version": _VERSION, "cells": _CELLS, "luma": _LUMA, "filter": "box"}
+        return ExtractorRef("pixels", digest_of(canonical(recipe)), _CELLS**2, "image")
+
+    @classmethod
+    def open(cls, ref: ExtractorRef, device: str) -> Pixels:
+        if ref != cls.refer():
+            raise InputError(
+                "These features were planned with another version of 'pixels'. Plan the audit again."
+            )
+        return cls()
+
+    def extract(self, rows: Rows) -> Matrix:
+        """Return features of shape (rows, 64) from images with one or three channels. Raise ValueError otherwise."""
+        if IMAGE not in rows.column_names:
+            raise ValueError(
+                f"the extractor 'pixels' reads images; these rows have {', '.join(rows.column_names)}"
+            )
+        cells = averaged(images_of(rows), _CELLS)
+        match cells.shape[-1]:
+            case 1:
+                grey = cells[..., 0]
+            case 3:
+                grey = cells @ np.asarray(_LUMA)
+            case channels:
+                raise ValueError(f"the extractor 'pixels' reads images of 1 or 3 channels, not {channels}")
+        return np.asarray(grey.reshape(len(cells), -1) / 255)
