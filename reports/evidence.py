@@ -1,0 +1,190 @@
+"""Evidence as a reader sees it: pictures, texts, tables and curves, and what is hidden or missing."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from audit.core.errors import InputError
+from audit.core.measurements import Evidence
+from audit.core.renderers import EvidenceReader
+from audit.core.rows import IMAGE, PREFIX, TEXT, Images, Rows, images_of
+from reports import numbers
+from reports.curves import curve_figure
+from reports.redact import shortened
+
+MOST_IMAGES, MOST_TEXTS, MOST_ROWS, MOST_COLUMNS = 60, 40, 100, 16
+_LEAST_SIDE, _MOST_SIDE = 96, 512
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One image: its PNG as a data URI, the size to show it at, its text alternative and its attributes."""
+
+    source: str
+    width: int
+    height: int
+    alternative: str
+    attributes: str
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """One text: what the model was given, what it said, and its attributes."""
+
+    prefix: str
+    text: str
+    attributes: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exhibit:
+    """One piece of evidence, ready to show. ``message`` stands where there is nothing to show."""
+
+    kind: str
+    caption: str
+    digest: str
+    sensitive: bool
+    message: str = ""
+    pictures: tuple[Picture, ...] = ()
+    passages: tuple[Passage, ...] = ()
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    figure: Markup | None = None
+    left_out: str = ""
+
+
+def exhibit(evidence: Evidence, read: EvidenceReader, show_sensitive: bool) -> Exhibit:
+    """Return evidence ready to show; what is sensitive is not even read unless asked for."""
+    about = Exhibit(evidence.kind, evidence.caption, str(evidence.content), evidence.sensitive)
+    if evidence.sensitive and not show_sensitive:
+        return replace(about, message="Hidden: it may show training examples.")
+    try:
+        rows = read(evidence.content)
+    except InputError:
+        return replace(about, message="The store's copy of this evidence is damaged.")
+    if rows is None:
+        return replace(about, message="The store no longer holds the content of this evidence.")
+    return _content(about, rows)
+
+
+def _content(about: Exhibit, rows: Rows) -> Exhibit:
+    names = {name for name in rows.column_names if rows.column_names.count(name) == 1}
+    if rows.num_rows == 0:
+        return replace(about, message="There is not a single example to show.")
+    match about.kind:
+        case "images" if IMAGE in names and _is_image(rows.schema.field(IMAGE).type):
+            return _pictures(about, rows)
+        case "texts" if TEXT in names:
+            return _passages(about, rows)
+        case "curve" if {"x", "y"} <= names:
+            figure = _curve(about.caption, rows)
+            return replace(about, figure=figure) if figure is not None else _table(about, rows)
+        case _:
+            return _table(about, rows)
+
+
+def _is_image(kind: Any) -> bool:
+    """Say whether a column's type is that of ``audit.core.rows.image_rows``, with at least one pixel."""
+    shape = tuple(getattr(kind, "shape", ()))
+    return len(shape) == 3 and min(shape) > 0 and str(kind.value_type) == "uint8"
+
+
+def _pictures(about: Exhibit, rows: Rows) -> Exhibit:
+    shown = rows.slice(0, MOST_IMAGES)
+    images = images_of(shown)
+    attributes = _attributes(shown, {IMAGE})
+    pictures = []
+    for position, (pixels, words) in enumerate(zip(images, attributes, strict=True), start=1):
+        height, width = _display_size(pixels.shape[0], pixels.shape[1])
+        alternative = f"{about.caption}, image {position} of {rows.num_rows}" + (
+            f": {words}" if words else ""
+        )
+        pictures.append(Picture(_data_uri(pixels), width, height, alternative, words))
+    return replace(about, pictures=tuple(pictures), left_out=_left_out(rows.num_rows, len(pictures), "image"))
+
+
+def _display_size(height: int, width: int) -> tuple[int, int]:
+    """Return the size to show an image at: small ones enlarged by a whole factor, large ones made smaller."""
+    factor = max(1, math.ceil(_LEAST_SIDE / max(height, width, 1)))
+    shrink = min(1.0, _MOST_SIDE / max(height, width, 1))
+    return max(1, round(height * factor * shrink)), max(1, round(width * factor * shrink))
+
+
+def _data_uri(pixels: Images) -> str:
+    """Return an image as a PNG data URI; channels beyond red, green, blue and alpha are left out."""
+    from PIL import Image
+
+    channels = pixels.shape[2]
+    kept = pixels[:, :, 0] if channels in (1, 2) else pixels[:, :, :4] if channels == 4 else pixels[:, :, :3]
+    image = Image.fromarray(np.ascontiguousarray(kept))
+    image.thumbnail((_MOST_SIDE, _MOST_SIDE), Image.Resampling.BOX)
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _passages(about: Exhibit, rows: Rows) -> Exhibit:
+    shown = rows.slice(0, MOST_TEXTS)
+    texts = shown.column(TEXT).to_pylist()
+    given = shown.column(PREFIX).to_pylist() if PREFIX in shown.column_names else [""] * len(texts)
+    attributes = _attributes(shown, {TEXT, PREFIX, IMAGE})
+    passages = tuple(
+        Passage(shortened(str(prefix or "")), shortened(str(text or "")), words)
+        for prefix, text, words in zip(given, texts, attributes, strict=True)
+    )
+    return replace(about, passages=passages, left_out=_left_out(rows.num_rows, len(passages), "text"))
+
+
+def _curve(caption: str, rows: Rows) -> Markup | None:
+    columns = {
+        name: rows.column(name).to_pylist() for name in ("x", "y", "low", "high") if name in rows.column_names
+    }
+    if any(not isinstance(value, int | float | None) for column in columns.values() for value in column):
+        return None
+    return curve_figure(caption, columns["x"], columns["y"], columns.get("low"), columns.get("high"))
+
+
+def _table(about: Exhibit, rows: Rows) -> Exhibit:
+    shown = rows.slice(0, MOST_ROWS)
+    kept = [i for i, name in enumerate(rows.column_names) if name != IMAGE][:MOST_COLUMNS]
+    columns = [[_cell(value) for value in shown.column(i).to_pylist()] for i in kept]
+    names = [shortened(rows.column_names[i], 80) for i in kept]
+    hidden = len(rows.column_names) - len(kept)
+    left_out = _left_out(rows.num_rows, shown.num_rows, "row")
+    if hidden:
+        left_out = f"{left_out} {numbers.counted(hidden, 'column')} not shown.".strip()
+    return replace(about, columns=tuple(names), rows=tuple(zip(*columns, strict=True)), left_out=left_out)
+
+
+def _cell(value: Any) -> str:
+    match value:
+        case None:
+            return ""
+        case float():
+            return numbers.plain(value) if math.isfinite(value) else str(value)
+        case _:
+            return shortened(str(value), 300)
+
+
+def _attributes(rows: Rows, without: set[str]) -> list[str]:
+    kept = [i for i, name in enumerate(rows.column_names) if name not in without][:6]
+    names = [rows.column_names[i] for i in kept]
+    columns = [rows.column(i).to_pylist() for i in kept]
+    return [
+        " · ".join(
+            f"{shortened(name, 40)} {shortened(_cell(column[row]), 80)}"
+            for name, column in zip(names, columns, strict=True)
+        )
+        for row in range(rows.num_rows)
+    ]
+
+
+def _left_out(total: int, shown: int, noun: str) -> str:
+    return f"The first {numbers.count(shown)} of {numbers.counted(total, noun)}." if shown < total else ""

@@ -1,0 +1,102 @@
+"""What a report cannot say, as sentences that follow from the record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from audit.core.evaluators import Dimension
+from audit.core.measurements import Interval, Unquantified
+from audit.core.records import AuditRecord
+from reports import numbers
+from reports.sections import dimension_of, owners
+
+_OF_DIMENSION = {
+    Dimension.QUALITY: (
+        "Distances between distributions see what their features see. A defect that the feature extractor is blind to "
+        "leaves them unchanged."
+    ),
+    Dimension.FAIRNESS: (
+        "Groups are those the data or the prompts name. Nothing was measured about people whom no group describes."
+    ),
+    Dimension.PRIVACY: (
+        "An attack gives a lower bound on what leaks: a stronger attack, more queries or more knowledge may get more out. "
+        "Finding nothing is not evidence that nothing is there."
+    ),
+    Dimension.PROVENANCE: (
+        "Whoever holds an output can remove its credentials or disturb its watermark. Output without a mark may still "
+        "have been generated."
+    ),
+}
+
+
+_ALWAYS = (
+    (
+        "Intervals cover the chance of the draw of examples by the method named beside them. They do not cover the choice of "
+        "data, feature extractor, prompts or settings: another choice gives another number."
+    ),
+    (
+        "A criterion that passed says that one metric lay within a bound that was chosen beforehand. It does not say that the "
+        "model is fit for a purpose, and it says nothing about metrics that no criterion names."
+    ),
+    (
+        "The record holds no result of planted defects for these evaluators, so it does not say how small a defect "
+        "they would have caught."
+    ),
+)
+
+
+def limits(record: AuditRecord) -> tuple[str, ...]:
+    """Return the sentences, the general ones last."""
+    return (*_about_scope(record), *_about_numbers(record), *_about_subject(record), *_ALWAYS)
+
+
+def _about_scope(record: AuditRecord) -> Iterator[str]:
+    owned = owners(record)
+    measured = {dimension_of(m.metric, owned) for m in record.measurements}
+    if record.finished is None:
+        yield "The run has not finished: numbers that are missing here may still be measured."
+    silent = [d.value for d in Dimension if d.value not in measured]
+    if silent:
+        yield f"Nothing was measured about {_listed(silent)}."
+    if record.skipped:
+        yield (
+            f"{numbers.counted(len(record.skipped), 'evaluator')} could not run on this model and data; "
+            "what they would have found is unknown."
+        )
+    yield from (sentence for dimension, sentence in _OF_DIMENSION.items() if dimension.value in measured)
+
+
+def _about_numbers(record: AuditRecord) -> Iterator[str]:
+    intervals = [m.uncertainty for m in record.measurements if isinstance(m.uncertainty, Interval)]
+    misses = sum(1 - interval.level for interval in intervals)
+    if intervals:
+        yield (
+            f"Of the {numbers.counted(len(intervals), 'interval')} in this report, about {misses:.1f} can be expected to "
+            "miss the true value even if every method keeps its promise; no correction for their number is applied here."
+        )
+    bare = [m for m in record.measurements if isinstance(m.uncertainty, Unquantified)]
+    if bare:
+        yield (
+            f"{numbers.counted(len(bare), 'measurement')} came without an interval, for the reason given beside it, "
+            "and could not be judged."
+        )
+
+
+def _about_subject(record: AuditRecord) -> Iterator[str]:
+    if record.model.get("deterministic") is False:
+        yield (
+            "The model does not give the same output twice for the same input, so a repeated run may differ "
+            "by more than its intervals say."
+        )
+    if record.data.get("randomised") is False and "train" in (record.data.get("splits") or {}):
+        yield (
+            "Chance did not decide which examples the model was trained on, so a difference between the splits may come "
+            "from how they were drawn rather than from training."
+        )
+    problems = record.data.get("problems") or ()
+    if problems:
+        yield f"About the data: {' '.join(str(problem) for problem in problems)}"
+
+
+def _listed(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"

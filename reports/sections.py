@@ -1,0 +1,245 @@
+"""Measurements in the order a reader meets them: by dimension, evaluator and family of metrics that share an axis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from audit.core.evaluators import Dimension
+from audit.core.measurements import Direction, Group, Interval, Measurement, Undefined, Unquantified
+from audit.core.records import AuditRecord, RecordedEvaluator
+from audit.core.renderers import EvidenceReader
+from reports import numbers
+from reports.axes import Axis, axis_over, fits
+from reports.evidence import Exhibit, exhibit
+from reports.figures import axis_figure, interval_plot
+from reports.judged import Judged
+from reports.redact import flattened
+
+OTHER = "other"
+QUESTIONS: Mapping[str, str] = {
+    Dimension.QUALITY: "Are the outputs good, varied and useful?",
+    Dimension.FAIRNESS: "Who is represented, who is stereotyped, who gets worse quality?",
+    Dimension.PRIVACY: "What of the training data can be got back out?",
+    Dimension.PROVENANCE: "Can anyone tell, later, that this was generated?",
+    OTHER: "Metrics that no evaluator of this record describes.",
+}
+DIRECTIONS: Mapping[Direction, str] = {
+    Direction.HIGHER_IS_BETTER: "higher is better",
+    Direction.LOWER_IS_BETTER: "lower is better",
+    Direction.NEITHER: "neither direction is better",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One measurement, written out."""
+
+    label: str
+    metric: str
+    group: str
+    plot: Markup
+    verdict: str
+    value: str
+    unit: str
+    interval: str
+    level: str
+    method: str
+    unquantified: str
+    n: str
+    references: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Metrics that share a unit, a direction and an axis."""
+
+    title: str
+    direction: str
+    lines: tuple[Line, ...]
+    axis: Markup
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One evaluator's part of a report; ``variants`` are its parameters, once for each time it was asked for."""
+
+    name: str
+    dimension: str
+    summary: str
+    descriptions: tuple[tuple[str, str], ...]
+    references: tuple[str, ...]
+    variants: tuple[tuple[tuple[str, str], ...], ...]
+    families: tuple[Family, ...]
+    exhibits: tuple[Exhibit, ...]
+    undefined: tuple[tuple[str, str], ...]
+
+
+def group_name(group: Group) -> str:
+    """Return a group in words.
+
+    >>> group_name((("sex", "F"), ("age", "60+"))), group_name(())
+    ('sex = F, age = 60+', '')
+    """
+    return ", ".join(f"{name} = {value}" for name, value in group)
+
+
+def owners(record: AuditRecord) -> dict[str, RecordedEvaluator]:
+    """Return, for each metric, the first evaluator of the record that describes it; one that ran goes before one that did not."""
+    found: dict[str, RecordedEvaluator] = {}
+    for evaluator in sorted(record.evaluators, key=lambda e: e.status != "scored"):
+        for metric in evaluator.metrics:
+            found.setdefault(metric, evaluator)
+    return found
+
+
+def dimension_of(metric: str, owned: Mapping[str, RecordedEvaluator]) -> str:
+    return owned[metric].dimension if metric in owned else OTHER
+
+
+def sections(record: AuditRecord, read: EvidenceReader, show_sensitive: bool) -> tuple[Section, ...]:
+    """Return a section for each evaluator that measured something, and one for metrics nobody describes."""
+    owned = owners(record)
+    measured: dict[str, list[Measurement]] = {}
+    undefined: dict[str, list[Undefined]] = {}
+    for measurement in record.measurements:
+        measured.setdefault(_owner_name(measurement.metric, owned), []).append(measurement)
+    for gap in record.undefined:
+        undefined.setdefault(_owner_name(gap.metric, owned), []).append(gap)
+    judged = Judged.of(record.judgements)
+    order = [*dict.fromkeys(e.name for e in record.evaluators), OTHER]
+    return tuple(
+        _section(
+            [e for e in record.evaluators if e.name == name],
+            measured.get(name, []),
+            undefined.get(name, []),
+            judged,
+            read,
+            show_sensitive,
+        )
+        for name in order
+        if name in measured or name in undefined
+    )
+
+
+def _owner_name(metric: str, owned: Mapping[str, RecordedEvaluator]) -> str:
+    return owned[metric].name if metric in owned else OTHER
+
+
+def _section(
+    evaluators: Sequence[RecordedEvaluator],
+    measured: Sequence[Measurement],
+    undefined: Sequence[Undefined],
+    judged: Judged,
+    read: EvidenceReader,
+    show_sensitive: bool,
+) -> Section:
+    first = evaluators[0] if evaluators else None
+    reported = {m.metric for m in measured} | {u.metric for u in undefined}
+    return Section(
+        name=first.name if first else "Other measurements",
+        dimension=first.dimension if first else OTHER,
+        summary=first.summary if first else QUESTIONS[OTHER],
+        descriptions=tuple((m, text) for m, text in first.metrics.items() if m in reported) if first else (),
+        references=first.references if first else (),
+        variants=tuple(tuple(flattened(e.parameters)) for e in evaluators),
+        families=tuple(_family(family, judged) for family in families(measured, judged)),
+        exhibits=tuple(exhibit(e, read, show_sensitive) for m in measured for e in m.evidence),
+        undefined=tuple((_label(u.metric, u.group), u.reason) for u in undefined),
+    )
+
+
+def families(measured: Iterable[Measurement], judged: Judged) -> list[tuple[tuple[Measurement, ...], Axis]]:
+    """Return measurements that can be read on one axis together, with that axis.
+
+    Metrics join when they have the same unit and direction and none would
+    be squashed; the groups of one metric always stay together.
+    """
+    by_metric: dict[str, list[Measurement]] = {}
+    for measurement in measured:
+        by_metric.setdefault(measurement.metric, []).append(measurement)
+    found: list[tuple[Measurement, ...]] = []
+    for metric in by_metric.values():
+        ordered = tuple(sorted(metric, key=lambda m: bool(m.group)))
+        for position, family in enumerate(found):
+            if _alike(family[0], ordered[0]) and _readable((*family, *ordered), judged):
+                found[position] = (*family, *ordered)
+                break
+        else:
+            found.append(ordered)
+    return [(family, shared_axis(family, judged)) for family in found]
+
+
+def _alike(a: Measurement, b: Measurement) -> bool:
+    return a.unit == b.unit and a.direction == b.direction
+
+
+def _readable(family: Sequence[Measurement], judged: Judged) -> bool:
+    axis = shared_axis(family, judged)
+    spans: dict[str, list[float]] = {}
+    for m in family:
+        spans.setdefault(m.metric, []).extend((*_ends(m), m.value * 0.9, m.value * 1.1))
+    return fits(axis, ((min(ends), max(ends)) for ends in spans.values()))
+
+
+def shared_axis(family: Sequence[Measurement], judged: Judged) -> Axis:
+    """Return an axis for everything a family's plots show."""
+    references = [r for m in family for r in (m.baseline, m.noise_floor) if r is not None]
+    references += [line for m in family for line in judged.bounds(m).lines]
+    return axis_over([end for m in family for end in _ends(m)], references)
+
+
+def _ends(measurement: Measurement) -> tuple[float, ...]:
+    match measurement.uncertainty:
+        case Interval(low=low, high=high):
+            return (low, measurement.value, high)
+        case Unquantified():
+            return (measurement.value,)
+
+
+def _family(family: tuple[tuple[Measurement, ...], Axis], judged: Judged) -> Family:
+    measured, axis = family
+    metrics = list(dict.fromkeys(m.metric for m in measured))
+    return Family(
+        title=metrics[0] if len(metrics) == 1 and any(m.group for m in measured) else "",
+        direction=DIRECTIONS[measured[0].direction],
+        lines=tuple(_line(m, axis, judged, alone=len(metrics) == 1) for m in measured),
+        axis=axis_figure(axis),
+    )
+
+
+def _line(m: Measurement, axis: Axis, judged: Judged, alone: bool) -> Line:
+    verdict = judged.verdict(m)
+    said = verdict.value if verdict is not None else ""
+    interval = m.uncertainty if isinstance(m.uncertainty, Interval) else None
+    group = group_name(m.group)
+    return Line(
+        label=group if alone and group else _label(m.metric, m.group),
+        metric=m.metric,
+        group=group,
+        plot=interval_plot(m, axis, judged.bounds(m), said),
+        verdict=said,
+        value=numbers.value_of(m),
+        unit=m.unit,
+        interval=numbers.interval_of(m),
+        level=numbers.percent(interval.level) if interval else "",
+        method=interval.method if interval else "",
+        unquantified=m.uncertainty.reason if isinstance(m.uncertainty, Unquantified) else "",
+        n=numbers.count(m.n),
+        references=_references(m),
+        notes=m.notes,
+    )
+
+
+def _references(m: Measurement) -> tuple[str, ...]:
+    found = [] if m.baseline is None else [f"baseline {numbers.plain(m.baseline)}"]
+    found += [] if m.noise_floor is None else [f"noise floor {numbers.plain(m.noise_floor)}"]
+    found += [] if m.p_value is None else [numbers.p_value(m.p_value)]
+    return tuple(found)
+
+
+def _label(metric: str, group: Group) -> str:
+    return f"{metric} · {group_name(group)}" if group else metric

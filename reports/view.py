@@ -1,0 +1,302 @@
+"""A record as a report shows it: every string chosen, nothing left to compute."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from audit.core.evaluators import Dimension, Unmet
+from audit.core.measurements import Interval, Measurement
+from audit.core.policy import Judgement, Verdict, overall
+from audit.core.records import AuditRecord, RecordedFailure
+from audit.core.renderers import EvidenceReader
+from reports import numbers
+from reports.limits import limits
+from reports.redact import flattened, shortened
+from reports.sections import (
+    OTHER,
+    QUESTIONS,
+    Section,
+    dimension_of,
+    group_name,
+    owners,
+    sections,
+)
+
+GRAVEST_FIRST = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.NOT_ASSESSED, Verdict.PASS)
+HEADLINES: Mapping[Verdict, str] = {
+    Verdict.PASS: "Every criterion passed",
+    Verdict.FAIL: "A criterion failed",
+    Verdict.INCONCLUSIVE: "Inconclusive",
+    Verdict.NOT_ASSESSED: "Not fully assessed",
+}
+_NAMED_AT_MOST = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many criteria got one verdict."""
+
+    verdict: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One dimension of the scorecard; ``verdict`` is empty when the policy asks nothing about it."""
+
+    dimension: str
+    question: str
+    verdict: str
+    tallies: tuple[Tally, ...]
+    measurements: int
+    evaluators: str
+
+
+@dataclass(frozen=True, slots=True)
+class CriterionLine:
+    """One criterion's verdict and what it rests on, written out."""
+
+    verdict: str
+    metric: str
+    group: str
+    bound: str
+    value: str
+    interval: str
+    method: str
+    n: str
+    n_to_decide: str
+    why: str
+    unmet: tuple[Unmet, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reproduction:
+    """What is needed to make the same run again and to notice a difference."""
+
+    tables: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+    evaluators: tuple[tuple[str, str, str, tuple[tuple[str, str], ...]], ...]
+    """Name, status, digest of the source, parameters."""
+    artifacts: tuple[tuple[str, str, str, str, str], ...]
+    """Title, key, pieces, digest, time."""
+    total: str
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Everything a report shows, in the order it shows it."""
+
+    title: str
+    run: str
+    schema_version: int
+    verdict: str
+    headline: str
+    sentence: str
+    finished: bool
+    facts: tuple[tuple[str, str], ...]
+    cards: tuple[Card, ...]
+    criteria: tuple[CriterionLine, ...]
+    sections: tuple[Section, ...]
+    skipped: tuple[tuple[str, str, tuple[Unmet, ...]], ...]
+    """Evaluator, summary, every reason."""
+    failures: tuple[RecordedFailure, ...]
+    limits: tuple[str, ...]
+    reproduction: Reproduction
+    hidden: int
+    """How many pieces of sensitive evidence are not shown."""
+
+
+def view(record: AuditRecord, read: EvidenceReader, *, show_sensitive: bool = False) -> View:
+    """Return what a report of a record shows; sensitive evidence is read only when asked for."""
+    sensitive = sum(e.sensitive for m in record.measurements for e in m.evidence)
+    return View(
+        title=shortened(record.name, 200) or "An audit without a name",
+        run=record.run,
+        schema_version=record.schema_version,
+        verdict=record.verdict.value,
+        headline=headline(record),
+        sentence=sentence(record),
+        finished=record.finished is not None,
+        facts=facts(record),
+        cards=cards(record),
+        criteria=criteria(record),
+        sections=sections(record, read, show_sensitive),
+        skipped=_skipped(record),
+        failures=record.failures,
+        limits=limits(record),
+        reproduction=_reproduction(record),
+        hidden=0 if show_sensitive else sensitive,
+    )
+
+
+def headline(record: AuditRecord) -> str:
+    """Return the verdict in a few words."""
+    if record.finished is None:
+        return "The run has not finished"
+    if record.verdict is Verdict.FAIL:
+        failed = sum(j.verdict is Verdict.FAIL for j in record.judgements)
+        return f"{numbers.counted(failed, 'criterion', 'criteria')} failed"
+    return HEADLINES[record.verdict]
+
+
+def sentence(record: AuditRecord) -> str:
+    """Return what the verdict means, in one plain sentence."""
+    of = {verdict: [j for j in record.judgements if j.verdict is verdict] for verdict in Verdict}
+    total = len(record.judgements)
+    rest = _also(of)
+    if record.finished is None:
+        return (
+            f"What was recorded so far: {numbers.counted(len(record.measurements), 'measurement')} and "
+            f"{numbers.counted(total, 'judgement')}. Run it again to resume."
+        )
+    match record.verdict:
+        case Verdict.FAIL:
+            return (
+                f"{len(of[Verdict.FAIL])} of {numbers.counted(total, 'judgement')} failed: the whole interval of "
+                f"{_named(of[Verdict.FAIL])} lies outside its bound.{rest}"
+            )
+        case Verdict.INCONCLUSIVE:
+            return (
+                f"Nothing failed, but {len(of[Verdict.INCONCLUSIVE])} of {numbers.counted(total, 'judgement')} could not "
+                f"be decided: the interval of {_named(of[Verdict.INCONCLUSIVE])} lies across its bound.{rest}"
+            )
+        case Verdict.NOT_ASSESSED if total:
+            return (
+                f"Nothing that was measured failed, but {len(of[Verdict.NOT_ASSESSED])} of "
+                f"{numbers.counted(total, 'judgement')} could not be made: {_named(of[Verdict.NOT_ASSESSED])}."
+            )
+        case Verdict.NOT_ASSESSED:
+            return "The policy names no criterion, so there is nothing to pass or to fail."
+        case Verdict.PASS:
+            return f"Each of {numbers.counted(total, 'judgement')} passed: the whole interval lies within its bound."
+
+
+def _also(of: Mapping[Verdict, Sequence[Judgement]]) -> str:
+    parts = []
+    if of[Verdict.FAIL] and of[Verdict.INCONCLUSIVE]:
+        parts.append(f"{len(of[Verdict.INCONCLUSIVE])} could not be decided")
+    if of[Verdict.NOT_ASSESSED]:
+        parts.append(f"{len(of[Verdict.NOT_ASSESSED])} could not be assessed")
+    return f" {' and '.join(parts)}." if parts else ""
+
+
+def _named(judgements: Sequence[Judgement]) -> str:
+    names = list(dict.fromkeys(shortened(j.criterion.metric, 80) for j in judgements))
+    more = len(names) - _NAMED_AT_MOST
+    listed = ", ".join(names[:_NAMED_AT_MOST])
+    return f"{listed} and {more} more" if more > 0 else listed
+
+
+def facts(record: AuditRecord) -> tuple[tuple[str, str], ...]:
+    """Return the few facts at the head of a report."""
+    model, data, policy = record.model, record.data, record.policy
+    seconds = numbers.elapsed(record.began, record.finished)
+    parameters = model.get("parameters")
+    size = f"{numbers.count(parameters)} parameters" if isinstance(parameters, int) else ""
+    found = [
+        ("Model", _joined(model.get("family"), model.get("modality"), size)),
+        ("Weights", str(model.get("weights", ""))[:12]),
+        ("Data", _joined(data.get("loader"), _splits(data))),
+        ("Policy", _joined(" ".join(str(policy.get(k, "")) for k in ("name", "version")).strip())),
+        ("Began", numbers.moment(record.began)),
+        ("Took", "" if seconds is None else numbers.duration(seconds)),
+    ]
+    return tuple((name, shortened(value, 120)) for name, value in found if value)
+
+
+def _splits(data: Mapping[str, Any]) -> str:
+    splits = data.get("splits")
+    if not isinstance(splits, Mapping):
+        return ""
+    return ", ".join(f"{name} {numbers.count(n) if isinstance(n, int) else n}" for name, n in splits.items())
+
+
+def _joined(*parts: Any) -> str:
+    return " · ".join(str(part) for part in parts if part)
+
+
+def cards(record: AuditRecord) -> tuple[Card, ...]:
+    """Return the scorecard: the four dimensions, and a fifth when something belongs to none."""
+    owned = owners(record)
+    judged: dict[str, list[Judgement]] = {}
+    for judgement in record.judgements:
+        judged.setdefault(dimension_of(judgement.criterion.metric, owned), []).append(judgement)
+    measured = [dimension_of(m.metric, owned) for m in record.measurements]
+    names = [d.value for d in Dimension]
+    if OTHER in judged or OTHER in measured:
+        names.append(OTHER)
+    return tuple(_card(record, name, judged.get(name, []), measured.count(name)) for name in names)
+
+
+def _card(record: AuditRecord, dimension: str, judged: Sequence[Judgement], measured: int) -> Card:
+    statuses = [e.status for e in record.evaluators if e.dimension == dimension]
+    counted = [f"{statuses.count(s)} {s}" for s in dict.fromkeys(sorted(statuses))]
+    return Card(
+        dimension=dimension,
+        question=QUESTIONS[dimension],
+        verdict=overall(judged).value if judged else "",
+        tallies=tuple(Tally(v.value, n) for v in GRAVEST_FIRST if (n := sum(j.verdict is v for j in judged))),
+        measurements=measured,
+        evaluators=", ".join(counted),
+    )
+
+
+def criteria(record: AuditRecord) -> tuple[CriterionLine, ...]:
+    """Return every judgement, the gravest first and otherwise as the policy has them."""
+    ordered = sorted(record.judgements, key=lambda j: GRAVEST_FIRST.index(j.verdict))
+    return tuple(_criterion(judgement) for judgement in ordered)
+
+
+def _criterion(judgement: Judgement) -> CriterionLine:
+    because, criterion = judgement.because, judgement.criterion
+    needed = judgement.n_to_decide
+    common = {
+        "verdict": judgement.verdict.value,
+        "metric": criterion.metric,
+        "bound": numbers.bound(criterion.at_least, criterion.at_most),
+        "n_to_decide": "" if needed is None else f"about {numbers.count(needed)}",
+        "why": criterion.why,
+    }
+    if not isinstance(because, Measurement):
+        empty = dict.fromkeys(("value", "interval", "method", "n"), "")
+        group = "each group" if criterion.every_group else ""
+        return CriterionLine(**common, **empty, group=group, unmet=because)
+    uncertainty = because.uncertainty
+    return CriterionLine(
+        **common,
+        group=group_name(because.group),
+        value=f"{numbers.value_of(because)} {because.unit}".strip(),
+        interval=numbers.interval_of(because),
+        method=f"{numbers.percent(uncertainty.level)}, {uncertainty.method}"
+        if isinstance(uncertainty, Interval)
+        else f"no interval: {uncertainty.reason}",
+        n=numbers.count(because.n),
+        unmet=(),
+    )
+
+
+def _skipped(record: AuditRecord) -> tuple[tuple[str, str, tuple[Unmet, ...]], ...]:
+    summaries = {e.name: e.summary for e in record.evaluators}
+    return tuple((s.evaluator, summaries.get(s.evaluator, ""), s.unmet) for s in record.skipped)
+
+
+def _reproduction(record: AuditRecord) -> Reproduction:
+    tables = {
+        "Model": record.model,
+        "Data": record.data,
+        "Settings": record.settings,
+        "Policy": {k: v for k, v in record.policy.items() if k != "criteria"},
+        "Environment": record.environment,
+    }
+    return Reproduction(
+        tables=tuple((title, tuple(flattened(values))) for title, values in tables.items()),
+        evaluators=tuple(
+            (e.name, e.status, e.source, tuple(flattened(e.parameters))) for e in record.evaluators
+        ),
+        artifacts=tuple(
+            (a.title, a.key, numbers.count(a.pieces), a.digest, numbers.duration(a.seconds))
+            for a in record.artifacts
+        ),
+        total=numbers.duration(sum(a.seconds for a in record.artifacts)),
+    )
