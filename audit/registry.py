@@ -92,7 +92,7 @@ def _remedy(entry: EntryPoint, error: ImportError) -> str:
     """Return what to install: the extra of the plugin's distribution that brings the missing module."""
     distribution = entry.dist.name if entry.dist else None
     missing = (error.name or "").split(".")[0]
-    if distribution is None or not missing:
+    if distribution is None or not missing or missing == entry.module.partition(".")[0]:
         return "Reinstall the package it comes from."
     extra = _extra_for(distribution, missing)
     if extra is not None:

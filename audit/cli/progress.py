@@ -84,8 +84,8 @@ class RunDisplay:
 
     def _needed(self, recipes: Any) -> None:
         now = time.monotonic()
-        self.artifacts = {r.key: _Artifact(r, missing, began=now) for r, missing in recipes}
-        total, here = sum(m for _, m in recipes), sum(r.shards - m for r, m in recipes)
+        self.artifacts = {r.key: _Artifact(r, missing, began=now) for r, missing, _ in recipes}
+        total, here = sum(missing for _, missing, _ in recipes), sum(made for _, _, made in recipes)
         self._bar.update(self._task, total=total, description="making")
         self._say(f"{total} pieces to make for {len(recipes)} artifacts; {here} are here already")
 

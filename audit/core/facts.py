@@ -85,5 +85,5 @@ class Executor(Protocol):
 class Needed:
     """How much of a recipe a run has to make: said once, before the work starts."""
 
-    recipes: Sequence[tuple[Recipe[Any], int]]
-    """Each recipe with the number of its pieces that are still missing."""
+    recipes: Sequence[tuple[Recipe[Any], int, int]]
+    """Each recipe with how many of its pieces are still to be made, and how many are there."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -59,7 +60,8 @@ def run(plan: AuditPlan, run_id: str, store: Store, executor: Executor) -> Itera
         ledger.failed[recipe.key] = dict(store.failed(recipe.key))
     unscored = _labelled(plan)
     missing = _missing(unscored, ledger)
-    yield Needed([(r, sum(1 for key, _ in missing if key == r.key)) for r in recipes])
+    count = Counter(key for key, _ in missing)
+    yield Needed([(r, count[r.key], len(ledger.made[r.key])) for r in recipes])
 
     by_key = {recipe.key: recipe for recipe in recipes}
     waiting = [(by_key[key], shard) for key, shard in missing]
@@ -88,19 +90,20 @@ def _labelled(plan: AuditPlan) -> list[tuple[str, Planned]]:
 def _missing(planned: list[tuple[str, Planned]], ledger: _Ledger) -> list[Piece]:
     """Walk back from what is to be scored and keep the pieces that have no row, parents first."""
     found: dict[Piece, None] = {}
-    seen: set[Piece] = set()
+    reachable: dict[Piece, bool] = {}
 
-    def want(recipe: Recipe[Any], shard: int) -> None:
+    def want(recipe: Recipe[Any], shard: int) -> bool:
+        """Say whether a piece is there or can be made, and note it if it has to be."""
         piece = (recipe.key, shard)
-        if piece in seen:
-            return
-        seen.add(piece)
-        if shard in ledger.made[recipe.key] or shard in ledger.failed[recipe.key]:
-            return
-        for parent in recipe.parents:
-            for needed in recipe.needs(parent, shard):
-                want(parent, needed)
-        found[piece] = None
+        if piece not in reachable:
+            if shard in ledger.made[recipe.key] or shard in ledger.failed[recipe.key]:
+                reachable[piece] = shard in ledger.made[recipe.key]
+            else:
+                wanted = [(parent, i) for parent in recipe.parents for i in recipe.needs(parent, shard)]
+                reachable[piece] = all([want(parent, i) for parent, i in wanted])
+                if reachable[piece]:
+                    found[piece] = None
+        return reachable[piece]
 
     for _, step in planned:
         for _, recipe in step.inputs:

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, overload
 
 import numpy as np
@@ -25,6 +26,8 @@ from audit.store import codec
 from audit.store.blobs import FileBlobs
 
 _DETAIL = 8_000
+_THREADED = ("numpy", "scipy", "scipy.linalg", "sklearn", "torch")
+"""Modules that bring native thread pools with them."""
 
 
 @dataclass
@@ -86,6 +89,14 @@ class StoredPieces(Sequence[Any]):
         return (self[index] for index in range(len(self)))
 
 
+@cache
+def _thread_pools(loaded: tuple[str, ...]) -> Any:
+    """Return a handle on the thread pools of the native libraries; finding them takes a millisecond, so once per set."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Run with one thread in BLAS and torch, so that sums are taken in one order everywhere.
@@ -94,11 +105,9 @@ def one_thread() -> Iterator[None]:
     machine or executor to the next, and digests with it. Work is spread over
     cores by running pieces side by side instead.
     """
-    from threadpoolctl import threadpool_limits
-
     torch = sys.modules.get("torch")
     before = torch.get_num_threads() if torch else 1
-    with threadpool_limits(limits=1):
+    with _thread_pools(tuple(name for name in _THREADED if name in sys.modules)).limit(limits=1):
         if torch:
             torch.set_num_threads(1)
         try:

@@ -1,0 +1,123 @@
+"""What tests of the whole share: the command line in this process, and the third-party plugin package."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from audit import registry
+
+PLUGIN_PACKAGE = Path(__file__).parent / "plugin_package"
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command printed and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    """Run ``audit`` in this process."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def call(*args: object) -> Said:
+        from audit.cli.main import _main
+
+        monkeypatch.setattr(sys, "argv", ["audit", *map(str, args)])
+        capsys.readouterr()
+        code = _main()
+        out, err = capsys.readouterr()
+        return Said(code, out, err)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def plugin_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the third-party package installed in it, as pip would install it."""
+    folder = tmp_path_factory.mktemp("plugins")
+    source = folder / "source"
+    target = folder / "installed"
+    subprocess.run(["cp", "-r", str(PLUGIN_PACKAGE), str(source)], check=True)
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    command += ["--no-index", "--no-deps", "--no-build-isolation", "--target", str(target), str(source)]
+    subprocess.run(command, check=True, capture_output=True)
+    return target
+
+
+@pytest.fixture
+def letters(plugin_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The third-party package, importable here and in processes started from here."""
+    monkeypatch.syspath_prepend(str(plugin_folder))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(plugin_folder), os.environ.get("PYTHONPATH", "")]))
+    registry.catalogue.cache_clear()
+    yield plugin_folder
+    registry.catalogue.cache_clear()
+
+
+LETTERS_SPEC = """
+name = "letters"
+samples = {samples}
+shard_size = {shard_size}
+[model]
+adapter = "letters"
+mood = "{mood}"
+[data]
+use = "letters"
+[[evaluators]]
+name = "quality.vowels"
+[[evaluators]]
+name = "quality.familiar"
+[policy]
+name = "test"
+[[policy.criteria]]
+metric = "quality.vowels"
+at_least = 0.1
+at_most = 0.3
+why = "5 of 26 letters are vowels"
+[run]
+executor = "{executor}"
+workers = {workers}
+time_limit = {time_limit}
+"""
+
+
+@pytest.fixture
+def letters_spec(letters: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Write a spec for the letters model."""
+
+    def write(
+        mood: str = "good",
+        *,
+        samples: int = 400,
+        shard_size: int = 100,
+        executor: str = "inline",
+        workers: int = 1,
+        time_limit: float = 60.0,
+        evaluators: tuple[str, ...] = ("quality.vowels",),
+    ) -> Path:
+        text = LETTERS_SPEC.format(
+            mood=mood,
+            samples=samples,
+            shard_size=shard_size,
+            executor=executor,
+            workers=workers,
+            time_limit=time_limit,
+        )
+        if "quality.familiar" not in evaluators:
+            text = text.replace('[[evaluators]]\nname = "quality.familiar"\n', "")
+        path = tmp_path / f"{mood}.toml"
+        path.write_text(text)
+        return path
+
+    return write
