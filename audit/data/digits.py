@@ -20,7 +20,7 @@ from audit.core.references import DataRef
 from audit.core.rows import Images, Rows, image_rows
 from audit.core.subjects import DataCard
 from audit.data.near_duplicates import image_duplicates, thumbnails
-from audit.data.splits import shuffled
+from audit.stats.shuffling import shuffled
 
 _ROWS = 1797
 _LEVELS = 16

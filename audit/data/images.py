@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,8 +21,8 @@ from audit.data.metadata import Metadata, read_metadata
 from audit.data.near_duplicates import image_duplicates, thumbnails
 from audit.data.places import folders_of, placed, places, same_bytes
 from audit.formats.folders import Listing, listing
-from audit.formats.hostile import Refused, UnreadableError, shown, tolerate
-from audit.formats.images import IMAGE_OPTIONS, ImageRules, one_shape, read_image
+from audit.formats.hostile import shown, tolerate
+from audit.formats.images import IMAGE_OPTIONS, ImageRules, decoded_images, one_shape, read_image
 
 _OPTIONS = ("path", "train", "holdout", "metadata", "groups", "randomised", *IMAGE_OPTIONS)
 
@@ -132,8 +131,8 @@ def _survey(ref: DataRef, split: str) -> _Survey:
         )
     refused = list(listed.refused)
     good = []
-    for name, small, shape in _decoded(listed, ImageRules.from_options(ref.options), refused):
-        good.append((name, found[split][name], shape, small))
+    for name, pixels in decoded_images(listed, ImageRules.from_options(ref.options), refused):
+        good.append((name, found[split][name], pixels.shape, thumbnails(pixels[None])[0]))
     problems = tolerate(refused, listed.total, "files", str(place[split]))
     if not good:
         raise InputError(
@@ -142,18 +141,6 @@ def _survey(ref: DataRef, split: str) -> _Survey:
     names, digests, shapes, small_ones = zip(*good, strict=True)
     alike = np.stack(small_ones) if len({s.shape for s in small_ones}) == 1 else np.empty((0, 64))
     return _Survey(names, digests, shapes, alike, problems)
-
-
-def _decoded(
-    listed: Listing, rules: ImageRules, refused: list[Refused]
-) -> Iterator[tuple[str, NDArray[np.float64], tuple[int, ...]]]:
-    for name, path in listed.files().items():
-        try:
-            pixels = read_image(path, rules)
-        except UnreadableError as error:
-            refused.append(Refused(name, str(error)))
-        else:
-            yield name, thumbnails(pixels[None])[0], pixels.shape
 
 
 def _list(folder: Path, metadata: Path | None) -> Listing:

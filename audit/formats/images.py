@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from audit.core.errors import InputError
 from audit.core.options import OptionTable
 from audit.core.references import Options
-from audit.formats.hostile import UnreadableError
+from audit.formats.folders import Listing
+from audit.formats.hostile import Refused, UnreadableError
 
 IMAGE_OPTIONS = ("size", "mode", "most_pixels")
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
@@ -83,6 +84,19 @@ def read_image(path: Path, rules: ImageRules) -> NDArray[np.uint8]:
         raise
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error and more on bad bytes
         raise UnreadableError(f"corrupt: {type(error).__name__}") from error
+
+
+def decoded_images(
+    listed: Listing, rules: ImageRules, refused: list[Refused]
+) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    """Yield name and pixels of each file that is an image, one at a time; the others are added to ``refused``."""
+    for name, path in listed.files().items():
+        try:
+            pixels = read_image(path, rules)
+        except UnreadableError as error:
+            refused.append(Refused(name, str(error)))
+        else:
+            yield name, pixels
 
 
 def _decoded(image: Any, rules: ImageRules) -> NDArray[np.uint8]:

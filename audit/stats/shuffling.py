@@ -1,4 +1,4 @@
-"""A seeded coin that decides which rows a model may be trained on."""
+"""A seeded order of rows that never changes, for splits and subsets."""
 
 from __future__ import annotations
 

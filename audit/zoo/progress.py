@@ -1,0 +1,15 @@
+"""What training tells whoever is watching."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One moment of training. ``loss`` is that of one batch; ``message`` is for the reader, often empty."""
+
+    step: int
+    steps: int
+    loss: float
+    message: str = ""
