@@ -48,8 +48,8 @@ def test_a_constant_score_never_decides() -> None:
     scores = np.stack([rng.normal(size=40), np.zeros(40)])
     found = pm.permute_labels(scores[:, :20], scores[:, 20:], 199, rng)
     assert found.p[1] == 1.0
-    with pytest.raises(UndefinedError, match="the same for every example"):
-        pm.permute_labels(np.zeros((1, 5)), np.zeros((1, 5)), 10, rng)
+    with pytest.raises(UndefinedError, match="both classes"):
+        pm.permute_labels(np.zeros((1, 5)), np.zeros((1, 0)), 10, rng)
 
 
 def test_multiplicity_corrections_agree_with_scipy_and_hand() -> None:

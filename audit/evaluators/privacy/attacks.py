@@ -1,0 +1,185 @@
+"""Membership attacks: numbers per example that are larger, the attacker hopes, for what the model was trained on."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from audit.core.capabilities import Capability
+from audit.core.recipes import Recipe, Tools
+from audit.core.rows import Matrix, Rows, Vector, texts_of
+from audit.stats.permutation import LabelPermutations, permute_labels
+
+LOWEST_SHARE = 0.2
+"""The k of Min-K%: the least likely fifth of the tokens (Shi et al., 2024)."""
+
+LEAST_VARIANCE = 1e-2
+"""Floor of a position's variance, nats squared. Where the model is sure of the next token to within
+0.1 nat, dividing by its spread would let that one position decide the text's score."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttackScores:
+    """One row per example, one column per attack, the pre-registered attack first; higher says member.
+
+    NaN where an example has nothing to score. ``ties`` are uniform numbers that
+    order equal scores; ``access`` says what the attacker must be able to do.
+    """
+
+    names: tuple[str, ...]
+    values: Matrix
+    ties: Vector
+    access: str
+
+
+@dataclass(frozen=True)
+class LedgerAttacks(Recipe[AttackScores]):
+    """Min-K%++, Min-K%, zlib ratio and loss, all from one token ledger (methods: Yeom 2018, Carlini 2021,
+    Shi 2024, Zhang 2025)."""
+
+    kind: ClassVar[str] = "ledger-attacks"
+    rows: Recipe[Rows]
+    ledger: Recipe[Rows]
+
+    @property
+    def piece(self) -> Any:
+        return AttackScores
+
+    @property
+    def title(self) -> str:
+        return f"membership attacks on {self.rows.title}"
+
+    @property
+    def shards(self) -> int:
+        return self.rows.shards
+
+    def examples(self, shard: int) -> int:
+        return self.rows.examples(shard)
+
+    def make(self, tools: Tools, shard: int, pieces: Sequence[Sequence[Any]]) -> AttackScores:
+        texts, ledger = texts_of(pieces[0][0]), pieces[1][0]
+        if ledger.num_rows != len(texts):
+            raise ValueError(f"the ledger has {ledger.num_rows} rows for {len(texts)} texts")
+        logp, mean, variance = (_per_text(ledger, name) for name in ("logp", "mean", "variance"))
+        values = np.full((len(texts), 4), np.nan)
+        for i, text in enumerate(texts):
+            if len(logp[i]):
+                values[i] = token_attacks(text or "", logp[i], mean[i], variance[i])
+        return AttackScores(
+            names=("min_k_plus_plus", "min_k", "zlib", "loss"),
+            values=values,
+            ties=tools.rng(self, shard).uniform(size=len(texts)),
+            access="asks the model for the log-probability of every token of a text, and of the words it did not choose",
+        )
+
+
+def token_attacks(text: str, logp: Vector, mean: Vector, variance: Vector) -> Vector:
+    """Return Min-K%++, Min-K%, zlib ratio and mean log-probability of one text of at least one token.
+
+    ``mean`` and ``variance`` are those of the log-probability over the
+    vocabulary at each position. At least one token is always averaged: a text of four tokens has no fifth.
+    """
+    lowest = max(1, int(LOWEST_SHARE * len(logp)))
+    standardised = (logp - mean) / np.sqrt(np.maximum(variance, LEAST_VARIANCE))
+    compressed = len(zlib.compress(text.encode("utf-8", "surrogatepass")))
+    return np.array(
+        [
+            np.partition(standardised, lowest - 1)[:lowest].mean(),
+            np.partition(logp, lowest - 1)[:lowest].mean(),
+            logp.mean() / compressed,
+            logp.mean(),
+        ]
+    )
+
+
+def _per_text(ledger: Rows, column: str) -> list[Vector]:
+    """Return one float64 vector per row of a list column; what is not finite is the model's fault and raises."""
+    import pyarrow.compute as pc
+
+    lists = ledger.column(column).combine_chunks()
+    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    flat = np.asarray(pc.list_flatten(lists).to_numpy(zero_copy_only=False), dtype=np.float64)
+    if not np.isfinite(flat).all():
+        bad = int((~np.isfinite(flat)).sum())
+        raise ValueError(f"the token ledger's {column} is not finite for {bad} of {len(flat)} tokens")
+    return np.split(flat, np.cumsum(lengths)[:-1]) if len(lengths) else []
+
+
+@dataclass(frozen=True)
+class SignalAttack(Recipe[AttackScores]):
+    """One attack: the number by which a model says how familiar it finds an example."""
+
+    kind: ClassVar[str] = "signal-attack"
+    signal: Recipe[Vector]
+    capability: Capability
+
+    @property
+    def piece(self) -> Any:
+        return AttackScores
+
+    @property
+    def title(self) -> str:
+        return f"membership attack by {self.signal.title}"
+
+    @property
+    def shards(self) -> int:
+        return self.signal.shards
+
+    def examples(self, shard: int) -> int:
+        return self.signal.examples(shard)
+
+    def make(self, tools: Tools, shard: int, pieces: Sequence[Sequence[Any]]) -> AttackScores:
+        values = np.asarray(pieces[0][0], dtype=np.float64)
+        return AttackScores(
+            names=(self.capability.value,),
+            values=values[:, None],
+            ties=tools.rng(self, shard).uniform(size=len(values)),
+            access=f"asks the model for its {self.capability.value.replace('_', ' ')} of an example",
+        )
+
+
+def joined(pieces: Sequence[AttackScores]) -> AttackScores:
+    """Return the pieces one after another."""
+    held = list(pieces)
+    return AttackScores(
+        held[0].names,
+        np.concatenate([piece.values for piece in held]),
+        np.concatenate([piece.ties for piece in held]),
+        held[0].access,
+    )
+
+
+def usable(scores: AttackScores) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Say which examples every attack could score."""
+    return np.asarray(np.isfinite(scores.values).all(axis=1))
+
+
+@dataclass(frozen=True)
+class ShuffledMembership(Recipe[LabelPermutations]):
+    """What the attacks' areas look like when membership labels are shuffled, the same way for all attacks."""
+
+    kind: ClassVar[str] = "shuffled-membership"
+    members: Recipe[AttackScores]
+    nonmembers: Recipe[AttackScores]
+    draws: int
+    seed: int
+
+    @property
+    def piece(self) -> Any:
+        return LabelPermutations
+
+    @property
+    def title(self) -> str:
+        return "shuffled membership labels"
+
+    def make(self, tools: Tools, shard: int, pieces: Sequence[Sequence[Any]]) -> LabelPermutations:
+        inside, outside = (joined(parent) for parent in pieces)
+        x, y = inside.values[usable(inside)].T, outside.values[usable(outside)].T
+        if min(x.shape[1], y.shape[1]) == 0:  # nothing to shuffle; the evaluator says so
+            nothing = np.ones(len(inside.names))
+            return LabelPermutations(nothing, nothing, nothing, 0)
+        return permute_labels(x, y, self.draws, tools.rng(self, shard))
