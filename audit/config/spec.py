@@ -89,8 +89,8 @@ def parse_spec(values: Mapping[str, Any], base: Path) -> AuditSpec:
     seed = top.integer("seed", 0, most=2**63 - 1)
     samples = top.integer("samples", 2000, least=1, most=_MOST_SAMPLES)
     shard_size = top.integer("shard_size", 500, least=1)
-    adapter, model = _model(top.table("model"), base)
-    data, data_options = _data(top.table("data"), base)
+    adapter, model = _model(_required(top, "model", 'use = "digits-vae", or adapter and path'), base)
+    data, data_options = _data(_required(top, "data", 'use = "digits"'), base)
     features = top.table("features")
     extractor = features.text("use") if features else None
     if features:
@@ -125,11 +125,7 @@ def _resolved(options: dict[str, Any], base: Path) -> dict[str, Any]:
     }
 
 
-def _model(table: Table | None, base: Path) -> tuple[str, dict[str, Any]]:
-    if table is None:
-        raise InputError(
-            '[model] is missing. Write: [model] and then use = "digits-vae", or adapter and path.'
-        )
+def _model(table: Table, base: Path) -> tuple[str, dict[str, Any]]:
     if "use" in table.values and "adapter" in table.values:
         raise InputError(
             "[model] has both 'use' and 'adapter'. 'use' names an included model; choose one of them."
@@ -152,11 +148,14 @@ def _model(table: Table | None, base: Path) -> tuple[str, dict[str, Any]]:
     return adapter, options
 
 
-def _data(table: Table | None, base: Path) -> tuple[str, dict[str, Any]]:
+def _required(top: Table, key: str, content: str) -> Table:
+    table = top.table(key)
     if table is None:
-        raise InputError(
-            "[data] is missing. Write: [data] and then use = \"digits\"; 'audit list datasets' shows all."
-        )
+        raise top.missing(key, f"a table, written [{key}], with {content}")
+    return table
+
+
+def _data(table: Table, base: Path) -> tuple[str, dict[str, Any]]:
     return table.text("use"), _resolved(table.rest(), base)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,11 +50,17 @@ class Table:
         shown = repr(value) if len(repr(value)) <= 60 else f"{repr(value)[:57]}..."
         return InputError(f"{self.name(key)} is {shown} ({kind_of(value)}). Accepted: {accepted}.")
 
+    def missing(self, key: str, accepted: str) -> InputError:
+        """Say that a key is missing, and which key found here may have been meant."""
+        close = difflib.get_close_matches(key, [name for name in self.values if name not in self.taken], n=1)
+        found = f" There is a key '{close[0]}'. Did you mean '{key}'?" if close else ""
+        return InputError(f"{self.name(key)} is missing.{found} Accepted: {accepted}.")
+
     def text(self, key: str, default: str | None = None) -> str:
         value = self._take(key)
         if value is None:
             if default is None:
-                raise InputError(f"{self.name(key)} is missing. Accepted: a string.")
+                raise self.missing(key, "a string")
             return default
         if not isinstance(value, str) or not value.strip():
             raise self.refuse(key, "a string that is not empty")

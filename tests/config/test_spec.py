@@ -1,0 +1,116 @@
+"""A spec is checked before anything runs; what is wrong is named, with what would be right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from audit.config.spec import named_policy, parse_spec, policy_names, read_spec
+from audit.core.errors import InputError
+
+GOOD = """
+name = "x"
+[model]
+use = "digits-vae"
+[data]
+use = "digits"
+"""
+
+
+def parse(text: str, tmp_path: Path):
+    path = tmp_path / "audit.toml"
+    path.write_text(text)
+    return read_spec(path)
+
+
+def test_what_a_spec_leaves_out_has_sensible_values(tmp_path: Path) -> None:
+    spec = parse(GOOD, tmp_path)
+    assert (spec.adapter, dict(spec.model)) == ("included", {"use": "digits-vae"})
+    assert spec.evaluators is None
+    assert spec.policy.name == "default"
+    assert spec.run.executor == "pool"
+
+
+def test_paths_are_relative_to_the_spec(tmp_path: Path) -> None:
+    text = GOOD.replace('use = "digits"', 'use = "images"\nholdout = "pictures"')
+    assert parse(text, tmp_path).data_options["holdout"] == str(tmp_path.resolve() / "pictures")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("name =", "nmae ="), ["'nmae'", "Did you mean 'name'"]),
+        (('name = "x"', 'name = "x"\nsamples = "many"'), ["samples", "'many'", "a string", "whole number"]),
+        (('name = "x"', 'name = "x"\nsamples = 0'), ["samples", "0", "at least 1"]),
+        (('name = "x"', 'name = "x"\nseed = true'), ["seed", "True", "a boolean"]),
+        (('name = "x"', 'name = "x"\nsample = 5'), ["'sample'", "Did you mean 'samples'"]),
+        (("[model]", "[modle]"), ["model", "missing", "Did you mean 'model'"]),
+        (('use = "digits-vae"', 'use = "digits-vae"\nadapter = "included"'), ["'use' and 'adapter'"]),
+        (('use = "digits-vae"', "parameters = 4"), ["names no model", "adapter"]),
+        (('use = "digits"', "use = 3"), ["data.use", "3", "a string"]),
+        (('use = "digits"', 'use = "digits"\nother = [1]'), ["data.other", "an array"]),
+        (("[data]", '[policy]\nuse = "defualt"\n[data]'), ["defualt", "Did you mean 'default'"]),
+        (("[data]", '[policy]\nfile = "none.toml"\n[data]'), ["none.toml", "cannot be read"]),
+        (("[data]", '[policy]\nname = "p"\n[data]'), ["no criteria"]),
+        (("[data]", '[[policy.criteria]]\nmetric = "m"\n[data]'), ["at_most or at_least"]),
+        (("[data]", '[[policy.criteria]]\nmetric = "m"\nat_mots = 1\n[data]'), ["Did you mean 'at_most'"]),
+        (("[data]", '[run]\nexecuter = "pool"\n[data]'), ["Did you mean 'executor'"]),
+        (("[data]", '[run]\ndevice = "tpu"\n[data]'), ["run.device", "tpu", "cpu"]),
+        (("[data]", "[run]\ntime_limit = -1\n[data]"), ["run.time_limit"]),
+        (("[model]", "[model"), ["not valid TOML"]),
+    ],
+)
+def test_an_error_names_the_key_the_value_and_what_is_accepted(
+    change: tuple[str, str], words: list[str], tmp_path: Path
+) -> None:
+    text = GOOD.replace(*change, 1)
+    assert text != GOOD
+    with pytest.raises(InputError) as refusal:
+        parse(text, tmp_path)
+    for word in words:
+        assert word in str(refusal.value)
+
+
+def test_evaluators_are_tables(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"\[\[evaluators\]\]"):
+        parse('evaluators = "all"\n' + GOOD, tmp_path)
+
+
+@pytest.mark.parametrize("bad", [b"\xff\xfe name", None])
+def test_a_file_that_is_no_text_or_not_there(bad: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / "audit.toml"
+    if bad is not None:
+        path.write_bytes(bad)
+    with pytest.raises(InputError, match="UTF-8" if bad else "no spec at"):
+        read_spec(path)
+
+
+def test_a_folder_is_no_spec(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is a folder"):
+        read_spec(tmp_path)
+
+
+def test_every_shipped_policy_says_where_its_thresholds_come_from() -> None:
+    for name in policy_names():
+        for criterion in named_policy(name).criteria:
+            assert len(criterion.why) > 40, f"{name}: {criterion.metric}"
+
+
+def test_every_shipped_criterion_is_about_a_metric_that_exists() -> None:
+    from audit.registry import catalogue
+
+    known = {metric for kind in catalogue("evaluators").survey().values() for metric in kind.about.metrics}
+    for name in policy_names():
+        assert {criterion.metric for criterion in named_policy(name).criteria} <= known
+
+
+def test_inline_criteria(tmp_path: Path) -> None:
+    values = {
+        "name": "x",
+        "model": {"use": "digits-vae"},
+        "data": {"use": "digits"},
+        "policy": {"name": "mine", "criteria": [{"metric": "quality.kid", "at_most": 1, "why": "because"}]},
+    }
+    (criterion,) = parse_spec(values, tmp_path).policy.criteria
+    assert (criterion.metric, criterion.at_most, criterion.why) == ("quality.kid", 1.0, "because")

@@ -1,0 +1,88 @@
+"""The whole interval decides, and missing evidence never passes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audit.core.evaluators import Unmet
+from audit.core.measurements import Direction, Interval, Measurement, Undefined, Unquantified
+from audit.core.policy import Criterion, Policy, Verdict, overall
+
+
+def measured(low: float, high: float, n: int = 100, group: tuple = ()) -> Measurement:
+    interval = Interval(low, high, 0.95, "planted")
+    return Measurement("m", (low + high) / 2, interval, n, Direction.NEITHER, group)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (0.1, 0.5, Verdict.PASS),
+        (0.1, 0.6, Verdict.PASS),
+        (0.5, 0.7, Verdict.INCONCLUSIVE),
+        (0.6, 0.7, Verdict.INCONCLUSIVE),
+        (0.61, 0.7, Verdict.FAIL),
+    ],
+)
+def test_at_most(low: float, high: float, verdict: Verdict) -> None:
+    assert Criterion("m", at_most=0.6).judge(measured(low, high)) is verdict
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
+def test_at_least_mirrors_at_most(a: float, b: float, bound: float) -> None:
+    low, high = sorted((a, b))
+    up = Criterion("m", at_most=bound).judge(measured(low, high))
+    down = Criterion("m", at_least=-bound).judge(measured(-high, -low))
+    assert up is down
+
+
+def test_a_band_is_judged_on_both_sides() -> None:
+    band = Criterion("m", at_least=0.4, at_most=0.6)
+    assert band.judge(measured(0.45, 0.55)) is Verdict.PASS
+    assert band.judge(measured(0.1, 0.3)) is Verdict.FAIL
+    assert band.judge(measured(0.7, 0.9)) is Verdict.FAIL
+    assert band.judge(measured(0.3, 0.5)) is Verdict.INCONCLUSIVE
+
+
+def test_a_number_without_an_interval_never_passes() -> None:
+    value = Measurement("m", 0.0, Unquantified("too few"), 5, Direction.NEITHER)
+    assert Criterion("m", at_most=1.0).judge(value) is Verdict.NOT_ASSESSED
+
+
+def test_the_n_that_would_decide_makes_the_interval_touch_the_bound() -> None:
+    # Half-width 0.1 at n = 100 and 0.05 from the bound: four times the n halves the half-width.
+    criterion, found = Criterion("m", at_most=0.55), measured(0.4, 0.6, n=100)
+    assert criterion.n_to_decide(found) == 400
+    assert criterion.n_to_decide(measured(0.45, 0.65)) is None  # the estimate sits on the bound
+
+
+def test_silence_never_passes() -> None:
+    policy = Policy("p", "1", (Criterion("m", at_most=1.0),))
+    (unmeasured,) = policy.judge([], {})
+    (why,) = policy.judge([], {"m": (Unmet("a", "b", "c"),)})
+    (undefined,) = policy.judge([Undefined("m", "too few rows")], {})
+    assert {j.verdict for j in (unmeasured, why, undefined)} == {Verdict.NOT_ASSESSED}
+    assert why.because == (Unmet("a", "b", "c"),)
+    assert undefined.because[0].found == "too few rows"
+
+
+def test_groups_are_judged_only_when_asked_for() -> None:
+    whole, part = measured(0.1, 0.2), measured(0.8, 0.9, group=(("g", "x"),))
+    assert overall(Policy("p", "1", (Criterion("m", at_most=0.5),)).judge([whole, part], {})) is Verdict.PASS
+    every = Policy("p", "1", (Criterion("m", at_most=0.5, every_group=True),))
+    assert overall(every.judge([whole, part], {})) is Verdict.FAIL
+
+
+def test_the_worst_verdict_is_the_verdict() -> None:
+    policy = Policy("p", "1", tuple(Criterion("m", at_most=b) for b in (1.0, 0.15, 0.01)))
+    assert overall(policy.judge([measured(0.1, 0.2)], {})) is Verdict.FAIL
+    assert overall([]) is Verdict.NOT_ASSESSED
+
+
+def test_a_criterion_needs_a_bound_in_order() -> None:
+    with pytest.raises(ValueError, match="needs at_most or at_least"):
+        Criterion("m")
+    with pytest.raises(ValueError, match="is above"):
+        Criterion("m", at_least=1, at_most=0)
