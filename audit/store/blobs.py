@@ -50,9 +50,7 @@ class FileBlobs:
             if error.errno not in _FULL:
                 raise
             raise OSError(
-                error.errno,
-                f"There is no room left for {len(data):,} bytes on the disk of the store {self.root}. "
-                "Free some space and run the same command again: it goes on from here.",
+                error.errno, f"no room is left for a blob of {len(data):,} bytes", str(self.root)
             ) from error
         return digest
 

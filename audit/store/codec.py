@@ -29,6 +29,7 @@ import numpy as np
 
 from audit.core.errors import InputError
 from audit.store import shapes
+from audit.store.layout import canonical_rows
 
 _MAGIC = b"audit piece 1\n"
 _LENGTH = 8
@@ -200,7 +201,7 @@ def _is_rows(value: Any) -> bool:
 def _encode_rows(rows: Any) -> bytes:
     import pyarrow as pa
 
-    table = shapes.canonical_rows(rows)
+    table = canonical_rows(rows)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         if table.num_rows:

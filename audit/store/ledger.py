@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.resources import as_file, files
@@ -27,8 +28,10 @@ _MIGRATION_LOCK = 7_263_401_155
 """Any number: the advisory lock under which PostgreSQL lets one driver migrate."""
 
 _FULL, _CANNOT_OPEN, _READ_ONLY, _CORRUPT, _NO_DATABASE = 13, 14, 8, 11, 26
-_BUSY, _LOCKED, _IO = 5, 6, 10
+_ERROR, _BUSY, _LOCKED, _IO = 1, 5, 6, 10
 _POSTGRESQL_FULL, _POSTGRESQL_READ_ONLY, _POSTGRESQL_FORBIDDEN = "53100", "25006", "42501"
+_UNREACHABLE = ("", "08", "28", "3D", "53", "57")
+"""Classes of SQLSTATE: connection, authorisation, no such database, resources, shutdown; none before there is a session."""
 
 
 class Ledger:
@@ -75,6 +78,12 @@ class Ledger:
     def _open(self) -> None:
         try:
             known = self.read(_version)
+        except ConnectionError as error:
+            self.close()
+            raise InputError(
+                f"The store {self.address} cannot be reached: {error.strerror}. Check the address, the name, "
+                "the password and that the server runs."
+            ) from None
         except (InputError, OSError):
             # A journal that only a writer could replay, in a folder nobody may write: read the file as it is.
             path = self.address.ledger
@@ -111,14 +120,14 @@ class Ledger:
 def _check_folder(address: StoreAddress, path: Path, *, create: bool, read_only: bool) -> None:
     """Make the folder if that is wanted, and say early what would fail later in SQLite's words."""
     folder = path.parent
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"The store {address} is a file. Name a folder with --store or AUDIT_STORE.")
     try:
-        there = path.exists()
+        is_file, there = folder.is_file(), path.exists()
     except PermissionError:
         raise InputError(
             f"The store {address} may not be read. Ask its owner, or name another (--store)."
         ) from None
+    if is_file:
+        raise InputError(f"The store {address} is a file. Name a folder with --store or AUDIT_STORE.")
     if not there and (read_only or not create):
         raise InputError(
             f"There is no store at {address}: it has no {path.name}. "
@@ -182,10 +191,22 @@ def _postgresql(address: StoreAddress, *, read_only: bool) -> Engine:
 
 
 def _keep_journal(engine: Engine) -> None:
-    """Let readers read while one writes; SQLite remembers it in the file."""
+    """Let readers read while one writes; SQLite remembers it in the file.
+
+    This lock SQLite does not wait for, so drivers that begin one store together take turns here.
+    """
+    deadline = time.monotonic() + BUSY_SECONDS
     raw = engine.raw_connection()
     try:
-        raw.cursor().execute("PRAGMA journal_mode=WAL")
+        while True:
+            try:
+                raw.cursor().execute("PRAGMA journal_mode=WAL")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF not in (_BUSY, _LOCKED) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+            else:
+                return
     finally:
         raw.close()
 
@@ -222,23 +243,20 @@ def _in_words(address: StoreAddress) -> Iterator[None]:
     """Turn what the database raises into InputError or OSError, so that no caller knows which database it is."""
     try:
         yield
-    except exc.DBAPIError as error:
-        raise _meaning(error.orig, address) from error
-    except sqlite3.Error as error:
-        raise _meaning(error, address) from error
+    except (exc.DBAPIError, sqlite3.Error) as error:
+        meaning = _meaning(error.orig if isinstance(error, exc.DBAPIError) else error, address)
+        if meaning is None:
+            raise
+        raise meaning from error
 
 
-def _meaning(error: Any, address: StoreAddress) -> InputError | OSError:
+def _meaning(error: Any, address: StoreAddress) -> InputError | OSError | None:
     # Only the first line, and never the statement: psycopg's messages may quote what was sent.
     said = (str(error).strip().splitlines() or [type(error).__name__])[0]
     code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
     state = getattr(error, "sqlstate", None) or ""
     if code == _FULL or state == _POSTGRESQL_FULL:
-        return OSError(
-            errno.ENOSPC,
-            f"There is no room left for the ledger of the store {address}. "
-            "Free some space and run the same command again: it goes on from here.",
-        )
+        return OSError(errno.ENOSPC, "no room is left for the ledger", str(address))
     if code == _READ_ONLY or state in (_POSTGRESQL_READ_ONLY, _POSTGRESQL_FORBIDDEN):
         return _cannot_write(address, said)
     if code in (_CORRUPT, _NO_DATABASE):
@@ -256,8 +274,10 @@ def _meaning(error: Any, address: StoreAddress) -> InputError | OSError:
         return InputError(f"The ledger of the store {address} cannot be opened ({said}). Check the folder.")
     if code == _IO:
         return OSError(errno.EIO, f"The ledger of the store {address} cannot be read or written ({said}).")
-    if isinstance(error, sqlite3.Error):
-        return InputError(f"The ledger of the store {address} is not one this tool wrote ({said}).")
-    return ConnectionError(
-        errno.ECONNABORTED, f"The database of the store {address} does not answer ({said})."
-    )
+    if code == _ERROR:
+        return InputError(
+            f"The ledger of the store {address} is not one this tool wrote ({said}). Name another store."
+        )
+    if not isinstance(error, sqlite3.Error) and state[:2] in _UNREACHABLE:
+        return ConnectionError(errno.ECONNABORTED, f"the database does not answer ({said})", str(address))
+    return None

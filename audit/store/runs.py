@@ -25,6 +25,7 @@ from audit.core.records import (
 )
 from audit.store import schema
 from audit.store.blobs import FileBlobs
+from audit.store.collect import claim
 from audit.store.ledger import Ledger
 from audit.store.location import StoreAddress
 
@@ -53,6 +54,7 @@ def open_store(address: StoreAddress, *, create: bool = True, read_only: bool = 
     """
     store = Store(address, Ledger(address, create=create, read_only=read_only))
     if not read_only:
+        claim(address)
         store.blobs.clean()
     return store
 
@@ -291,7 +293,7 @@ def _add(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
 
     dialects: dict[str, Callable[[Table], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
     statement = dialects[connection.dialect.name](table).values(**row).on_conflict_do_nothing()
-    return bool(connection.execute(statement).rowcount)
+    return connection.execute(statement.returning(*table.primary_key)).first() is not None
 
 
 def _run_id() -> str:

@@ -1,4 +1,4 @@
-"""Fitting a JSON skeleton to the type a reader expects, and rows to their one layout."""
+"""Fitting a JSON skeleton to the type a reader expects."""
 
 from __future__ import annotations
 
@@ -208,33 +208,3 @@ def _filled(hint: Any, bound: Mapping[Any, Any]) -> Any:
     if parameters and typing.get_origin(hint) is not None:
         return hint[tuple(bound.get(p, p) for p in parameters)]
     return hint
-
-
-def canonical_rows(rows: Any) -> Any:
-    """Return equal rows in their one layout: one chunk a column, no metadata, nothing under a null."""
-    import pyarrow as pa
-
-    table = rows.combine_chunks()
-    fields = [pa.field(f.name, f.type, f.nullable) for f in table.schema]
-    columns = [_fresh(column) for column in table.columns]
-    return pa.table(columns, schema=pa.schema(fields))
-
-
-def _fresh(column: Any) -> Any:
-    """Return a column whose unused bits are zero.
-
-    A null, and the end of the last byte of booleans, keep whatever was in
-    memory when a column is a slice of another; building it anew clears them.
-    """
-    import pyarrow as pa
-
-    storage = column.type.storage_type if isinstance(column.type, pa.ExtensionType) else column.type
-    if column.null_count == 0 and not (pa.types.is_boolean(storage) or pa.types.is_nested(storage)):
-        return column
-    if isinstance(column.type, pa.ExtensionType) and column.null_count == 0:
-        return column
-    if isinstance(column.type, pa.ExtensionType):
-        chunks = [chunk.storage for chunk in column.chunks]
-        built = pa.array(pa.chunked_array(chunks, storage).to_pylist(), storage)
-        return pa.ExtensionArray.from_storage(column.type, built)
-    return pa.array(column.to_pylist(), column.type)
