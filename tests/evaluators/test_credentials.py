@@ -1,0 +1,335 @@
+"""Content credentials: real signing and validating, planted verifiers that trust too much, hostile outputs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+
+from audit.core.capabilities import Capability
+from audit.core.errors import InputError
+from audit.core.identity import Digest
+from audit.core.measurements import Interval, Measurement, Undefined
+from audit.core.references import DataRef, ModelRef
+from audit.core.rows import image_rows, text_rows
+from audit.core.subjects import DataCard, ModelCard, Subject
+from audit.evaluators.provenance import signing, trials
+from audit.evaluators.provenance.credentials import ContentCredentials
+from audit.evaluators.provenance.signing import Answer, Bench, Reading
+from audit.evaluators.provenance.tampering import TAMPERS
+
+NAME = "provenance.credentials"
+UNTRUSTED_CODES = {
+    "unknown_authority": ("valid", "signingCredential.untrusted"),
+    "impostor_authority": ("valid", "signingCredential.untrusted"),
+    "expired": ("invalid", "signingCredential.untrusted, signingCredential.expired"),
+    "not_yet_valid": ("invalid", "signingCredential.untrusted, signingCredential.expired"),
+    "wrong_purpose": ("invalid", "signingCredential.untrusted, signingCredential.invalid"),
+}
+
+
+def _subject(modality: str, shard_size: int = 64) -> Subject:
+    return Subject(
+        model=ModelRef("fake", Digest("0" * 40)),
+        card=ModelCard("fake", modality, 1),
+        offers=frozenset({Capability.SAMPLE}),
+        data=DataRef("fake", Digest("1" * 40)),
+        data_card=DataCard(modality, (("train", 10),)),
+        extractor=None,
+        sample_size=10,
+        seed=0,
+        shard_size=shard_size,
+    )
+
+
+class Painter:
+    def __init__(self, side: int = 8, channels: int = 3) -> None:
+        self.shape = (side, side, channels)
+
+    def sample(self, n: int, rng: np.random.Generator, condition: Any = None) -> Any:
+        return image_rows(rng.integers(0, 256, (n, *self.shape), dtype=np.uint8))
+
+
+class Writer:
+    def sample(self, n: int, rng: np.random.Generator, condition: Any = None) -> Any:
+        return text_rows([f"Entry {rng.integers(10**9)}\nand a second line" for _ in range(n)])
+
+
+def _ran(rows: Any, seed: int = 0) -> list[trials.Trial]:
+    return list(trials.run_trials(rows, np.random.default_rng(seed)))
+
+
+def _images(n: int, side: int = 8, channels: int = 3) -> Any:
+    return Painter(side, channels).sample(n, np.random.default_rng(1))
+
+
+def _cells(found: list[trials.Trial], kind: str) -> Counter[tuple[str, str, str, str]]:
+    return Counter((t.format, t.case, str(t.outcome), t.code) for t in found if t.kind == kind)
+
+
+@pytest.fixture(scope="module")
+def painted() -> list[trials.Trial]:
+    return _ran(_images(3))
+
+
+@pytest.fixture(scope="module")
+def written() -> list[trials.Trial]:
+    return _ran(text_rows(["The first text.\nIts end.", "Another one\r\n", "x"]))
+
+
+def test_every_image_format_the_two_libraries_share_is_signed_and_trusted(
+    painted: list[trials.Trial],
+) -> None:
+    intact = [t for t in painted if t.kind == "intact"]
+    assert {t.format for t in intact} >= {"png", "jpeg", "webp", "tiff", "gif"}
+    assert all(t.outcome == "trusted" and t.code == "" and t.declared and t.added > 1000 for t in intact)
+    assert all(t.outcome == "absent" for t in painted if t.kind == "unsigned")
+
+
+def test_tampered_images_fail_with_the_codes_of_the_specification(painted: list[trials.Trial]) -> None:
+    for carrier, case, outcome, code in _cells(painted, "tamper"):
+        asset = "assertion.bmffHash.mismatch" if carrier == "avif" else "assertion.dataHash.mismatch"
+        match case:
+            case "asset_altered" | "transplanted":
+                assert (outcome, code) == ("invalid", asset), carrier
+            case "assertion_altered":
+                assert (outcome, code) == ("invalid", "assertion.hashedURI.mismatch"), carrier
+            case "truncated":
+                assert outcome in ("invalid", "unreadable", "absent"), carrier
+            case "random_bytes":
+                assert outcome in ("rejected", "inert"), carrier
+    assert {t.case for t in painted if t.kind == "tamper"} == set(TAMPERS)
+
+
+@pytest.mark.parametrize("modality", ["painted", "written"])
+def test_no_false_signer_is_trusted_and_each_fails_for_its_own_reason(
+    modality: str, request: pytest.FixtureRequest
+) -> None:
+    found = request.getfixturevalue(modality)
+    for _, case, outcome, code in _cells(found, "signer"):
+        assert (outcome, code) == UNTRUSTED_CODES[case]
+    refusals = {(t.case, t.outcome) for t in found if t.kind == "refusal"}
+    assert refusals == {("expired", "refused"), ("not_yet_valid", "refused"), ("wrong_purpose", "refused")}
+
+
+def test_embedded_credentials_do_not_survive_being_saved_again(painted: list[trials.Trial]) -> None:
+    strips = [t for t in painted if t.kind == "strip"]
+    assert {t.case for t in strips} == {
+        "re_encoded",
+        "to_other_format",
+        "resized",
+        "screenshot",
+        "metadata_stripped",
+    }
+    assert {t.outcome for t in strips} == {"absent"}
+
+
+def test_a_sidecar_binds_every_byte_of_the_text(written: list[trials.Trial]) -> None:
+    assert [t.outcome for t in written if t.kind == "intact"] == ["trusted"] * 3
+    bound = {
+        c[1]: (c[2], c[3]) for c in _cells(written, "tamper") if c[1] not in ("random_bytes", "truncated")
+    }
+    assert bound == {
+        "asset_altered": ("invalid", "assertion.dataHash.mismatch"),
+        "assertion_altered": ("invalid", "assertion.hashedURI.mismatch"),
+        "transplanted": ("invalid", "assertion.dataHash.mismatch"),
+    }
+    strips = Counter((t.case, t.outcome) for t in written if t.kind == "strip")
+    assert strips[("copied_alone", "absent")] == 3
+    assert strips[("newline_added", "invalid")] == 3
+    assert strips[("carriage_returns", "invalid")] == 1  # only one of the three has a line feed alone
+
+
+def test_pieces_are_the_same_each_time_although_keys_and_signatures_are_not(make_pieces: Any) -> None:
+    for model, modality in ((Painter(), "image"), (Writer(), "text")):
+        recipe = ContentCredentials(n=5).inputs(_subject(modality, shard_size=3))["trials"]
+        first, second = make_pieces(recipe, model), make_pieces(recipe, model)
+        assert len(first) == 2
+        assert all(a.equals(b) for a, b in zip(first, second, strict=True))
+
+
+def _scored(score: Any, modality: str, model: Any, n: int = 4) -> dict[tuple[str, Any], Any]:
+    outcomes = score(ContentCredentials(n=n), _subject(modality, shard_size=3), model)
+    return {(o.metric.removeprefix(f"{NAME}."), o.group): o for o in outcomes}
+
+
+@pytest.mark.parametrize(("modality", "model"), [("image", Painter()), ("text", Writer())])
+def test_clean_outputs_score_perfectly_and_carry_exact_intervals(
+    score: Any, modality: str, model: Any
+) -> None:
+    found = _scored(score, modality, model)
+    for metric, value in (
+        ("sign_success", 1.0),
+        ("tamper_detection", 1.0),
+        ("false_trust", 0.0),
+        ("strip_survival", 0.0),
+        ("action_declared", 1.0),
+    ):
+        outcome = found[(metric, ())]
+        assert outcome.value == value
+        assert outcome.n == 4
+        edge = 0.025 ** (1 / 4)  # closed form of the exact bound when all of four agree
+        low, high = (edge, 1.0) if value else (0.0, 1 - edge)
+        assert (outcome.uncertainty.low, outcome.uncertainty.high) == pytest.approx((low, high))
+    overhead = found[("overhead_bytes", ())]
+    assert 2_000 < overhead.value < 6_000
+    assert isinstance(overhead.uncertainty, Interval)
+    assert set(ContentCredentials.about.metrics) == {f"{NAME}.{metric}" for metric, _ in found}
+    tables = [e for o in found.values() if isinstance(o, Measurement) for e in o.evidence]
+    assert len(tables) == 4
+    assert not any(e.sensitive for e in tables)
+    assert "absence proves nothing" in " ".join(found[("sign_success", ())].notes)
+
+
+def test_a_verifier_that_takes_valid_for_trusted_is_caught(
+    score: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = signing.answer_of
+    gullible = {Answer.VALID: Answer.TRUSTED}
+    monkeypatch.setattr(signing, "answer_of", lambda state: gullible.get(honest(state), honest(state)))
+    found = _scored(score, "text", Writer())
+    assert found[("false_trust", ())].value == 1.0
+    assert found[("false_trust", (("signer", "impostor_authority"),))].value == 1.0
+    assert found[("false_trust", (("signer", "expired"),))].value == 0.0
+    assert found[("tamper_detection", ())].value == 1.0
+
+
+def test_a_verifier_that_ignores_hashes_is_caught(score: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = Bench.read
+
+    def lenient(self: Bench, held: Any) -> Reading:
+        reading = honest(self, held)
+        mismatch = any("dataHash" in code for code in reading.codes)
+        return Reading(Answer.TRUSTED, (), reading.manifest) if mismatch else reading
+
+    monkeypatch.setattr(Bench, "read", lenient)
+    found = _scored(score, "text", Writer())
+    assert found[("tamper_detection", ())].value == 0.0
+    assert found[("tamper_detection", (("tamper", "assertion_altered"),))].value == 1.0
+    assert found[("tamper_detection", (("tamper", "transplanted"),))].value == 0.0
+
+
+def test_a_verifier_that_accepts_everything_voids_the_attacks(
+    score: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Bench, "read", lambda self, held: Reading(Answer.TRUSTED))
+    found = _scored(score, "text", Writer())
+    for metric in ("tamper_detection", "false_trust", "strip_survival"):
+        assert isinstance(found[(metric, ())], Undefined)
+        assert "carry no credential" in found[(metric, ())].reason
+
+
+def test_a_verifier_that_rejects_everything_detects_nothing(
+    score: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Bench, "read", lambda self, held: Reading(Answer.ABSENT))
+    found = _scored(score, "text", Writer())
+    assert found[("sign_success", ())].value == 0.0
+    assert isinstance(found[("tamper_detection", ())], Undefined)
+
+
+class Repeater:
+    """A collapsed model: one output, again and again, and some that cannot be signed."""
+
+    def __init__(self, texts: list[str | None]) -> None:
+        self.texts = texts
+
+    def sample(self, n: int, rng: np.random.Generator, condition: Any = None) -> Any:
+        return text_rows([self.texts[i % len(self.texts)] for i in range(n)])
+
+
+def test_outputs_that_cannot_be_signed_are_counted_with_the_reason(score: Any) -> None:
+    found = _scored(score, "text", Repeater(["", "fine", None]), n=3)
+    signed = found[("sign_success", ())]
+    assert (signed.value, signed.n) == (pytest.approx(1 / 3), 3)
+    assert any("no data to hash" in note for note in signed.notes)
+    assert any("there is no text" in note for note in signed.notes)
+    assert found[("tamper_detection", ())].n == 1
+
+
+def test_a_collapsed_model_has_nothing_to_transplant_and_says_so(score: Any) -> None:
+    found = _scored(score, "text", Repeater(["always this"]))
+    assert isinstance(found[("tamper_detection", (("tamper", "transplanted"),))], Undefined)
+    assert found[("tamper_detection", ())].value == 1.0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\0",
+        "a\0b",
+        "‮right to left",
+        "🙂",
+        "GIF89a is how this text begins",
+        "%PDF-1.4\n",
+        "<svg xmlns='http://www.w3.org/2000/svg'/>",
+        "PK\x03\x04",
+        "\r\n",
+        "x" * 300_000,
+    ],
+    ids=["nul", "nul inside", "rtl", "emoji", "like gif", "like pdf", "like svg", "like zip", "crlf", "long"],
+)
+def test_odd_texts_are_signed_and_guarded_like_any_other(text: str) -> None:
+    found = _ran(text_rows([text, "another text"]))
+    assert [t.outcome for t in found if t.kind == "intact"] == ["trusted"] * 2
+    accepted = [t for t in found if t.kind == "tamper" and t.outcome in ("trusted", "valid")]
+    assert accepted == []
+    assert not any(t.outcome == "trusted" for t in found if t.kind == "signer")
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 1, 3), (1, 300, 3), (9, 7, 4), (5, 5, 2)])
+def test_odd_images_are_signed_and_guarded_or_refused_with_a_reason(shape: tuple[int, int, int]) -> None:
+    pixels = np.random.default_rng(3).integers(0, 256, (2, *shape), dtype=np.uint8)
+    found = _ran(image_rows(pixels))
+    intact = [t for t in found if t.kind == "intact"]
+    assert all(t.outcome == "trusted" or (t.outcome == "failed" and t.code) for t in intact)
+    assert sum(t.outcome == "trusted" for t in intact) >= 6
+    assert not [t for t in found if t.kind == "tamper" and t.outcome in ("trusted", "valid")]
+    failed = [t for t in found if t.outcome == "failed" and t.kind in ("tamper", "signer", "strip")]
+    assert [t for t in failed if t.case != "transplanted"] == []
+
+
+def test_images_no_format_takes_are_failures_not_crashes(score: Any) -> None:
+    found = _scored(score, "image", Painter(channels=5), n=2)
+    assert found[("sign_success", ())].value == 0.0
+    assert any("no image format takes pixels" in note for note in found[("sign_success", ())].notes)
+    assert isinstance(found[("false_trust", ())], Undefined)
+    assert isinstance(found[("overhead_bytes", ())], Undefined)
+
+
+def test_other_modalities_and_models_that_cannot_sample_are_skipped_with_the_reason() -> None:
+    needs = ContentCredentials.about.needs
+    assert needs.unmet(_subject("image")) == ()
+    (unmet,) = needs.unmet(_subject("table"))
+    assert unmet.need == "a model of image or text"
+
+
+def test_a_size_below_one_is_refused() -> None:
+    with pytest.raises(InputError, match="at least 1"):
+        ContentCredentials(n=0)
+
+
+def test_the_default_size_bounds_a_perfect_rate_above_95_percent() -> None:
+    assert 0.025 ** (1 / ContentCredentials().n) > 0.95
+
+
+def test_the_versions_of_the_libraries_are_part_of_the_key() -> None:
+    recipe = ContentCredentials().inputs(_subject("image"))["trials"]
+    assert isinstance(recipe, trials.CredentialTrials)
+    other = trials.CredentialTrials(recipe.source, recipe.seed, ("c2pa-python 99",))
+    assert recipe.libraries[0].startswith("c2pa-python ")
+    assert recipe.key != other.key
+
+
+def test_importing_the_evaluator_loads_no_signing_or_imaging_library() -> None:
+    heavy = ("c2pa", "cryptography", "PIL", "torch", "pyarrow", "scipy", "sklearn")
+    code = (
+        "import sys, audit.evaluators.provenance.credentials;"
+        f"print([m for m in {heavy!r} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
