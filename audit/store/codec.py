@@ -185,7 +185,9 @@ def _decode_array(data: bytes) -> Any:
         if np.lib.format.read_magic(file) != (1, 0):
             raise ValueError("its .npy version is not 1.0")
         shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
-    except Exception as error:  # NumPy parses the header as Python and lets through whatever the tokenizer raises
+    except (
+        Exception
+    ) as error:  # NumPy parses the header as Python and lets through whatever the tokenizer raises
         raise _malformed(f"it is not an array ({error})") from None
     body = memoryview(data)[file.tell() :]
     if dtype.hasobject or fortran or math.prod(shape) * dtype.itemsize != len(body):

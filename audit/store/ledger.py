@@ -87,7 +87,7 @@ class Ledger:
         except (InputError, OSError):
             # A journal that only a writer could replay, in a folder nobody may write: read the file as it is.
             path = self.address.ledger
-            if not self.read_only or path is None or os.access(path.parent, os.W_OK):
+            if not self.read_only or path is None or _may(path.parent, os.W_OK):
                 self.close()
                 raise
             self.close()
@@ -133,7 +133,7 @@ def _check_folder(address: StoreAddress, path: Path, *, create: bool, read_only:
             f"There is no store at {address}: it has no {path.name}. "
             "'audit run' makes one; --store or AUDIT_STORE name another."
         )
-    if there and not os.access(path, os.R_OK):
+    if there and not _may(path, os.R_OK):
         raise InputError(f"The store {address} may not be read. Ask its owner, or name another (--store).")
     if read_only:
         return
@@ -141,8 +141,12 @@ def _check_folder(address: StoreAddress, path: Path, *, create: bool, read_only:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _cannot_write(address, error.strerror or str(error)) from None
-    if not os.access(folder, os.W_OK) or (there and not os.access(path, os.W_OK)):
+    if not _may(folder, os.W_OK) or (there and not _may(path, os.W_OK)):
         raise _cannot_write(address, "the folder or the ledger in it is read-only")
+
+
+def _may(path: Path, mode: int) -> bool:
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _cannot_write(address: StoreAddress, why: str) -> InputError:

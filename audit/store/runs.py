@@ -54,7 +54,11 @@ def open_store(address: StoreAddress, *, create: bool = True, read_only: bool = 
     """
     store = Store(address, Ledger(address, create=create, read_only=read_only))
     if not read_only:
-        claim(address)
+        try:
+            claim(address)
+        except BaseException:
+            store.close()
+            raise
         store.blobs.clean()
     return store
 

@@ -1,0 +1,65 @@
+"""Where a store lies, and that its address never shows a password."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from audit.core.errors import InputError
+from audit.store.location import resolve
+
+
+def test_the_argument_comes_before_the_environment_before_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("AUDIT_STORE", raising=False)
+    assert resolve().folder == tmp_path / "audit-store"
+    monkeypatch.setenv("AUDIT_STORE", "/somewhere")
+    assert resolve().folder == Path("/somewhere")
+    assert resolve("here").folder == tmp_path / "here"
+    assert resolve("here").blobs == tmp_path / "here" / "blobs"
+    assert str(resolve("here")) == str(tmp_path / "here")
+
+
+def test_a_database_has_its_blobs_in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    address = resolve("postgresql://me@db:5433/audits?blobs=/shared/b&sslmode=require")
+    assert address.blobs == Path("/shared/b")
+    assert address.url == "postgresql+psycopg://me@db:5433/audits?sslmode=require"
+    assert address.folder is None
+    assert resolve("postgresql+psycopg://db/audits").blobs == tmp_path / "audit-store" / "blobs"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:s3cr%40t@db/audits",
+        "postgresql+psycopg://db/audits?user=me&password=s3cr%40t",
+        "postgresql+psycopg://db/audits?sslpassword=s3cr%40t&sslkey=k",
+    ],
+)
+def test_a_password_is_used_and_never_shown(url: str) -> None:
+    address = resolve(url)
+    assert "s3cr%40t" in address.url or "s3cr@t" in address.url
+    for shown in (str(address), repr(address), f"{address}"):
+        assert "s3cr" not in shown
+        assert "audits" in shown
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("sqlite:///x.db", "cannot lie in 'sqlite'"),
+        ("mysql://u:s3cret@h/d", "cannot lie in 'mysql'"),
+        ("postgresql+psycopg2://h/d", "cannot lie in 'postgresql"),
+        ("postgresql://u:s3cret@h:port/d", "cannot be read"),
+        ("s3://bucket/x", "cannot lie in 's3'"),
+        ("postgresql://h/d?blobs=/a&blobs=/b", "more than once"),
+    ],
+)
+def test_what_no_store_lies_in_is_refused(wrong: str, said: str) -> None:
+    with pytest.raises(InputError, match=said) as raised:
+        resolve(wrong)
+    assert "s3cret" not in str(raised.value)
