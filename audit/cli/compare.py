@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from audit.cli.options import format_option, print_json, store_option
-from audit.cli.scorecard import clean, number
+from audit.cli.scorecard import clean, number, terminal
 from audit.cli.show import read_record
 from audit.core.measurements import Interval
 from audit.engine.comparison import Change, Comparison, Difference, compare
@@ -40,7 +40,7 @@ def command(first: str, second: str, store: str | None, form: str) -> int:
     if form == "json":
         print_json(_plain(comparison))
     else:
-        _print(comparison, Console())
+        _print(comparison, terminal())
     return 0
 
 

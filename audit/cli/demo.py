@@ -7,7 +7,6 @@ from importlib.resources import files
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from audit.cli.options import address, store_option
 from audit.cli.report import render, write
@@ -32,12 +31,12 @@ def command(store: str | None, output: str) -> int:
     Exits with 0 once the audit is done, whatever its verdict: this shows how an
     audit goes. 'audit run' is the command whose exit code says the verdict.
     """
-    from audit.cli.scorecard import print_record
+    from audit.cli.scorecard import print_record, terminal
 
     text = files("audit").joinpath("demo.toml").read_text(encoding="utf-8")
     assembled = assemble(parse_spec(tomllib.loads(text), Path.cwd()))
     record = audit_with_progress(assembled, address(store))
-    console = Console()
+    console = terminal()
     print_record(record, console)
     write(Path(output), render(record.run, store, "html"))
     at = f" --store {store}" if store else ""

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from audit.cli.options import address, format_option, print_json, store_option
-from audit.cli.scorecard import clean
+from audit.cli.scorecard import clean, terminal
 from audit.core.errors import InputError
 from audit.engine.environment import best_device, environment
 from audit.registry import GROUPS, Unavailable, catalogue
@@ -41,7 +41,7 @@ def command(store: str | None, form: str) -> int:
     if form == "json":
         print_json(found)
     else:
-        _print(found, Console())
+        _print(found, terminal())
     return 0 if found["usable"] else 2
 
 

@@ -7,11 +7,10 @@ from typing import Any
 
 import click
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from audit.cli.options import address, format_option, print_json, store_option
-from audit.cli.scorecard import clean
+from audit.cli.scorecard import clean, terminal
 from audit.registry import Unavailable, catalogue
 
 _EPILOG = """\
@@ -44,7 +43,7 @@ def command(kind: str, store: str | None, form: str) -> int:
         table.add_column(column.replace("_", " "), overflow="fold")
     for row in rows:
         table.add_row(*(clean(_shown(value)) for value in row.values()))
-    Console().print(table)
+    terminal().print(table)
     return 0
 
 

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from audit.cli.options import address, format_option, print_json, spec_argument, store_option
 from audit.cli.run import override
-from audit.cli.scorecard import clean
+from audit.cli.scorecard import clean, terminal
 from audit.config.assemble import assemble
 from audit.config.spec import read_spec
 from audit.core.plan import AuditPlan, parameters_of
@@ -39,7 +39,7 @@ def command(
     if form == "json":
         print_json(described)
     else:
-        print_plan(described, Console())
+        print_plan(described, terminal())
     return 0
 
 

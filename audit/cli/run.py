@@ -82,9 +82,9 @@ def command(
     if form == "json":
         print_json(to_plain(record))
     else:
-        from audit.cli.scorecard import print_record
+        from audit.cli.scorecard import print_record, terminal
 
-        print_record(record, Console())
+        print_record(record, terminal())
     return exit_code(record)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 from rich import box
 from rich.console import Console
 from rich.markup import escape
@@ -27,15 +30,28 @@ _SENTENCES = {
 _WIDEST = 60
 
 
+def terminal() -> Console:
+    """Return standard output to print tables on; a file or a pipe gets 120 columns unless COLUMNS says otherwise."""
+    if sys.stdout.isatty():
+        return Console()
+    columns = os.environ.get("COLUMNS", "")
+    return Console(width=int(columns) if columns.isdigit() else 120)
+
+
 def word(verdict: Verdict) -> Text:
     """Return a verdict as a coloured word."""
     style, text = _STYLES[verdict]
     return Text(text, style=f"bold {style}")
 
 
-def clean(text: str) -> str:
+def visible(text: str) -> str:
     """Return text that a terminal prints and does not obey: control characters are shown, not sent."""
-    return escape("".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text))
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+
+
+def clean(text: str) -> str:
+    """Return visible text in which rich finds no markup."""
+    return escape(visible(text))
 
 
 def number(value: float) -> str:
@@ -61,7 +77,7 @@ def name_of(measurement: Measurement) -> str:
 def print_record(record: AuditRecord, console: Console) -> None:
     """Print the scorecard of one run."""
     console.print()
-    console.print(Text.assemble((record.name, "bold"), f"   run {record.run}"))
+    console.print(Text.assemble((visible(record.name), "bold"), f"   run {record.run}"))
     if record.finished is None:
         console.print("This run has not finished; the command that began it takes it up.", style="yellow")
     else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import click
-from rich.console import Console
 
 from audit.cli.options import address, format_option, print_json, store_option
 from audit.core.errors import InputError
@@ -28,9 +27,9 @@ def command(run: str | None, store: str | None, form: str) -> int:
     if form == "json":
         print_json(to_plain(record))
     else:
-        from audit.cli.scorecard import print_record
+        from audit.cli.scorecard import print_record, terminal
 
-        print_record(record, Console())
+        print_record(record, terminal())
     return 0
 
 

@@ -1,0 +1,214 @@
+"""The commands as a user meets them: what they print, where, and the code they end with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from audit.cli.main import COMMANDS
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def run_store(cli, letters_spec, tmp_path: Path) -> Path:
+    """A store with two finished runs."""
+    store = tmp_path / "store"
+    cli("run", letters_spec(), "--store", store)
+    cli("run", letters_spec(), "--seed", 1, "--store", store)
+    return store
+
+
+def test_help_names_every_command_and_exit_code(cli) -> None:
+    said = cli("--help")
+    assert said.code == 0
+    for command in COMMANDS:
+        assert command in said.out
+    assert "130" in said.out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command_has_examples(cli, command: str) -> None:
+    said = cli(command, "--help")
+    assert said.code == 0
+    assert "Examples:" in said.out
+    assert f"audit {command}" in said.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("rnu", "x.toml"), ["no command 'rnu'", "Did you mean 'run'"]),
+        (("run",), ["Missing argument"]),
+        (("run", "absent.toml"), ["no spec at absent.toml"]),
+        (("run", "absent.toml", "--sampels", "3"), ["--sampels", "--samples"]),
+        (("list", "modles"), ["modles"]),
+        (("show", "--store", "nowhere"), ["nowhere"]),
+        (("report", "--store", "nowhere"), ["nowhere"]),
+        (("fetch", "smollm"), ["smollm2-135m-instruct"]),
+        (("train", "digits-vea"), ["Did you mean 'digits-vae'"]),
+    ],
+)
+def test_bad_input_ends_with_2_and_says_what_to_do(
+    cli, arguments: tuple[str, ...], words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = cli(*arguments)
+    assert said.code == 2
+    assert said.out == ""
+    for word in words:
+        assert word in said.err
+    assert "Traceback" not in said.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (
+            '"quality.vowels"',
+            '"quality.vowel"',
+            ["no evaluator 'quality.vowel'", "Did you mean 'quality.vowels'"],
+        ),
+        ('adapter = "letters"', 'adapter = "leters"', ["Did you mean 'letters'"]),
+        ('mood = "good"', 'mood = "god"', ["Did you mean 'good'"]),
+        ('mood = "good"', 'temper = "good"', ["no option 'temper'"]),
+        ('use = "letters"', 'use = "digits"', ["text", "image"]),
+        (
+            'name = "quality.vowels"',
+            'name = "quality.vowels"\nlevle = 0.9',
+            ["levle", "Did you mean 'level'"],
+        ),
+        ('name = "quality.vowels"', 'name = "quality.vowels"\nlevel = "x"', ["level", "'x'", "a number"]),
+        ('executor = "inline"', 'executor = "inlin"', ["Did you mean 'inline'"]),
+        ("[policy]", '[features]\nuse = "pixels"\n[policy]', ["pixels", "image", "text"]),
+    ],
+)
+def test_a_spec_that_names_what_is_not_there(
+    cli, letters_spec, tmp_path: Path, old: str, new: str, words: list[str]
+) -> None:
+    spec = letters_spec()
+    text = spec.read_text()
+    assert old in text
+    spec.write_text(text.replace(old, new, 1))
+    said = cli("run", spec, "--store", tmp_path / "store")
+    assert said.code == 2
+    for word in words:
+        assert word in said.err
+    assert not (tmp_path / "store").exists(), "nothing was written"
+
+
+def test_a_criterion_that_fails_ends_with_1(cli, letters_spec, tmp_path: Path) -> None:
+    spec = letters_spec()
+    spec.write_text(spec.read_text().replace("at_most = 0.3", "at_most = 0.15"))
+    said = cli("run", spec, "--store", tmp_path / "store")
+    assert said.code == 1
+    assert "FAIL" in said.out
+
+
+def test_too_little_evidence_ends_with_3_and_the_n_that_would_decide(
+    cli, letters_spec, tmp_path: Path
+) -> None:
+    spec = letters_spec(samples=40)
+    spec.write_text(spec.read_text().replace("at_most = 0.3", "at_most = 0.21"))
+    said = cli("run", spec, "--store", tmp_path / "store", "--format", "json")
+    (judgement,) = json.loads(said.out)["judgements"]
+    assert said.code == 3
+    assert judgement["verdict"] == "inconclusive"
+    assert judgement["n_to_decide"] > 40 * 8
+
+
+def test_json_is_all_there_is_on_standard_output(cli, letters_spec, run_store: Path) -> None:
+    for arguments in (
+        ("run", letters_spec(), "--store", run_store),
+        ("plan", letters_spec(), "--store", run_store),
+        ("show", "--store", run_store),
+        ("list", "evaluators"),
+        ("list", "runs", "--store", run_store),
+        ("doctor", "--store", run_store),
+    ):
+        json.loads(cli(*arguments, "--format", "json").out)
+
+
+def test_a_plan_says_what_is_shared_here_and_skipped(cli, letters_spec, run_store: Path) -> None:
+    spec = letters_spec()
+    spec.write_text(
+        spec.read_text().replace("[policy]", '[[evaluators]]\nname = "quality.frechet"\n[policy]')
+    )
+    plan = json.loads(cli("plan", spec, "--store", run_store, "--format", "json").out)
+    samples = next(a for a in plan["artifacts"] if a["title"] == "samples")
+    assert (samples["pieces"], samples["made"], samples["examples"]) == (4, 4, 400)
+    assert [s["evaluator"] for s in plan["skipped"]] == ["quality.frechet"]
+    assert plan["skipped"][0]["unmet"][0]["remedy"]
+
+
+def test_planning_writes_nothing(cli, letters_spec, tmp_path: Path) -> None:
+    assert cli("plan", letters_spec(), "--store", tmp_path / "store").code == 0
+    assert not (tmp_path / "store").exists()
+
+
+def test_show_reads_the_last_run_or_the_one_named(cli, run_store: Path) -> None:
+    runs = json.loads(cli("list", "runs", "--store", run_store, "--format", "json").out)
+    assert json.loads(cli("show", "--store", run_store, "--format", "json").out)["run"] == runs[0]["run"]
+    named = cli("show", runs[1]["run"], "--store", run_store, "--format", "json")
+    assert json.loads(named.out)["run"] == runs[1]["run"]
+    assert cli("show", "zzz", "--store", run_store).code == 2
+
+
+def test_compare_gives_differences_with_intervals(cli, run_store: Path) -> None:
+    a, b = (
+        run["run"] for run in json.loads(cli("list", "runs", "--store", run_store, "--format", "json").out)
+    )
+    said = json.loads(cli("compare", a, b, "--store", run_store, "--format", "json").out)
+    (difference,) = said["differences"]
+    assert difference["change"] == "within noise"
+    assert difference["interval"]["low"] < difference["difference"] < difference["interval"]["high"]
+    assert any("seed" in note for note in said["unlike"])
+    assert "within noise" in cli("compare", a, b, "--store", run_store).out
+
+
+def test_report_writes_every_format(cli, run_store: Path, tmp_path: Path) -> None:
+    for form in ("html", "json", "line"):
+        out = tmp_path / f"report.{form}"
+        assert cli("report", "--store", run_store, "--format", form, "-o", out).code == 0
+        assert out.stat().st_size > 0
+    assert json.loads((tmp_path / "report.json").read_text())["verdict"] == "pass"
+    assert (tmp_path / "report.line").read_text() == "letters: pass\n"
+
+
+def test_a_report_that_cannot_be_written_is_bad_input(cli, run_store: Path, tmp_path: Path) -> None:
+    said = cli("report", "--store", run_store, "-o", tmp_path / "absent" / "r.html")
+    assert said.code == 2
+    assert "cannot be written" in said.err
+
+
+def test_doctor_names_what_is_broken_and_the_remedy(cli, letters: Path, tmp_path: Path) -> None:
+    said = cli("doctor", "--store", tmp_path / "store", "--format", "json")
+    found = json.loads(said.out)
+    broken = [plugin for plugin in found["plugins"] if not plugin["usable"]]
+    assert [plugin["name"] for plugin in broken] == ["quality.broken"]
+    assert "audit-letters[missing]" in broken[0]["remedy"]
+    assert said.code == 2
+    assert {extra["name"] for extra in found["extras"]} == {"bench", "dev", "postgres"}
+
+
+def test_lists_name_what_specs_may_say(cli) -> None:
+    names = {
+        kind: {row["name"] for row in json.loads(cli("list", kind, "--format", "json").out)}
+        for kind in ("models", "evaluators", "datasets", "extractors", "adapters", "assets", "policies")
+    }
+    assert "digits-vae" in names["models"]
+    assert {"quality.frechet", "privacy.membership"} <= names["evaluators"]
+    assert {"digits", "python-reference", "images", "text"} <= names["datasets"]
+    assert {"smollm2-135m-instruct", "efficientnet-lite0"} <= names["assets"]
+    assert "default" in names["policies"]
+
+
+def test_a_hostile_name_cannot_write_to_the_terminal(cli, letters_spec, tmp_path: Path) -> None:
+    spec = letters_spec()
+    spec.write_text(spec.read_text().replace('name = "letters"', 'name = "a\\u001b[31mred[bold]"', 1))
+    said = cli("run", spec, "--store", tmp_path / "store")
+    assert "\x1b[31mred" not in said.out
+    assert "[bold]" in said.out

@@ -1,0 +1,156 @@
+"""Every registered plugin, ours and the third party's, goes through its conformance suite; nobody adds a test for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from audit.config.assemble import assemble
+from audit.config.spec import parse_spec
+from audit.core.rows import image_rows, text_rows
+from audit.core.subjects import Subject
+from audit.registry import Unavailable, catalogue
+from audit.testing.data import check_dataset, check_extractor
+from audit.testing.evaluators import check_description, check_evaluator
+from audit.testing.memory import Kitchen
+from audit.testing.models import check_adapter, check_capabilities
+
+EVALUATORS = catalogue("evaluators").names()
+
+
+def image_folder(folder: Path) -> Path:
+    from PIL import Image
+
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    for i in range(12):
+        Image.fromarray(rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)).save(folder / f"{i:02}.png")
+    return folder
+
+
+def text_folder(folder: Path, seed: int = 0) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    for i in range(12):
+        words = ["".join(chr(97 + c) for c in rng.integers(0, 26, 6)) for _ in range(30)]
+        (folder / f"{i:02}.txt").write_text(" ".join(words))
+    return folder
+
+
+@pytest.mark.parametrize("name", EVALUATORS)
+def test_an_evaluator_describes_itself(name: str) -> None:
+    check_description(catalogue("evaluators").load(name), name)
+
+
+@pytest.fixture(scope="module")
+def digits() -> Subject:
+    values = {
+        "name": "contract",
+        "samples": 600,
+        "shard_size": 300,
+        "model": {"use": "digits-vae"},
+        "data": {"use": "digits"},
+    }
+    return assemble(parse_spec(values, Path())).plan.subject
+
+
+@pytest.fixture(scope="module")
+def kitchen() -> Kitchen:
+    return Kitchen()
+
+
+@pytest.mark.parametrize("name", EVALUATORS)
+def test_an_evaluator_keeps_its_contract_on_images(name: str, digits: Subject, kitchen: Kitchen) -> None:
+    check_evaluator(catalogue("evaluators").load(name)(), digits, kitchen)
+
+
+@pytest.fixture(scope="module")
+def texts(tiny_lm: Path, tmp_path_factory: pytest.TempPathFactory) -> Subject:
+    folder = tmp_path_factory.mktemp("texts")
+    values = {
+        "name": "contract",
+        "samples": 8,
+        "model": {"adapter": "transformers", "path": str(tiny_lm), "max_new_tokens": 8},
+        "data": {
+            "use": "text",
+            "train": str(text_folder(folder / "train", 1)),
+            "holdout": str(text_folder(folder / "holdout", 2)),
+        },
+    }
+    return assemble(parse_spec(values, Path())).plan.subject
+
+
+@pytest.mark.parametrize("name", EVALUATORS)
+def test_an_evaluator_keeps_its_contract_on_texts(name: str, texts: Subject, kitchen: Kitchen) -> None:
+    check_evaluator(catalogue("evaluators").load(name)(), texts, kitchen)
+
+
+def data_options(name: str, folder: Path) -> dict[str, Any]:
+    match name:
+        case "images":
+            return {"holdout": str(image_folder(folder / "images"))}
+        case "text":
+            return {"holdout": str(text_folder(folder / "texts"))}
+    return {}
+
+
+@pytest.mark.parametrize("name", catalogue("datasets").names())
+def test_a_dataset_keeps_its_contract(name: str, tmp_path: Path) -> None:
+    check_dataset(catalogue("datasets").load(name), data_options(name, tmp_path))
+
+
+@pytest.mark.parametrize("name", catalogue("extractors").names())
+def test_an_extractor_keeps_its_contract(name: str) -> None:
+    extractor = catalogue("extractors").load(name)
+    if extractor.refer().modality == "image":
+        rows = image_rows(np.random.default_rng(0).integers(0, 255, (5, 16, 16, 3), dtype=np.uint8))
+    else:
+        rows = text_rows(["a", "few", "words", "of", "text"])
+    check_extractor(extractor, rows)
+
+
+@pytest.mark.parametrize("name", catalogue("included").names())
+def test_an_included_model_keeps_its_contract(name: str) -> None:
+    model, card, offers = check_adapter(catalogue("models").load("included"), {"use": name})
+    if card.modality == "image":
+        rows = model.sample(4, np.random.default_rng(1)).select(["image"])
+    else:
+        rows = text_rows(["a", "few", "words"])
+    check_capabilities(model, offers, rows)
+
+
+def test_outputs_on_disk_keep_the_contract(tmp_path: Path) -> None:
+    options = {"path": str(image_folder(tmp_path / "pictures"))}
+    model, _, offers = check_adapter(catalogue("models").load("samples_on_disk"), options)
+    check_capabilities(model, offers, model.sample(3, np.random.default_rng(0)))
+
+
+def test_a_language_model_keeps_the_contract(tiny_lm: Path) -> None:
+    options = {"path": str(tiny_lm), "max_new_tokens": 8}
+    model, _, offers = check_adapter(catalogue("models").load("transformers"), options)
+    check_capabilities(model, offers, text_rows(["abc def", "a longer text than the first", "xyz"]))
+
+
+def test_a_third_partys_plugins_keep_the_contract(letters: Path) -> None:
+    evaluators = catalogue("evaluators")
+    for name in ("quality.vowels", "quality.familiar"):
+        check_description(evaluators.load(name), name)
+    check_dataset(catalogue("datasets").load("letters"), {})
+    model, _, offers = check_adapter(catalogue("models").load("letters"), {})
+    check_capabilities(model, offers, text_rows(["abc", "de"]))
+
+
+def test_a_plugin_that_cannot_be_loaded_names_the_extra_to_install(letters: Path) -> None:
+    broken = catalogue("evaluators").survey()["quality.broken"]
+    assert isinstance(broken, Unavailable)
+    assert "not_a_real_library" in broken.reason
+    assert broken.remedy == "Run: pip install 'audit-letters[missing]'"
+
+
+def test_every_plugin_of_ours_loads() -> None:
+    for kind in ("models", "included", "datasets", "extractors", "evaluators", "executors", "reports"):
+        for name, found in catalogue(kind).survey().items():
+            assert not isinstance(found, Unavailable), f"{kind} {name}: {found}"
