@@ -59,7 +59,7 @@ class Association:
     @property
     def relative(self) -> Floats:
         """Each occupation's score in each template, minus the neutral nouns' mean there."""
-        return self.raw - self.neutral.mean(axis=0)
+        return np.asarray(self.raw - self.neutral.mean(axis=0))
 
     @property
     def g(self) -> Floats:
