@@ -18,6 +18,7 @@ from audit.core.references import DataRef, ModelRef
 from audit.core.rows import image_rows, text_rows
 from audit.core.subjects import DataCard, ModelCard, Subject
 from audit.evaluators.provenance import signing, trials
+from audit.evaluators.provenance.carriers import IMAGE_FORMATS
 from audit.evaluators.provenance.credentials import ContentCredentials
 from audit.evaluators.provenance.signing import Answer, Bench, Reading
 from audit.evaluators.provenance.tampering import TAMPERS
@@ -146,7 +147,7 @@ def test_a_sidecar_binds_every_byte_of_the_text(written: list[trials.Trial]) -> 
 
 def test_pieces_are_the_same_each_time_although_keys_and_signatures_are_not(make_pieces: Any) -> None:
     for model, modality in ((Painter(), "image"), (Writer(), "text")):
-        recipe = ContentCredentials(n=5).inputs(_subject(modality, shard_size=3))["trials"]
+        recipe = ContentCredentials(n=3).inputs(_subject(modality, shard_size=2))["trials"]
         first, second = make_pieces(recipe, model), make_pieces(recipe, model)
         assert len(first) == 2
         assert all(a.equals(b) for a, b in zip(first, second, strict=True))
@@ -299,6 +300,14 @@ def test_images_no_format_takes_are_failures_not_crashes(score: Any) -> None:
     assert any("no image format takes pixels" in note for note in found[("sign_success", ())].notes)
     assert isinstance(found[("false_trust", ())], Undefined)
     assert isinstance(found[("overhead_bytes", ())], Undefined)
+
+
+def test_a_format_that_cannot_be_written_here_is_named(score: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trials, "writable", lambda: IMAGE_FORMATS[:2])
+    found = _scored(score, "image", Painter(), n=2)
+    notes = " ".join(found[("sign_success", ())].notes)
+    assert "Formats: png, jpeg." in notes
+    assert "cannot write them: webp, tiff, gif, avif" in notes
 
 
 def test_other_modalities_and_models_that_cannot_sample_are_skipped_with_the_reason() -> None:

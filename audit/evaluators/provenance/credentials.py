@@ -13,6 +13,7 @@ from audit.core.measurements import Direction, Evidence, Measurement, Outcome, U
 from audit.core.recipes import Recipe
 from audit.core.rows import Rows
 from audit.core.subjects import Subject
+from audit.evaluators.provenance.carriers import IMAGE_FORMATS
 from audit.evaluators.provenance.signers import UNTRUSTED
 from audit.evaluators.provenance.tallies import Tally, Unit, cell_table
 from audit.evaluators.provenance.tampering import STRIPS, TAMPERS
@@ -148,9 +149,7 @@ def _sign_success(tally: Tally) -> Iterator[Outcome]:
         return outcome == "trusted"
 
     messages = tally.codes(INTACT, FAILED)
-    notes = [*_WHAT_IT_PROVES, f"Formats: {', '.join(tally.formats)}."]
-    if "text" in tally.formats:
-        notes.append(_SIDECAR)
+    notes = [*_WHAT_IT_PROVES, *_about_formats(tally.formats)]
     notes += [f"{count} × {message}" for message, count in messages.most_common(5)]
     yield _share(
         "sign_success",
@@ -166,6 +165,14 @@ def _sign_success(tally: Tally) -> Iterator[Outcome]:
             Direction.HIGHER_IS_BETTER,
             (("format", name),),
         )
+
+
+def _about_formats(formats: tuple[str, ...]) -> Iterator[str]:
+    yield f"Formats: {', '.join(formats)}."
+    if "text" in formats:
+        yield _SIDECAR
+    elif missing := [f.name for f in IMAGE_FORMATS if f.name not in formats]:
+        yield f"Not tried, because a library here cannot write them: {', '.join(missing)}."
 
 
 def _tamper_detection(tally: Tally) -> Iterator[Outcome]:
