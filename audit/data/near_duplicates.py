@@ -45,7 +45,7 @@ class Duplicates:
 
 def thumbnails(images: Images) -> NDArray[np.float64]:
     """Return each image averaged over an 8×8 grid, shape (n, 64 * channels)."""
-    return averaged(images, GRID).reshape(len(images), -1)
+    return averaged(images, GRID).reshape(len(images), GRID * GRID * images.shape[3])
 
 
 def image_duplicates(

@@ -50,4 +50,4 @@ class Pixels:
                 grey = cells @ np.asarray(_LUMA)
             case channels:
                 raise ValueError(f"the extractor 'pixels' reads images of 1 or 3 channels, not {channels}")
-        return np.asarray(grey.reshape(len(cells), -1) / 255)
+        return np.asarray(grey.reshape(len(cells), _CELLS**2) / 255)

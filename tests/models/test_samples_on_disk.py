@@ -1,0 +1,125 @@
+"""Samples on disk: each is used once, whatever the shards, and bad ones are left out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from audit.core.artifacts import Samples
+from audit.core.capabilities import Capability
+from audit.core.errors import InputError
+from audit.core.recipes import Recipe
+from audit.core.references import DataRef, ModelRef
+from audit.core.rows import concat, images_of
+from audit.core.subjects import DataCard, Subject
+from audit.models.samples_on_disk import SamplesOnDisk
+
+
+def jsonl(path: Path, count: int, **more: str) -> dict[str, str]:
+    lines = [json.dumps({"text": f"text {n}", "prompt": f"prompt {n}"}) for n in range(count)]
+    path.write_text("\n".join(lines))
+    return {"path": str(path), **more}
+
+
+def images(folder: Path, count: int) -> dict[str, str]:
+    folder.mkdir()
+    for n in range(count):
+        Image.fromarray(np.full((4, 4), n, np.uint8)).save(folder / f"{n:03d}.png")
+    return {"path": str(folder), "mode": "L"}
+
+
+class Bench:
+    """The tools of a worker, as far as samples need them."""
+
+    def __init__(self, model: SamplesOnDisk) -> None:
+        self._model = model
+
+    def model(self, ref: ModelRef) -> SamplesOnDisk:
+        return self._model
+
+    def rng(self, recipe: Recipe, shard: int) -> np.random.Generator:
+        return np.random.default_rng(shard)
+
+
+@pytest.mark.parametrize("shard_size", [3, 7, 100])
+def test_shards_hold_every_sample_once_and_the_same_ones(tmp_path: Path, shard_size: int) -> None:
+    ref = SamplesOnDisk.refer(images(tmp_path / "s", 23))
+    bench = Bench(SamplesOnDisk.open(ref, "cpu"))
+    recipe = Samples(ref, 23, 0, shard_size)
+    rows = concat([recipe.make(bench, shard, ()) for shard in range(recipe.shards)])
+    values = images_of(rows)[:, 0, 0, 0].tolist()
+    assert sorted(values) == list(range(23))
+    assert values != sorted(values)
+    first = Samples(ref, 10, 0, shard_size)
+    again = concat([first.make(bench, shard, ()) for shard in range(first.shards)])
+    assert images_of(again)[:, 0, 0, 0].tolist() == values[:10]
+
+
+def test_a_plan_asks_for_no_more_than_there_are(tmp_path: Path) -> None:
+    ref = SamplesOnDisk.refer(jsonl(tmp_path / "a.jsonl", 12))
+    card, offers = SamplesOnDisk.describe(ref)
+    assert offers == {Capability.SAMPLE}
+    assert card.most_samples == 12
+    assert "12 samples lie on disk" in card.notes[0]
+    data = DataRef("x", ref.weights)
+    subject = Subject(ref, card, offers, data, DataCard("text", ()), None, 5000, 0, 10)
+    assert sum(subject.samples().examples(shard) for shard in range(2)) == 12
+    assert subject.samples(5).examples(0) == 5
+    model = SamplesOnDisk.open(ref, "cpu")
+    with pytest.raises(ValueError, match="13 samples were asked for and 12 lie on disk"):
+        model.sample(13, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="lie on disk"):
+        model.sample_range(10, 13)
+    with pytest.raises(ValueError, match="given condition"):
+        model.sample(1, np.random.default_rng(0), model.sample_range(0, 1))
+
+
+def test_texts_with_their_prefix(tmp_path: Path) -> None:
+    ref = SamplesOnDisk.refer(jsonl(tmp_path / "a.jsonl", 5, prefix="prompt"))
+    rows = SamplesOnDisk.open(ref, "cpu").sample(5, np.random.default_rng(0)).to_pylist()
+    assert sorted(row["text"] for row in rows) == [f"text {n}" for n in range(5)]
+    assert all(row["prefix"] == row["text"].replace("text", "prompt") for row in rows)
+
+
+def test_sampling_draws_without_replacement_from_the_generator(tmp_path: Path) -> None:
+    model = SamplesOnDisk.open(SamplesOnDisk.refer(jsonl(tmp_path / "a.jsonl", 50)), "cpu")
+    one, same, other = (model.sample(20, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    assert one == same
+    assert one != other
+    assert len(set(one.column("text").to_pylist())) == 20
+
+
+def test_bad_samples_are_left_out_and_counted(tmp_path: Path) -> None:
+    options = images(tmp_path / "s", 40)
+    (tmp_path / "s" / "bad.png").write_text("x")
+    card, _ = SamplesOnDisk.describe(SamplesOnDisk.refer(options))
+    assert card.most_samples == 40
+    assert "bad.png (not an image)" in card.notes[1]
+    (tmp_path / "s" / "worse.png").write_text("x")
+    (tmp_path / "s" / "worst.png").write_text("x")
+    with pytest.raises(InputError, match="More than 5%"):
+        SamplesOnDisk.describe(SamplesOnDisk.refer(options))
+
+
+def test_places_options_and_changes_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="needs 'path'"):
+        SamplesOnDisk.refer({})
+    options = jsonl(tmp_path / "a.jsonl", 3)
+    with pytest.raises(InputError, match="'size' means nothing for a file of texts"):
+        SamplesOnDisk.refer({**options, "size": 8})
+    with pytest.raises(InputError, match="Did you mean 'field'"):
+        SamplesOnDisk.refer({**options, "filed": "x"})
+    (tmp_path / "a.csv").write_text("x")
+    with pytest.raises(InputError, match="neither a folder of images nor"):
+        SamplesOnDisk.refer({"path": str(tmp_path / "a.csv")})
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="holds no samples"):
+        SamplesOnDisk.describe(SamplesOnDisk.refer({"path": str(tmp_path / "empty")}))
+    ref = SamplesOnDisk.refer(options)
+    jsonl(tmp_path / "a.jsonl", 4)
+    with pytest.raises(InputError, match="have changed"):
+        SamplesOnDisk.open(ref, "cpu")
