@@ -23,7 +23,8 @@ def _reconstruction(model: Any, rows: Rows, rng: Rng) -> Vector:
 
 
 def _denoising(model: Any, rows: Rows, rng: Rng) -> Vector:
-    return -np.mean([model.denoising_loss(rows, level, rng) for level in _LEVELS], axis=0)
+    losses = np.array([model.denoising_loss(rows, level, rng) for level in _LEVELS], dtype=np.float64)
+    return np.asarray(-losses.mean(axis=0))
 
 
 SIGNALS: Mapping[Capability, Callable[[Any, Rows, Rng], Vector]] = {
