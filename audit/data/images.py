@@ -19,7 +19,7 @@ from audit.core.rows import Rows, image_rows
 from audit.core.subjects import DataCard
 from audit.data.metadata import Metadata, read_metadata
 from audit.data.near_duplicates import image_duplicates, thumbnails
-from audit.data.places import folders_of, placed, places, same_bytes
+from audit.data.places import folders_of, placed, places, randomised, same_bytes
 from audit.formats.folders import Listing, listing
 from audit.formats.hostile import shown, tolerate
 from audit.formats.images import IMAGE_OPTIONS, ImageRules, decoded_images, one_shape, read_image
@@ -61,7 +61,7 @@ class ImageFolder:
         if metadata is not None:
             content["metadata"] = digest_file(metadata)
             folders["metadata"] = metadata
-        chosen = (("groups", json.dumps(columns)), ("randomised", table.flag("randomised", default=False)))
+        chosen = (("groups", json.dumps(columns)), ("randomised", randomised(table)))
         return DataRef("images", digest_of(canonical(content)), (*chosen, *rules.options), placed(folders))
 
     @classmethod
@@ -81,7 +81,7 @@ class ImageFolder:
             "image",
             tuple((split, len(survey.names)) for split, survey in surveys.items()),
             groups=metadata.groups if metadata else (),
-            randomised=bool(dict(ref.options)["randomised"]) and len(surveys) == 2,
+            randomised=bool(dict(ref.options)["randomised"]),
             problems=tuple(problems),
         )
 
@@ -117,30 +117,34 @@ class _Survey:
 @lru_cache(maxsize=4)
 def _survey(ref: DataRef, split: str) -> _Survey:
     """Decode every file once. Raise InputError when none, or too few, can be used or the files have changed."""
-    place = places(ref)
-    listed = _list(place[split], place.get("metadata"))
-    found: dict[str, Any] = {
-        other: _content(listed if other == split else _list(place[other], place.get("metadata")))
-        for other in _splits(ref)
-    }
-    if "metadata" in place:
-        found["metadata"] = digest_file(place["metadata"])
-    if digest_of(canonical(found)) != ref.content:
-        raise InputError(
-            f"The files in {place[split]} have changed since the audit was planned. Plan it again."
-        )
+    listed, digests_of = _found(ref)[split]
+    where = str(places(ref)[split])
     refused = list(listed.refused)
     good = []
     for name, pixels in decoded_images(listed, ImageRules.from_options(ref.options), refused):
-        good.append((name, found[split][name], pixels.shape, thumbnails(pixels[None])[0]))
-    problems = tolerate(refused, listed.total, "files", str(place[split]))
+        good.append((name, digests_of[name], pixels.shape, thumbnails(pixels[None])[0]))
+    problems = tolerate(refused, listed.total, "files", where)
     if not good:
-        raise InputError(
-            f"The folder {place[split]} holds no images. Put image files into it, or name another."
-        )
+        raise InputError(f"The folder {where} holds no images. Put image files into it, or name another.")
     names, digests, shapes, small_ones = zip(*good, strict=True)
-    alike = np.stack(small_ones) if len({s.shape for s in small_ones}) == 1 else np.empty((0, 64))
-    return _Survey(names, digests, shapes, alike, problems)
+    return _Survey(names, digests, shapes, np.stack(small_ones), problems)
+
+
+@lru_cache(maxsize=4)
+def _found(ref: DataRef) -> dict[str, tuple[Listing, dict[str, Digest]]]:
+    """Return what lies in the folder of each split. Raise InputError when it is not what the reference names."""
+    place = places(ref)
+    metadata = place.get("metadata")
+    found = {split: _list(place[split], metadata) for split in _splits(ref)}
+    digests = {split: _content(listed) for split, listed in found.items()}
+    whole: dict[str, Any] = dict(digests)
+    if metadata is not None:
+        whole["metadata"] = digest_file(metadata)
+    if digest_of(canonical(whole)) != ref.content:
+        raise InputError(
+            f"The files in {_where(ref)} have changed since the audit was planned. Plan it again."
+        )
+    return {split: (found[split], digests[split]) for split in found}
 
 
 def _list(folder: Path, metadata: Path | None) -> Listing:

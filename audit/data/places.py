@@ -32,6 +32,16 @@ def folders_of(table: OptionTable) -> dict[str, Path]:
     return found
 
 
+def randomised(table: OptionTable) -> bool:
+    """Return whether the user says that chance alone decided between two splits; with one there is nothing to say."""
+    said = table.flag("randomised", default=False)
+    if said and not {"train", "holdout"} <= set(table.values):
+        raise InputError(
+            f"{table.owner} has 'randomised', which speaks of two splits. Give train and holdout."
+        )
+    return said
+
+
 def placed(places: Mapping[str, Path]) -> str:
     """Spell places for the ``location`` of a reference, which is no part of its identity."""
     return json.dumps({name: str(path.absolute()) for name, path in places.items()})

@@ -15,7 +15,7 @@ from audit.core.references import DataRef
 from audit.core.rows import PREFIX, TEXT, Rows, text_rows
 from audit.core.subjects import DataCard
 from audit.data.near_duplicates import text_duplicates
-from audit.data.places import folders_of, placed, places
+from audit.data.places import folders_of, placed, places, randomised
 from audit.formats.folders import listing
 from audit.formats.hostile import Refused, UnreadableError, shown, tolerate
 from audit.formats.texts import MOST_CHARACTERS, checked, read_text, records
@@ -54,7 +54,7 @@ class TextFiles:
             ("field", field),
             ("groups", json.dumps(groups)),
             ("most_characters", table.whole("most_characters", MOST_CHARACTERS, 1, 100_000_000)),
-            ("randomised", table.flag("randomised", default=False)),
+            ("randomised", randomised(table)),
         )
         return DataRef("text", digest_of(canonical(content)), chosen, placed(found))
 
@@ -73,7 +73,7 @@ class TextFiles:
             "text",
             tuple((name, len(split.texts)) for name, split in splits.items()),
             groups=_groups(ref),
-            randomised=bool(dict(ref.options)["randomised"]) and len(splits) == 2,
+            randomised=bool(dict(ref.options)["randomised"]),
             problems=tuple(problems),
         )
 

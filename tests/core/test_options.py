@@ -15,7 +15,7 @@ def table(**options: object) -> OptionTable:
 
 
 def test_an_unknown_option_is_refused_with_the_nearest_name() -> None:
-    with pytest.raises(InputError, match="no option 'sede'. Did you mean 'seed'"):
+    with pytest.raises(InputError, match=r"no option 'sede'. Did you mean 'seed'"):
         table(sede=1)
 
 

@@ -103,7 +103,7 @@ def test_a_bomb_over_pillows_own_limit_is_refused_too(tmp_path: Path) -> None:
 def test_over_five_percent_bad_is_an_error(tmp_path: Path) -> None:
     folder(tmp_path, 10)
     (tmp_path / "x.png").write_text("no")
-    with pytest.raises(InputError, match="1 of 11 files .* More than 5% is too many"):
+    with pytest.raises(InputError, match=r"1 of 11 files .* More than 5% is too many"):
         ImageFolder.describe(ImageFolder.refer({"path": str(tmp_path)}))
 
 
@@ -172,6 +172,8 @@ def test_splits_must_be_disjoint_places(tmp_path: Path) -> None:
         ImageFolder.refer({"train": str(tmp_path / "train"), "path": str(tmp_path)})
     with pytest.raises(InputError, match="needs a place"):
         ImageFolder.refer({})
+    with pytest.raises(InputError, match="speaks of two splits"):
+        ImageFolder.refer({"path": str(tmp_path / "train"), "randomised": True})
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])

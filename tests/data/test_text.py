@@ -27,7 +27,7 @@ def test_jsonl_with_field_and_groups(tmp_path: Path) -> None:
     rows = TextFiles.load(TextFiles.refer(options), "holdout")
     assert rows.to_pydict() == {"text": ["ä one", "two"], "g": ["x", None], "n": ["1", "2.5"]}
     assert TextFiles.describe(TextFiles.refer(options)).groups == ("g", "n")
-    with pytest.raises(InputError, match="No line of .* has the group 'h'"):
+    with pytest.raises(InputError, match=r"No line of .* has the group 'h'"):
         TextFiles.describe(TextFiles.refer({**options, "groups": "h"}))
     with pytest.raises(InputError, match="'body' cannot be a group"):
         TextFiles.refer({**options, "groups": "body"})

@@ -19,9 +19,9 @@ def test_a_name_leads_to_a_model_and_stays_in_its_reference() -> None:
 
 
 def test_wrong_names_and_options_are_refused_with_the_nearest() -> None:
-    with pytest.raises(InputError, match="no included model 'digit-vae'. Did you mean 'digits-vae'"):
+    with pytest.raises(InputError, match=r"no included model 'digit-vae'. Did you mean 'digits-vae'"):
         Included.refer({"use": "digit-vae"})
     with pytest.raises(InputError, match="needs the option 'use'"):
         Included.refer({})
-    with pytest.raises(InputError, match="'digits-vae'.* has no option 'weight'. Did you mean 'weights'"):
+    with pytest.raises(InputError, match=r"'digits-vae'.* has no option 'weight'. Did you mean 'weights'"):
         Included.refer({"use": "digits-vae", "weight": "x"})

@@ -116,7 +116,7 @@ def test_weights_or_code_changed_after_planning_are_refused(tmp_path: Path) -> N
         TorchModule.open(ref, "cpu")
     file.write_bytes(before)
     (tmp_path / f"{options['factory'].split(':')[0]}.py").write_text(SOURCE + "\n")
-    with pytest.raises(InputError, match="source of .* has changed"):
+    with pytest.raises(InputError, match=r"source of .* has changed"):
         TorchModule.open(ref, "cpu")
 
 
@@ -138,7 +138,7 @@ def test_a_factory_that_raises_or_lies_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="returned object, which lacks sample"):
         TorchModule.open(TorchModule.refer(written(tmp_path, factory="liar")), "cpu")
     options = written(tmp_path, source=SOURCE.replace('state["mean"]', 'state["weight"]'))
-    with pytest.raises(InputError, match="raised KeyError: 'weight'.*with 1 tensors: mean"):
+    with pytest.raises(InputError, match=r"raised KeyError: 'weight'.*with 1 tensors: mean"):
         TorchModule.open(TorchModule.refer(options), "cpu")
 
 

@@ -20,7 +20,7 @@ from audit.zoo.digits_vae.recipe import recorded
 from audit.zoo.progress import Progress
 
 NAME = "digits-vae"
-SHIPPED = Digest("608eff255c95f73d5df121b5f094f250ea843d55")
+SHIPPED = Digest("3caef36fb51b9bb41b729a233cc0bf1eb74757fe")
 """Digest of the weights in the package; its card states how they were made."""
 _LEVELS = 16
 _PIXELS = 64
@@ -83,7 +83,10 @@ class DigitsVAE:
         from audit.zoo.digits_vae.network import Network
 
         path, recipe = Path(ref.location), recorded()
-        data = path.read_bytes()
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror}.") from error
         if digest_of(data) != ref.weights:
             raise InputError(
                 f"{path} has changed since the audit was planned. Restore it, or plan the audit again."
