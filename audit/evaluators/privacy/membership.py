@@ -26,18 +26,15 @@ from audit.evaluators.privacy.attacks import (
     ShuffledMembership,
     SignalAttack,
     joined,
-    usable,
 )
 from audit.evaluators.privacy.blind import BlindBaseline, BlindFeatures, BlindScores
-from audit.stats.crossfit import cross_fitted_areas
+from audit.evaluators.privacy.contest import LEAST, Contest
 from audit.stats.permutation import LabelPermutations
 from audit.stats.ranking import (
-    RocAreas,
     area_difference,
     area_interval,
     detectable_area,
     operating_point,
-    roc_areas,
     roc_curve,
 )
 
@@ -50,8 +47,6 @@ PREFERRED = (
     Capability.RECONSTRUCT,
 )
 RATES = ((0.01, "tpr_at_fpr_1pct"), (0.001, "tpr_at_fpr_1permille"))
-LEAST = 20
-"""Fewer examples a side than this and even a perfect attack could not be told from a lucky one reliably."""
 
 _LOWER_BOUND = "A lower bound on leakage: a stronger attack may find more."
 _ATTACKS = {
@@ -145,7 +140,7 @@ class MembershipInference:
             return [Undefined(metric, reason) for metric in self._expected(contest)]
         return [
             *_baseline(contest),
-            self._headline(contest, shuffled[0], member_rows),
+            self._headline(contest, shuffled[0], Exposed([len(p.ties) for p in members], member_rows)),
             *(_sensitivity(contest, rate, name) for rate, name in RATES),
             *_each_attack(contest, shuffled[0]),
         ]
@@ -153,9 +148,7 @@ class MembershipInference:
     def _expected(self, contest: Contest) -> Iterator[str]:
         yield from (f"{NAME}.{n}" for n in ("auc", "blind_auc", "excess", *(name for _, name in RATES)))
 
-    def _headline(
-        self, contest: Contest, shuffled: LabelPermutations, member_rows: Sequence[Rows]
-    ) -> Outcome:
+    def _headline(self, contest: Contest, shuffled: LabelPermutations, exposed: Exposed) -> Outcome:
         if (reason := contest.confounded(0)) is not None:
             return Undefined(f"{NAME}.auc", reason)
         m, n = contest.areas.positives, contest.areas.negatives
@@ -178,25 +171,18 @@ class MembershipInference:
             noise_floor=float(shuffled.blank[0]),
             p_value=float(shuffled.p[0]),
             notes=notes,
-            evidence=(_curve(contest), *self._most_exposed(contest, member_rows)),
+            evidence=(_curve(contest), *self._most_exposed(contest, exposed)),
         )
 
-    def _most_exposed(self, contest: Contest, member_rows: Sequence[Rows]) -> Iterator[Evidence]:
+    def _most_exposed(self, contest: Contest, exposed: Exposed) -> Iterator[Evidence]:
         import pyarrow as pa
 
         if self.examples == 0:
             return
         order = np.argsort(contest.inside[:, 0], kind="stable")[::-1][: self.examples]
-        chosen = contest.member_index[order]
-        ends = np.cumsum([piece.num_rows for piece in member_rows])
-        shards = np.searchsorted(ends, chosen, side="right")
-        starts = np.concatenate([[0], ends])
-        opened = {int(s): member_rows[int(s)] for s in np.unique(shards)}
-        rows = concat(
-            [opened[int(s)].slice(int(i - starts[s]), 1) for i, s in zip(chosen, shards, strict=True)]
-        )
         scores = contest.inside[order, 0]
         beaten = [float((contest.outside[:, 0] >= score).mean()) for score in scores]
+        rows = exposed.rows(contest.member_index[order])
         for name, values in (("attack score", scores.tolist()), ("non-members at or above", beaten)):
             rows = rows.append_column(name, pa.array(values, pa.float64()))
         kind = "images" if IMAGE in rows.column_names else "texts" if TEXT in rows.column_names else "table"
@@ -204,99 +190,22 @@ class MembershipInference:
 
 
 @dataclass(frozen=True, slots=True)
-class Contest:
-    """Attacks and the blind baseline on the same examples.
+class Exposed:
+    """The training rows by their index, opening only the pieces that hold those asked for."""
 
-    ``areas`` has the attacks in order. ``against`` has the attacks and then the baseline, averaged over
-    the halves in which the baseline was cross-fitted; differences are read there.
-    """
+    sizes: Sequence[int]
+    pieces: Sequence[Rows]
 
-    names: tuple[str, ...]
-    access: str
-    inside: Any
-    outside: Any
-    inside_ties: Any
-    outside_ties: Any
-    member_index: Any
-    areas: RocAreas
-    against: RocAreas
-    randomised: bool
-    unscored: int
-
-    @classmethod
-    def of(cls, inside: AttackScores, outside: AttackScores, blind: BlindBaseline) -> Contest:
-        keep, spare = usable(inside), usable(outside)
-        x, y = inside.values[keep], outside.values[spare]
-        if min(len(x), len(y)) < LEAST:
-            nothing = np.full(len(inside.names) + 1, 0.5)
-            areas = against = RocAreas(nothing, np.zeros((len(nothing),) * 2), len(x), len(y))
-        else:
-            areas = roc_areas(x.T, y.T)
-            against = cross_fitted_areas(
-                np.vstack([x.T, blind.members[keep]]),
-                np.vstack([y.T, blind.nonmembers[spare]]),
-                blind.member_fold[keep],
-                blind.nonmember_fold[spare],
-            )
-        return cls(
-            names=inside.names,
-            access=inside.access,
-            inside=x,
-            outside=y,
-            inside_ties=inside.ties[keep],
-            outside_ties=outside.ties[spare],
-            member_index=np.flatnonzero(keep),
-            areas=areas,
-            against=against,
-            randomised=blind.randomised,
-            unscored=int((~keep).sum() + (~spare).sum()),
+    def rows(self, chosen: Any) -> Rows:
+        ends = np.cumsum(self.sizes)
+        shards = np.searchsorted(ends, chosen, side="right")
+        opened = {int(shard): self.pieces[int(shard)] for shard in np.unique(shards)}
+        return concat(
+            [
+                opened[int(shard)].slice(int(index - ends[shard] + self.sizes[shard]), 1)
+                for index, shard in zip(chosen, shards, strict=True)
+            ]
         )
-
-    @property
-    def smaller(self) -> int:
-        return min(len(self.inside), len(self.outside))
-
-    @property
-    def baseline(self) -> int:
-        """Where the blind baseline stands among the areas."""
-        return len(self.names)
-
-    @property
-    def splits_differ(self) -> bool:
-        return area_interval(self.against, self.baseline).low > 0.5
-
-    def confounded(self, attack: int) -> str | None:
-        """Return why an attack's area cannot be laid at the model's door, or None.
-
-        Only for a split that no coin decided: there a baseline above chance is
-        the splits' own difference. After a coin it is chance, and worth a remark.
-        """
-        if self.randomised or not self.splits_differ:
-            return None
-        difference, interval = area_difference(self.against, attack, self.baseline)
-        if interval.low > 0:
-            return None
-        blind = area_interval(self.against, self.baseline)
-        return (
-            "Inconclusive: the split was not randomised, and a classifier that never asks the model tells members from "
-            f"non-members with AUC {self.against.values[self.baseline]:.3f} [{blind.low:.3f}, {blind.high:.3f}]. The attack's "
-            f"{self.against.values[attack]:.3f} exceeds that by {difference:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}], "
-            "which does not exclude 0. Use members and non-members that a coin separated."
-        )
-
-    def remarks(self) -> Iterator[str]:
-        blind = area_interval(self.against, self.baseline)
-        found = f"AUC {self.against.values[self.baseline]:.3f} [{blind.low:.3f}, {blind.high:.3f}] without asking the model"
-        if self.randomised and self.splits_differ:
-            yield f"{found}, although the data says a coin decided the split: look for duplicates or a leak between splits."
-        elif self.randomised:
-            yield f"The data says a coin decided the split, and the check agrees: {found}."
-        elif self.splits_differ:
-            yield f"The split was not randomised and differs by itself ({found}); read 'excess' for the part that is the model's."
-        else:
-            yield f"The split was not randomised; the blind baseline sees no difference ({found}), which does not prove there is none."
-        if self.unscored:
-            yield f"{self.unscored} examples had nothing to score and were left out."
 
 
 def _baseline(contest: Contest) -> Iterator[Outcome]:
