@@ -231,8 +231,9 @@ def _inline(table: Table, name: str) -> Policy:
 def _criterion(table: Table) -> Criterion:
     metric, at_most, at_least = table.text("metric"), table.number("at_most"), table.number("at_least")
     why, every_group = table.text("why", "no reason given"), table.boolean("every_group", False)
+    modalities = table.texts("modalities")
     table.close()
     try:
-        return Criterion(metric, at_most, at_least, why, every_group)
+        return Criterion(metric, at_most, at_least, why, every_group, modalities)
     except ValueError as error:
         raise InputError(f"{table.where}: {error}") from error

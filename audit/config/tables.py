@@ -66,6 +66,14 @@ class Table:
             raise self.refuse(key, "a string that is not empty")
         return value
 
+    def texts(self, key: str) -> tuple[str, ...]:
+        value = self._take(key)
+        if value is None:
+            return ()
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise self.refuse(key, "an array of strings")
+        return tuple(value)
+
     def integer(self, key: str, default: int, *, least: int = 0, most: int | None = None) -> int:
         value = self._take(key)
         if value is None:

@@ -23,7 +23,8 @@ class Criterion:
     """A bound on a metric. The whole interval decides: inside passes, outside fails, across is inconclusive.
 
     ``every_group`` judges the metric on each group by itself instead of on all
-    examples together. ``why`` says where the threshold comes from.
+    examples together. ``modalities`` limits the criterion to models of these
+    modalities; empty means all. ``why`` says where the threshold comes from.
     """
 
     metric: str
@@ -31,6 +32,7 @@ class Criterion:
     at_least: float | None = None
     why: str = ""
     every_group: bool = False
+    modalities: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.at_most is None and self.at_least is None:
@@ -106,10 +108,19 @@ class Policy:
         self,
         outcomes: Iterable[Outcome],
         missing: Mapping[str, Sequence[Unmet]],
+        modality: str = "",
     ) -> tuple[Judgement, ...]:
-        """Judge every criterion; ``missing`` says why a metric was not measured, by metric name."""
+        """Judge every criterion that is about models of this modality; with none given, every criterion.
+
+        ``missing`` says why a metric was not measured, by metric name.
+        """
         found = list(outcomes)
-        return tuple(j for criterion in self.criteria for j in _judge(criterion, found, missing))
+        return tuple(
+            judgement
+            for criterion in self.criteria
+            if not modality or not criterion.modalities or modality in criterion.modalities
+            for judgement in _judge(criterion, found, missing)
+        )
 
 
 def _judge(

@@ -191,7 +191,7 @@ def _judgement_to_plain(judgement: Judgement) -> dict[str, Any]:
 def _judgement_from_plain(plain: Mapping[str, Any]) -> Judgement:
     because = plain["because"]
     return Judgement(
-        criterion=Criterion(**plain["criterion"]),
+        criterion=Criterion(**{**plain["criterion"], "modalities": tuple(plain["criterion"]["modalities"])}),
         verdict=Verdict(plain["verdict"]),
         because=(
             measurement_from_plain(because["measurement"])

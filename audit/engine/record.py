@@ -43,7 +43,9 @@ def build(
     facts = _facts(plan, store)
     failures = _failures(plan, labels, facts, scored)
     outcomes = [o for fact in scored.values() if isinstance(fact, Scored) for o in fact.outcomes]
-    judgements = plan.policy.judge(outcomes, _missing(plan, labels, failures, finished is not None))
+    judgements = plan.policy.judge(
+        outcomes, _missing(plan, labels, failures, finished is not None), plan.subject.card.modality
+    )
     return AuditRecord(
         run=run,
         name=plan.name,

@@ -75,6 +75,14 @@ def test_groups_are_judged_only_when_asked_for() -> None:
     assert overall(every.judge([whole, part], {})) is Verdict.FAIL
 
 
+def test_a_criterion_about_texts_says_nothing_about_images() -> None:
+    policy = Policy(
+        "p", "1", (Criterion("m", at_most=1.0, modalities=("text",)), Criterion("n", at_most=1.0))
+    )
+    assert [j.criterion.metric for j in policy.judge([], {}, "image")] == ["n"]
+    assert [j.criterion.metric for j in policy.judge([], {}, "text")] == ["m", "n"]
+
+
 def test_the_worst_verdict_is_the_verdict() -> None:
     policy = Policy("p", "1", tuple(Criterion("m", at_most=b) for b in (1.0, 0.15, 0.01)))
     assert overall(policy.judge([measured(0.1, 0.2)], {})) is Verdict.FAIL
