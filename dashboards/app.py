@@ -1,0 +1,20 @@
+"""The entry of the dashboard: ``streamlit run dashboards/app.py -- --store FOLDER``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from dashboards import widgets
+
+VIEWS = Path(__file__).parent / "views"
+
+st.set_page_config(page_title="Audits", page_icon=widgets.favicon(), layout="wide")
+st.navigation(
+    [
+        st.Page(VIEWS / "overview.py", title="Overview", icon=":material/list:", default=True),
+        st.Page(VIEWS / "run.py", title="Run", icon=":material/fact_check:", url_path="run"),
+    ],
+    position="top",
+).run()

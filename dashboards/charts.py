@@ -1,0 +1,147 @@
+"""Intervals and curves as native charts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+
+from audit.core.measurements import Interval, Measurement
+from dashboards.queries import Point
+from reports import numbers
+from reports.curves import Curve
+from reports.judged import Judged
+from reports.redact import shortened, visible
+from reports.sections import Family
+
+_ROW = 34
+_BLUE, _GREEN, _RED, _AMBER, _GREY, _PURPLE = "#2878c8", "#0f8f7a", "#d1552b", "#b98512", "#8593a0", "#a566bf"
+_MARKS = {"bound": _GREEN, "baseline": _GREY, "noise floor": _PURPLE}
+_VERDICTS = {"": _BLUE, "pass": _GREEN, "fail": _RED, "inconclusive": _AMBER, "not assessed": _GREY}
+
+
+def forest(family: Family, judged: Judged) -> Any:
+    """Return the measurements of a family on one axis: value, interval, baseline, noise floor and bounds."""
+    rows = [_row(m, line.label, line.verdict) for m, line in zip(family.measured, family.lines, strict=True)]
+    marks = [mark for m, row in zip(family.measured, rows, strict=True) for mark in _marks(m, row, judged)]
+    inside = [mark for mark in marks if family.scale.holds(mark["at"])]
+    pad = (family.scale.high - family.scale.low) * 0.04
+    scale = alt.Scale(domain=[family.scale.low - pad, family.scale.high + pad], nice=False, zero=False)
+    order = [row["label"] for row in rows]
+    y = alt.Y("label:N", sort=order, title=None, axis=alt.Axis(labelLimit=320, domain=False, ticks=False))
+    colour = alt.Color(
+        "verdict:N", scale=alt.Scale(domain=list(_VERDICTS), range=list(_VERDICTS.values())), legend=None
+    )
+    tips = [alt.Tooltip(f"{field}:N", title=title) for field, title in _TIPS]
+    base = alt.Chart(alt.InlineData(values=rows)).encode(y=y)
+    unit = shortened(visible(family.measured[0].unit), 40)
+    title = f"{unit} ({family.direction})".strip() if unit else family.direction
+    axis = alt.Axis(tickCount=6)
+    x = alt.X("value:Q", scale=scale, title=title, axis=axis)
+    kinds = [kind for kind in _MARKS if any(mark["kind"] == kind for mark in inside)]
+    return (
+        alt.layer(
+            alt.Chart(alt.InlineData(values=inside))
+            .mark_tick(thickness=2, size=_ROW)
+            .encode(
+                x=alt.X("at:Q", scale=scale, title=title, axis=axis),
+                y=y,
+                color=alt.Color(
+                    "kind:N",
+                    scale=alt.Scale(domain=kinds, range=[_MARKS[kind] for kind in kinds]),
+                    legend=alt.Legend(title=None, orient="top") if kinds else None,
+                ),
+                tooltip=[alt.Tooltip("kind:N", title="Mark"), alt.Tooltip("shown:N", title="At")],
+            ),
+            base.mark_rule(strokeWidth=3).encode(
+                x=alt.X("low:Q", scale=scale, title=title, axis=axis), x2="high:Q", color=colour, tooltip=tips
+            ),
+            base.mark_point(filled=True, size=90, opacity=1).encode(x=x, color=colour, tooltip=tips),
+        )
+        .resolve_scale(color="independent")
+        .properties(height=alt.Step(_ROW), autosize=alt.AutoSizeParams(type="fit-x", contains="padding"))
+    )
+
+
+_TIPS = (
+    ("label", "Measured"),
+    ("shown", "Value"),
+    ("interval", "Interval"),
+    ("method", "Method"),
+    ("n", "n"),
+    ("verdict", "Verdict"),
+)
+
+
+def _row(m: Measurement, label: str, verdict: str) -> dict[str, Any]:
+    interval = m.uncertainty if isinstance(m.uncertainty, Interval) else None
+    return {
+        "label": shortened(visible(label), 90),
+        "value": m.value,
+        "low": interval.low if interval else m.value,
+        "high": interval.high if interval else m.value,
+        "shown": shortened(visible(f"{numbers.value_of(m)} {m.unit}".strip()), 90),
+        "interval": numbers.interval_of(m) or "none",
+        "method": shortened(visible(interval.method if interval else ""), 90),
+        "n": numbers.count(m.n),
+        "verdict": verdict,
+    }
+
+
+def _marks(m: Measurement, row: dict[str, Any], judged: Judged) -> list[dict[str, Any]]:
+    found = [("bound", line) for line in judged.bounds(m).lines]
+    found += [("baseline", m.baseline)] if m.baseline is not None else []
+    found += [("noise floor", m.noise_floor)] if m.noise_floor is not None else []
+    return [{"label": row["label"], "kind": kind, "at": at, "shown": numbers.plain(at)} for kind, at in found]
+
+
+def trend(points: Sequence[Point]) -> Any:
+    """Return one metric over runs, each with its interval, the oldest on the left."""
+    rows = [
+        _row(p.measurement, f"{p.name} ({p.run})", "")
+        | {
+            "run": f"{i + 1}. {visible(p.name)[:24]} · {visible(p.run)[-6:]}",
+            "began": numbers.moment(p.began),
+            "order": i,
+        }
+        for i, p in enumerate(points)
+    ]
+    tips = [alt.Tooltip("label:N", title="Run"), alt.Tooltip("began:N", title="Began")]
+    tips += [alt.Tooltip(f"{field}:N", title=title) for field, title in _TIPS[1:5]]
+    x = alt.X("run:N", sort=alt.SortField("order"), title=None, axis=alt.Axis(labelAngle=-25, labelLimit=220))
+    scale = alt.Scale(zero=False)
+    base = alt.Chart(alt.InlineData(values=rows)).encode(x=x, tooltip=tips)
+    metric = shortened(visible(points[0].measurement.metric), 60)
+    return alt.layer(
+        base.mark_line(color=_BLUE, opacity=0.35).encode(y=alt.Y("value:Q", scale=scale, title=metric)),
+        base.mark_rule(color=_BLUE, strokeWidth=3).encode(
+            y=alt.Y("low:Q", scale=scale, title=metric), y2="high:Q"
+        ),
+        base.mark_point(color=_BLUE, filled=True, size=90, opacity=1).encode(
+            y=alt.Y("value:Q", scale=scale, title=metric)
+        ),
+    ).properties(height=320)
+
+
+def curve(shown: Curve) -> Any:
+    """Return a curve with its band."""
+    scale = alt.Scale(zero=False)
+    rows = [{"x": x, "y": y} for x, y in shown.points]
+    line = (
+        alt.Chart(alt.InlineData(values=rows))
+        .mark_line(color=_BLUE, point=len(rows) == 1)
+        .encode(x=alt.X("x:Q", scale=scale, title=None), y=alt.Y("y:Q", scale=scale, title=None))
+    )
+    edges = dict(shown.lower)
+    band = [{"x": x, "low": edges[x], "high": high} for x, high in shown.upper if x in edges]
+    if not band:
+        return line.properties(height=280)
+    area = (
+        alt.Chart(alt.InlineData(values=band))
+        .mark_area(color=_BLUE, opacity=0.18)
+        .encode(
+            x=alt.X("x:Q", scale=scale, title=None), y=alt.Y("low:Q", scale=scale, title=None), y2="high:Q"
+        )
+    )
+    return alt.layer(area, line).properties(height=280)

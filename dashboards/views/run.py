@@ -1,0 +1,300 @@
+"""One run: its scorecard, criteria, measurements, evidence, gaps, limits and what repeats it."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import streamlit as st
+
+from audit.core.records import AuditRecord
+from audit.store.location import StoreAddress
+from dashboards import charts, queries, widgets
+from dashboards.queries import Overview
+from dashboards.widgets import plain
+from reports.evidence import Exhibit, Picture
+from reports.judged import Judged
+from reports.redact import shortened, visible
+from reports.sections import Section
+from reports.view import View, view
+
+_PAGES = ("Summary", "Measurements", "Evidence", "Not measured", "Limits", "How to repeat it")
+
+
+def show() -> None:
+    """Show the page."""
+    address, runs = widgets.runs_or_stop()
+    line = _chosen(runs)
+    if line.record is None:
+        st.error("The record of this run cannot be read.", icon=":material/error:")
+        st.text(visible(line.problem))
+        st.stop()
+    record = line.record
+    sensitive = bool(st.session_state.get(f"sensitive-{line.run}", False))
+    read = partial(queries.evidence, address)
+    shown = view(record, read, show_sensitive=sensitive)
+    _head(shown)
+    _downloads(address, record, sensitive)
+    for tab, fill in zip(
+        st.tabs(_PAGES),
+        (
+            partial(_summary, shown),
+            partial(_measurements, shown, Judged.of(record.judgements)),
+            partial(_evidence, shown, line.run),
+            partial(_gaps, shown),
+            partial(_limits, shown),
+            partial(_repeat, shown),
+        ),
+        strict=True,
+    ):
+        with tab:
+            fill()
+
+
+def _chosen(runs: Sequence[Overview]) -> Overview:
+    """Return the run the address names, else the newest; the choice goes into the address."""
+    by_id = {line.run: line for line in runs}
+    wanted = st.query_params.get("run", "")
+    if wanted and wanted not in by_id:
+        st.warning("This store has no such run; the newest is shown.", icon=":material/link_off:")
+    ids = list(by_id)
+    chosen = st.selectbox(
+        "Run",
+        ids,
+        index=ids.index(wanted) if wanted in by_id else 0,
+        format_func=lambda run: shortened(visible(f"{by_id[run].name} · {run}"), 120),
+        key=f"chosen-{wanted}",
+    )
+    if chosen != wanted:
+        st.query_params["run"] = chosen
+    return by_id[chosen]
+
+
+def _head(shown: View) -> None:
+    st.title(plain(shown.title, 200))
+    verdict = shown.verdict if shown.finished else "unfinished"
+    widgets.banner(verdict, shown.headline, shown.sentence)
+    columns = st.columns(len(shown.facts) or 1)
+    for column, (name, value) in zip(columns, shown.facts, strict=False):
+        with column.container(gap=None):
+            st.caption(plain(name))
+            st.text(visible(value))
+
+
+def _downloads(address: StoreAddress, record: AuditRecord, sensitive: bool) -> None:
+    with st.container(horizontal=True):
+        for name, renderer in queries.renderers().items():
+            st.download_button(
+                f"Report as {plain(name)}",
+                partial(
+                    renderer().render, record, partial(queries.evidence, address), show_sensitive=sensitive
+                ),
+                file_name=f"audit-{_file_name(record.run)}{renderer.suffix}",
+                mime=renderer.media_type,
+                icon=":material/download:",
+                on_click="ignore",
+                key=f"download-{name}",
+            )
+
+
+def _file_name(run: str) -> str:
+    return "".join(c if c.isascii() and c.isalnum() else "-" for c in run)[:60]
+
+
+def _summary(shown: View) -> None:
+    for column, card in zip(st.columns(len(shown.cards)), shown.cards, strict=True):
+        with column.container(border=True, height="stretch"):
+            st.markdown(f"**{plain(card.dimension.capitalize())}**")
+            st.caption(plain(card.question))
+            for tally in card.tallies:
+                widgets.badge(tally.verdict, f"{tally.count} {tally.verdict}")
+            if not card.tallies:
+                st.caption("The policy asks nothing here.")
+            st.caption(plain(f"Measurements: {card.measurements}. Evaluators: {card.evaluators or 'none'}."))
+    st.subheader("Criteria")
+    st.caption("Each bound was chosen before the run. The whole interval decides.")
+    widgets.table(
+        (
+            "Verdict",
+            "Metric",
+            "Group",
+            "Bound",
+            "Value",
+            "Interval",
+            "Method",
+            "n",
+            "n that would decide",
+            "Why this bound",
+            "Why not assessed",
+        ),
+        [
+            (
+                widgets.word(c.verdict),
+                c.metric,
+                c.group,
+                c.bound,
+                c.value,
+                c.interval,
+                c.method,
+                c.n,
+                c.n_to_decide,
+                c.why,
+                "; ".join(f"needs {gap.need}; found {gap.found}; {gap.remedy}" for gap in c.unmet),
+            )
+            for c in shown.criteria
+        ],
+        empty="The policy names no criterion.",
+        key="criteria",
+    )
+
+
+def _measurements(shown: View, judged: Judged) -> None:
+    if not shown.sections:
+        st.caption("This run recorded no measurement.")
+    for position, section in enumerate(shown.sections):
+        st.subheader(plain(section.name))
+        st.caption(plain(section.summary))
+        for family in section.families:
+            st.altair_chart(charts.forest(family, judged), width="stretch")
+        _numbers(section, position)
+
+
+def _numbers(section: Section, position: int) -> None:
+    lines = [line for family in section.families for line in family.lines]
+    with st.expander(f"Numbers, methods and references ({len(lines)})"):
+        widgets.table(
+            ("Metric", "Group", "Value", "Unit", "Interval", "Method", "n", "References", "Notes"),
+            [
+                (
+                    line.metric,
+                    line.group,
+                    line.value,
+                    line.unit,
+                    line.interval or "none",
+                    f"{line.level}, {line.method}" if line.interval else line.unquantified,
+                    line.n,
+                    " · ".join(line.references),
+                    " ".join(line.notes),
+                )
+                for line in lines
+            ],
+            key=f"numbers-{position}",
+        )
+        for metric, text in section.descriptions:
+            st.text(visible(f"{metric}: {text}"))
+        for name, reason in section.undefined:
+            st.text(visible(f"{name} has no value: {reason}"))
+        for reference in section.references:
+            st.text(visible(reference))
+
+
+def _evidence(shown: View, run: str) -> None:
+    st.toggle(
+        "Show sensitive evidence",
+        key=f"sensitive-{run}",
+        help="It may show training examples. Reports downloaded while this is on hold it too.",
+    )
+    exhibits = [(section.name, item) for section in shown.sections for item in section.exhibits]
+    if not exhibits:
+        st.caption("This run kept no evidence.")
+    for position, (name, item) in enumerate(exhibits):
+        with st.container(border=True):
+            st.markdown(f"**{plain(item.caption)}**")
+            st.caption(plain(f"{name} · {item.digest[:12]}{' · sensitive' if item.sensitive else ''}"))
+            _exhibit(item, position)
+
+
+def _exhibit(item: Exhibit, position: int) -> None:
+    if item.message:
+        st.info(plain(item.message), icon=":material/visibility_off:")
+    elif item.curve is not None:
+        st.altair_chart(charts.curve(item.curve), width="stretch")
+    elif item.pictures:
+        with st.container(horizontal=True, gap="small"):
+            for picture in item.pictures:
+                st.image(
+                    enlarged(picture), caption=plain(picture.attributes), alt=visible(picture.alternative)
+                )
+    elif item.passages:
+        for passage in item.passages:
+            st.code(visible(passage.prefix + passage.text), language=None, wrap_lines=True)
+            if passage.attributes:
+                st.caption(plain(passage.attributes))
+    else:
+        widgets.table(item.columns, item.rows, key=f"exhibit-{position}")
+    if item.left_out:
+        st.caption(plain(item.left_out))
+
+
+def enlarged(picture: Picture) -> Any:
+    """Return a picture at the size it is to be shown at, each pixel a square: browsers would blur it."""
+    from PIL import Image
+
+    data = base64.b64decode(picture.source.partition(",")[2])
+    with Image.open(io.BytesIO(data)) as image:
+        return image.resize((picture.width, picture.height), Image.Resampling.NEAREST)
+
+
+def _gaps(shown: View) -> None:
+    st.subheader("Failed")
+    widgets.table(
+        ("What", "Piece", "Error", "Tried", "Without a result for it"),
+        [(f.what, str(f.shard), f.error, str(f.attempts), ", ".join(f.evaluators)) for f in shown.failures],
+        empty="Nothing failed.",
+        key="failures",
+    )
+    for failure in shown.failures:
+        if failure.detail:
+            with st.expander(f"Details: {plain(failure.what, 120)}"):
+                st.code(visible(shortened(failure.detail, 8_000)), language=None, wrap_lines=True)
+    st.subheader("Skipped")
+    widgets.table(
+        ("Evaluator", "What it asks", "Needs", "Found", "What would change that"),
+        [
+            (name, summary, gap.need, gap.found, gap.remedy)
+            for name, summary, unmet in shown.skipped
+            for gap in unmet
+        ],
+        empty="Nothing was skipped.",
+        key="skipped",
+    )
+    st.subheader("Without a value")
+    widgets.table(
+        ("Metric", "Why"),
+        [gap for section in shown.sections for gap in section.undefined],
+        empty="Every metric that was measured has a value.",
+        key="undefined",
+    )
+
+
+def _limits(shown: View) -> None:
+    st.caption("What this run cannot say.")
+    for limit in shown.limits:
+        st.markdown(f"- {plain(limit, 1_200)}")
+
+
+def _repeat(shown: View) -> None:
+    st.caption(
+        "A run with the same weights, data, settings and sources gives artifacts with the same digests."
+    )
+    repeat = shown.reproduction
+    for title, rows in repeat.tables:
+        st.subheader(plain(title))
+        widgets.table(("Name", "Value"), rows, key=f"repeat-{title}")
+    st.subheader("Evaluators")
+    widgets.table(
+        ("Name", "Status", "Parameters", "Digest of its source"),
+        [
+            (n, status, ", ".join(f"{k} = {v}" for k, v in given), source)
+            for n, status, source, given in repeat.evaluators
+        ],
+        key="repeat-evaluators",
+    )
+    st.subheader("Artifacts")
+    widgets.table(("Artifact", "Key", "Pieces", "Digest", "Time"), repeat.artifacts, key="repeat-artifacts")
+
+
+show()
