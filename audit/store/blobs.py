@@ -62,12 +62,12 @@ class FileBlobs:
         except FileNotFoundError:
             raise InputError(
                 f"The store has no blob {digest}: {path} does not exist. "
-                "Run the audit again to make it anew, or restore the folder from a backup."
+                "Run the audit again with --retry-failed to make it anew, or restore the folder from a backup."
             ) from None
         if digest_of(data) != digest:
             raise InputError(
                 f"The blob {digest} is damaged: the bytes of {path} have another digest. "
-                "Delete that file and run the audit again; what rests on it is made anew."
+                "Delete that file and run the audit again with --retry-failed: it is made anew."
             )
         return data
 

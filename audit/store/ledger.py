@@ -6,6 +6,7 @@ import errno
 import os
 import sqlite3
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.resources import as_file, files
@@ -53,6 +54,8 @@ class Ledger:
             self._engine = _postgresql(address, read_only=read_only)
         self._writing = self._engine.execution_options(writes=True)
         self._open()
+        # Whoever forgets to close leaves no connection behind, which a database server would count.
+        weakref.finalize(self, Engine.dispose, self._engine)
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Return what ``work`` reads in one transaction."""

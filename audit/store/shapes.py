@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, TypeVar
 
+import numpy as np
+
 Segment = Callable[[str, Any], Any]
 """Reads the part of a piece that a tag and an index name."""
 
@@ -48,6 +50,8 @@ def shaped(hint: Any, plain: Any, segment: Segment, where: str) -> Any:
         return _member(kind, plain, where)
     if kind in _SCALARS:
         return _scalar(kind, plain, where)
+    if issubclass(kind, np.generic) and type(plain) in _SCALARS:
+        return kind(plain)
     if isinstance(plain, dict) and len(plain) == 1 and (tag := next(iter(plain))) in _TAGS:
         return _part(hint, kind, plain, segment, where, tag)
     if issubclass(kind, Mapping) or kind is dict:
@@ -192,13 +196,22 @@ def _fields(hint: Any) -> dict[str, Any]:
         raise MisfitError(
             f"{kind.__name__} declares a field of a type that is not imported ({error})"
         ) from None
-    parameters = getattr(kind, "__parameters__", ())
-    bound = dict(zip(parameters, typing.get_args(hint), strict=False))
+    bound = _bound(kind, typing.get_args(hint))
     return {
         f.name: _filled(kind if hints[f.name] is typing.Self else hints[f.name], bound)
         for f in dataclasses.fields(kind)
         if f.init
     }
+
+
+def _bound(kind: type, arguments: tuple[Any, ...]) -> dict[Any, Any]:
+    """Return what stands for each type parameter of a class and of the generic classes it extends."""
+    bound = dict(zip(getattr(kind, "__parameters__", ()), arguments, strict=False))
+    for base in getattr(kind, "__orig_bases__", ()):
+        if isinstance(origin := typing.get_origin(base), type) and origin is not typing.Generic:
+            given = tuple(_filled(argument, bound) for argument in typing.get_args(base))
+            bound = {**_bound(origin, given), **bound}
+    return bound
 
 
 def _filled(hint: Any, bound: Mapping[Any, Any]) -> Any:

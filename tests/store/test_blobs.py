@@ -48,14 +48,14 @@ def test_looking_makes_nothing(blobs: FileBlobs) -> None:
 
 
 def test_a_missing_blob_says_what_to_do(blobs: FileBlobs) -> None:
-    with pytest.raises(InputError, match=r"does not exist\. Run the audit again"):
+    with pytest.raises(InputError, match=r"does not exist\. Run the audit again with --retry-failed"):
         blobs.get(digest_of(b"absent"))
 
 
 def test_a_damaged_blob_is_noticed_and_mended_by_putting_it_again(blobs: FileBlobs) -> None:
     digest = blobs.put(b"sound")
     blobs.path(digest).write_bytes(b"sOund")
-    with pytest.raises(InputError, match=f"{digest} is damaged.*Delete that file"):
+    with pytest.raises(InputError, match=rf"{digest} is damaged.*Delete that file.*--retry-failed"):
         blobs.get(digest)
     blobs.put(b"sound")
     assert blobs.get(digest) == b"sound"

@@ -230,6 +230,18 @@ def test_images_come_back(n: int) -> None:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class GroupedMoments(Grouped[Moments]):
+    share: np.float32
+
+
+def test_the_arguments_of_an_extended_generic_class_are_known() -> None:
+    value = GroupedMoments({(): Moments(2, np.ones(1))}, np.float32(0.1))
+    back = codec.decode(GroupedMoments, codec.encode(value))
+    assert back.groups[()].n == 2
+    assert (back.share, type(back.share)) == (value.share, np.float32)
+
+
 @dataclass(frozen=True)
 class One:
     value: Any
