@@ -117,6 +117,9 @@ class FileBlobs:
         return True
 
     def _write(self, path: Path, data: bytes) -> None:
+        changed = [path.parent]
+        while not changed[-1].exists():  # each new folder is a new name in the one above
+            changed.append(changed[-1].parent)
         unfinished = self.root / _UNFINISHED
         for folder in (unfinished, path.parent):
             folder.mkdir(parents=True, exist_ok=True)
@@ -131,7 +134,7 @@ class FileBlobs:
             with contextlib.suppress(OSError):
                 draft.unlink(missing_ok=True)
             raise
-        for folder in (path.parent, path.parent.parent, self.root):
+        for folder in changed:
             _flush(folder)
 
 
