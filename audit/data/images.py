@@ -19,7 +19,7 @@ from audit.core.rows import Rows, image_rows
 from audit.core.subjects import DataCard
 from audit.data.metadata import Metadata, read_metadata
 from audit.data.near_duplicates import image_duplicates, thumbnails
-from audit.data.places import folders_of, placed, places, randomised, same_bytes
+from audit.data.places import folders_of, notes_on, placed, places, randomised, same_bytes
 from audit.formats.folders import Listing, listing
 from audit.formats.hostile import shown, tolerate
 from audit.formats.images import IMAGE_OPTIONS, ImageRules, decoded_images, one_shape, read_image
@@ -83,6 +83,7 @@ class ImageFolder:
             groups=metadata.groups if metadata else (),
             randomised=bool(dict(ref.options)["randomised"]),
             problems=tuple(problems),
+            notes=notes_on(surveys),
         )
 
     @classmethod

@@ -42,6 +42,13 @@ def randomised(table: OptionTable) -> bool:
     return said
 
 
+def notes_on(splits: Iterable[str]) -> tuple[str, ...]:
+    """Say what a missing split means."""
+    if "train" in splits:
+        return ()
+    return ("Which examples the model was trained on is unknown, so there is no split 'train'.",)
+
+
 def placed(places: Mapping[str, Path]) -> str:
     """Spell places for the ``location`` of a reference, which is no part of its identity."""
     return json.dumps({name: str(path.absolute()) for name, path in places.items()})

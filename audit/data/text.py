@@ -15,7 +15,7 @@ from audit.core.references import DataRef
 from audit.core.rows import PREFIX, TEXT, Rows, text_rows
 from audit.core.subjects import DataCard
 from audit.data.near_duplicates import text_duplicates
-from audit.data.places import folders_of, placed, places, randomised
+from audit.data.places import folders_of, notes_on, placed, places, randomised
 from audit.formats.folders import listing
 from audit.formats.hostile import Refused, UnreadableError, shown, tolerate
 from audit.formats.texts import MOST_CHARACTERS, checked, read_text, records
@@ -75,6 +75,7 @@ class TextFiles:
             groups=_groups(ref),
             randomised=bool(dict(ref.options)["randomised"]),
             problems=tuple(problems),
+            notes=notes_on(splits),
         )
 
     @classmethod

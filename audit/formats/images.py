@@ -6,6 +6,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,13 @@ class ImageRules:
 
     @property
     def options(self) -> Options:
-        return (("mode", self.mode), ("most_pixels", self.most_pixels), ("size", self.size))
+        """What belongs to the identity of the pixels: the rules, and the decoder, whose versions differ in last bits."""
+        return (
+            ("decoder", f"pillow {version('pillow')}"),
+            ("mode", self.mode),
+            ("most_pixels", self.most_pixels),
+            ("size", self.size),
+        )
 
 
 def read_image(path: Path, rules: ImageRules) -> NDArray[np.uint8]:

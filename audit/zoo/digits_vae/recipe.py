@@ -27,6 +27,7 @@ class TrainingRecipe:
     batch: int
     learning_rate: float
     weight_decay: float
+    divergence_warm_up: int
     checkpoint_every: int
 
     @property

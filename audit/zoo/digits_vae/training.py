@@ -87,7 +87,7 @@ def _begin(recipe: TrainingRecipe) -> _State:
 
 
 def _step(state: _State, recipe: TrainingRecipe, levels: Tensor, step: int) -> float:
-    """Take one step up the evidence lower bound with one posterior draw per digit; return minus the bound, in nats."""
+    """Take one step up the evidence lower bound with one posterior draw per digit; return the loss in nats: once warm, minus the bound."""
     generator = _generator(recipe.seed, step)
     warm = min(1.0, (step + 1) / _WARM_UP)
     for group in state.optimiser.param_groups:
@@ -96,7 +96,8 @@ def _step(state: _State, recipe: TrainingRecipe, levels: Tensor, step: int) -> f
     mean, log_variance = state.network.encode(batch, generator)
     noise = torch.randn(mean.shape, generator=generator)
     a, b = state.network.decode(mean + (0.5 * log_variance).exp() * noise, generator)
-    loss = (divergence(mean, log_variance) - log_probability(batch, a, b)).mean()
+    counted = min(1.0, (step + 1) / recipe.divergence_warm_up)
+    loss = (counted * divergence(mean, log_variance) - log_probability(batch, a, b)).mean()
     if not torch.isfinite(loss):
         raise ValueError(f"the loss is not finite at step {step + 1}: lower the learning rate")
     state.optimiser.zero_grad()
