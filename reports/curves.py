@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
 
 from markupsafe import Markup
 
@@ -18,39 +20,49 @@ _MOST_POINTS = 1_500
 Point = tuple[float, float]
 
 
-def curve_figure(
-    caption: str,
-    xs: Sequence[float | None],
-    ys: Sequence[float | None],
-    lows: Sequence[float | None] | None = None,
-    highs: Sequence[float | None] | None = None,
-) -> Markup | None:
-    """Return the curve through (x, y) with the band from low to high, or None when no point is finite."""
-    points = _finite(xs, ys)
-    if not points:
-        return None
-    lower = _finite(xs, lows) if lows is not None and highs is not None else []
-    upper = _finite(xs, highs) if lows is not None and highs is not None else []
-    across = axis_over([x for x, _ in points])
-    up = axis_over([y for _, y in [*points, *lower, *upper]])
-    said = _described(caption, points)
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Points in the order they came, and the lower and upper edge of their band where there is one."""
+
+    points: tuple[Point, ...]
+    lower: tuple[Point, ...] = ()
+    upper: tuple[Point, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        xs: Sequence[float | None],
+        ys: Sequence[float | None],
+        lows: Sequence[float | None] | None = None,
+        highs: Sequence[float | None] | None = None,
+    ) -> Self | None:
+        """Return the curve through the finite points, or None when there is not one."""
+        points = _finite(xs, ys)
+        if not points:
+            return None
+        banded = lows is not None and highs is not None
+        return cls(points, _finite(xs, lows) if banded else (), _finite(xs, highs) if banded else ())
+
+
+def curve_figure(curve: Curve, caption: str) -> Markup:
+    """Return a curve with its band as SVG; ``caption`` begins its text alternative."""
+    across = axis_over([x for x, _ in curve.points])
+    up = axis_over([y for _, y in [*curve.points, *curve.lower, *curve.upper]])
+    said = _described(caption, curve.points)
     parts = [element("title", {}, said), *_frame(across, up)]
-    if lower and upper:
-        outline = [*lower, *reversed(upper)]
+    if curve.lower and curve.upper:
+        outline = [*curve.lower, *reversed(curve.upper)]
         parts.append(element("polygon", {"class": "band", "points": _path(outline, across, up)}))
-    if len(points) == 1:
-        (x, y), radius = points[0], "4"
+    if len(curve.points) == 1:
+        (x, y) = curve.points[0]
         centre = {"cx": place_x(across, x), "cy": place_y(up, y)}
-        parts.append(element("circle", {"class": "value", **centre, "r": radius}))
+        parts.append(element("circle", {"class": "value", **centre, "r": "4"}))
     else:
-        parts.append(element("polyline", {"class": "curve", "points": _path(points, across, up)}))
-    attributes = {
-        "class": "curve-figure",
-        "role": "img",
-        "aria-label": said,
-        "viewBox": f"0 0 {_WIDTH} {_HEIGHT}",
-    }
-    return element("svg", attributes, *parts)
+        parts.append(element("polyline", {"class": "curve", "points": _path(curve.points, across, up)}))
+    size = f"0 0 {_WIDTH} {_HEIGHT}"
+    return element(
+        "svg", {"class": "curve-figure", "role": "img", "aria-label": said, "viewBox": size}, *parts
+    )
 
 
 def place_x(axis: Axis, x: float) -> float:
@@ -63,14 +75,14 @@ def place_y(axis: Axis, y: float) -> float:
     return round(_TOP + (1 - axis.at(y) / 100) * (_HEIGHT - _TOP - _BOTTOM), 2)
 
 
-def _finite(xs: Sequence[float | None], ys: Sequence[float | None] | None) -> list[Point]:
-    points = [
+def _finite(xs: Sequence[float | None], ys: Sequence[float | None] | None) -> tuple[Point, ...]:
+    points = tuple(
         (float(x), float(y))
         for x, y in zip(xs, ys or (), strict=False)
         if x is not None and y is not None and math.isfinite(x) and math.isfinite(y)
-    ]
+    )
     step = math.ceil(len(points) / _MOST_POINTS) or 1
-    return points if step == 1 else [*points[::step], points[-1]]
+    return points if step == 1 else (*points[::step], points[-1])
 
 
 def _path(points: Sequence[Point], across: Axis, up: Axis) -> str:

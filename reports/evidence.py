@@ -9,14 +9,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
 
 from audit.core.errors import InputError
 from audit.core.measurements import Evidence
 from audit.core.renderers import EvidenceReader
 from audit.core.rows import IMAGE, PREFIX, TEXT, Images, Rows, images_of
 from reports import numbers
-from reports.curves import curve_figure
+from reports.curves import Curve
 from reports.redact import shortened
 
 MOST_IMAGES, MOST_TEXTS, MOST_ROWS, MOST_COLUMNS = 60, 40, 100, 16
@@ -56,7 +55,7 @@ class Exhibit:
     passages: tuple[Passage, ...] = ()
     columns: tuple[str, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
-    figure: Markup | None = None
+    curve: Curve | None = None
     left_out: str = ""
 
 
@@ -84,8 +83,8 @@ def _content(about: Exhibit, rows: Rows) -> Exhibit:
         case "texts" if TEXT in names:
             return _passages(about, rows)
         case "curve" if {"x", "y"} <= names:
-            figure = _curve(about.caption, rows)
-            return replace(about, figure=figure) if figure is not None else _table(about, rows)
+            curve = _curve(rows)
+            return replace(about, curve=curve) if curve is not None else _table(about, rows)
         case _:
             return _table(about, rows)
 
@@ -142,13 +141,13 @@ def _passages(about: Exhibit, rows: Rows) -> Exhibit:
     return replace(about, passages=passages, left_out=_left_out(rows.num_rows, len(passages), "text"))
 
 
-def _curve(caption: str, rows: Rows) -> Markup | None:
+def _curve(rows: Rows) -> Curve | None:
     columns = {
         name: rows.column(name).to_pylist() for name in ("x", "y", "low", "high") if name in rows.column_names
     }
     if any(not isinstance(value, int | float | None) for column in columns.values() for value in column):
         return None
-    return curve_figure(caption, columns["x"], columns["y"], columns.get("low"), columns.get("high"))
+    return Curve.of(columns["x"], columns["y"], columns.get("low"), columns.get("high"))
 
 
 def _table(about: Exhibit, rows: Rows) -> Exhibit:

@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from audit.core.records import AuditRecord
 from audit.core.renderers import EvidenceReader
+from reports.curves import curve_figure
 from reports.redact import visible
 from reports.view import view
 
@@ -65,6 +66,7 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.filters["breakable"] = breakable
+    environment.filters["curve_figure"] = curve_figure
     return environment.get_template("report.html.j2")
 
 

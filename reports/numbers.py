@@ -16,7 +16,7 @@ def decimals_for(half_width: float) -> int:
     >>> decimals_for(0.034), decimals_for(1.2), decimals_for(250.0)
     (3, 1, 0)
     """
-    return max(0, 1 - math.floor(math.log10(half_width)))
+    return max(0, 1 - _exponent(half_width))
 
 
 def plain(value: float) -> str:
@@ -49,7 +49,7 @@ def together(value: float, low: float, high: float) -> tuple[str, str, str]:
     if half == 0 or half < largest * 1e-9:
         return plain(value), plain(low), plain(high)
     if largest < 1e-4 or largest >= 1e9:
-        digits = max(1, min(6, math.floor(math.log10(largest)) - math.floor(math.log10(half)) + 1))
+        digits = max(1, min(6, _exponent(largest) - _exponent(half) + 1))
         return _scientific(value, digits), _scientific(low, digits), _scientific(high, digits)
     decimals = decimals_for(half)
     return _fixed(value, decimals), _fixed(low, decimals), _fixed(high, decimals)
@@ -159,6 +159,11 @@ def elapsed(began: str, finished: str | None) -> float | None:
         return (datetime.fromisoformat(finished or "") - datetime.fromisoformat(began)).total_seconds()
     except (ValueError, TypeError):
         return None
+
+
+def _exponent(value: float) -> int:
+    """Return the power of ten of a number rounded to two digits, so that 0.0999… counts as 0.10."""
+    return int(f"{value:.1e}".split("e")[1])
 
 
 def _exact(value: float) -> str:

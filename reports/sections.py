@@ -16,7 +16,7 @@ from reports.axes import Axis, axis_over, fits
 from reports.evidence import Exhibit, exhibit
 from reports.figures import axis_figure, interval_plot
 from reports.judged import Judged
-from reports.redact import flattened
+from reports.redact import flattened, shortened
 
 OTHER = "other"
 QUESTIONS: Mapping[str, str] = {
@@ -55,11 +55,13 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Metrics that share a unit, a direction and an axis."""
+    """Metrics that share a unit, a direction and an axis; ``lines`` writes out ``measured``, in order."""
 
     title: str
     direction: str
+    measured: tuple[Measurement, ...]
     lines: tuple[Line, ...]
+    scale: Axis
     axis: Markup
 
 
@@ -206,7 +208,9 @@ def _family(family: tuple[tuple[Measurement, ...], Axis], judged: Judged) -> Fam
     return Family(
         title=metrics[0] if len(metrics) == 1 and any(m.group for m in measured) else "",
         direction=DIRECTIONS[measured[0].direction],
+        measured=measured,
         lines=tuple(_line(m, axis, judged, alone=len(metrics) == 1) for m in measured),
+        scale=axis,
         axis=axis_figure(axis),
     )
 
@@ -223,7 +227,7 @@ def _line(m: Measurement, axis: Axis, judged: Judged, alone: bool) -> Line:
         plot=interval_plot(m, axis, judged.bounds(m), said),
         verdict=said,
         value=numbers.value_of(m),
-        unit=m.unit,
+        unit=shortened(m.unit, 40),
         interval=numbers.interval_of(m),
         level=numbers.percent(interval.level) if interval else "",
         method=interval.method if interval else "",

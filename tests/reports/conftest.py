@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -379,7 +380,7 @@ def build() -> Sample:
         policy={
             "name": POLICY.name,
             "version": POLICY.version,
-            "criteria": [dataclasses.asdict(c) for c in POLICY.criteria],
+            "criteria": json.loads(json.dumps([dataclasses.asdict(c) for c in POLICY.criteria])),
         },
         evaluators=evaluators(),
         measurements=measurements,

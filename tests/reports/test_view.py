@@ -1,0 +1,168 @@
+"""What a record's view says: sentences, scorecard, order, families and limits."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from audit.core.measurements import Direction, Interval, Measurement, Undefined
+from audit.core.policy import Criterion, Policy, Verdict, overall
+from audit.core.records import AuditRecord
+from reports.judged import Judged
+from reports.limits import limits
+from reports.sections import families, sections
+from reports.view import criteria, sentence, view
+
+
+def record_with(
+    sample: Any, measurements: tuple[Measurement, ...], *wanted: Criterion, **missing: Any
+) -> AuditRecord:
+    judgements = Policy("p", "1", wanted).judge(measurements, missing)
+    return dataclasses.replace(
+        sample.record,
+        measurements=measurements,
+        undefined=(),
+        judgements=judgements,
+        verdict=overall(judgements),
+    )
+
+
+def metric(name: str, low: float, high: float, **more: Any) -> Measurement:
+    return Measurement(
+        name, (low + high) / 2, Interval(low, high, 0.95, "x"), 100, Direction.LOWER_IS_BETTER, **more
+    )
+
+
+@pytest.mark.parametrize(
+    ("at_most", "verdict", "beginning"),
+    [
+        (3.0, Verdict.PASS, "Each of 1 judgement passed"),
+        (0.5, Verdict.FAIL, "1 of 1 judgement failed: the whole interval of a lies outside"),
+        (
+            1.5,
+            Verdict.INCONCLUSIVE,
+            "Nothing failed, but 1 of 1 judgement could not be decided: the interval of a",
+        ),
+    ],
+)
+def test_the_sentence_follows_the_verdict(
+    sample: Any, at_most: float, verdict: Verdict, beginning: str
+) -> None:
+    record = record_with(sample, (metric("a", 1.0, 2.0),), Criterion("a", at_most=at_most))
+    assert record.verdict is verdict
+    assert sentence(record).startswith(beginning)
+
+
+def test_a_policy_without_criteria_passes_nothing(sample: Any) -> None:
+    record = record_with(sample, (metric("a", 1.0, 2.0),))
+    shown = view(record, sample.read)
+    assert shown.headline == "Not fully assessed"
+    assert "names no criterion" in shown.sentence
+
+
+def test_the_gravest_come_first_and_otherwise_in_order(sample: Any) -> None:
+    lines = criteria(sample.record)
+    order = ["fail", "inconclusive", "not assessed", "pass"]
+    positions = [order.index(line.verdict) for line in lines]
+    assert positions == sorted(positions)
+    passed = [line.metric for line in lines if line.verdict == "pass"]
+    assert passed == [
+        "quality.frechet",
+        "fairness.share",
+        "fairness.share",
+        "privacy.membership.auc",
+        "provenance.validates",
+    ]
+
+
+def test_scorecard_counts_every_judgement_once(sample: Any) -> None:
+    shown = view(sample.record, sample.read)
+    assert [card.dimension for card in shown.cards] == ["quality", "fairness", "privacy", "provenance"]
+    assert sum(t.count for card in shown.cards for t in card.tallies) == len(sample.record.judgements)
+    assert sum(card.measurements for card in shown.cards) == len(sample.record.measurements)
+    fairness = shown.cards[1]
+    assert fairness.verdict == "fail"
+    assert [(t.verdict, t.count) for t in fairness.tallies] == [("fail", 1), ("inconclusive", 1), ("pass", 2)]
+
+
+def test_a_metric_nobody_describes_gets_a_card_and_a_section(sample: Any) -> None:
+    record = record_with(sample, (metric("stray", 1.0, 2.0),), Criterion("stray", at_most=3.0))
+    shown = view(record, sample.read)
+    assert shown.cards[-1].dimension == "other"
+    assert [section.name for section in shown.sections] == ["Other measurements"]
+
+
+def test_every_measurement_stands_in_exactly_one_line(sample: Any) -> None:
+    lines = [
+        m
+        for section in sections(sample.record, sample.read, False)
+        for family in section.families
+        for m in family.measured
+    ]
+    assert sorted(map(repr, lines)) == sorted(map(repr, sample.record.measurements))
+
+
+def test_metrics_share_an_axis_only_when_all_stay_readable() -> None:
+    none = Judged.of(())
+    near = [metric("a", 0.4, 0.6), metric("b", 0.5, 0.8)]
+    assert [len(family) for family, _ in families(near, none)] == [2]
+    far = [metric("a", 0.4, 0.6), metric("b", 500.0, 600.0)]
+    assert [len(family) for family, _ in families(far, none)] == [1, 1]
+    other_unit = [metric("a", 0.4, 0.6), metric("b", 0.5, 0.8, unit="nats")]
+    assert [len(family) for family, _ in families(other_unit, none)] == [1, 1]
+
+
+def test_groups_of_a_metric_stay_together_after_the_whole() -> None:
+    grouped = [
+        metric("a", 9.0, 10.0, group=(("sex", "F"),)),
+        metric("b", 500.0, 600.0),
+        metric("a", 0.0, 0.1),
+    ]
+    found = [family for family, _ in families(grouped, Judged.of(()))]
+    assert [[m.metric for m in family] for family in found] == [["a", "a"], ["b"]]
+    assert [bool(m.group) for m in found[0]] == [False, True]
+
+
+def test_of_several_bounds_on_a_metric_the_tightest_is_drawn(sample: Any) -> None:
+    wanted = (Criterion("a", at_most=5.0), Criterion("a", at_most=1.5), Criterion("a", at_least=0.5))
+    record = record_with(sample, (metric("a", 1.0, 2.0),), *wanted)
+    judged = Judged.of(record.judgements)
+    assert judged.bounds(record.measurements[0]).lines == (0.5, 1.5)
+    assert judged.verdict(record.measurements[0]) is Verdict.INCONCLUSIVE
+
+
+def test_an_evaluator_asked_for_twice_shows_both_sets_of_parameters(sample: Any) -> None:
+    first = sample.record.evaluators[0]
+    again = dataclasses.replace(first, parameters={"debias": False})
+    record = dataclasses.replace(sample.record, evaluators=(*sample.record.evaluators, again))
+    section = sections(record, sample.read, False)[0]
+    assert section.variants == ((("debias", "yes"), ("ridge", "1e-06")), (("debias", "no"),))
+
+
+def test_limits_count_the_intervals_that_may_miss(sample: Any) -> None:
+    record = record_with(sample, tuple(metric(f"m{i}", 0.0, 1.0) for i in range(40)))
+    text = " ".join(limits(record))
+    assert "Of the 40 intervals in this report, about 2.0 can be expected to miss" in text
+
+
+def test_limits_name_what_nobody_measured(sample: Any) -> None:
+    record = record_with(sample, (sample.record.measurements[0],))
+    text = " ".join(limits(record))
+    assert "Nothing was measured about fairness, privacy or provenance." in text
+    assert "An attack gives a lower bound" not in text
+
+
+def test_limits_say_that_the_split_was_not_left_to_chance(sample: Any) -> None:
+    record = dataclasses.replace(sample.record, data={**sample.record.data, "randomised": False})
+    assert "Chance did not decide" in " ".join(limits(record))
+    assert "Chance did not decide" not in " ".join(limits(sample.record))
+
+
+def test_what_has_no_value_stands_with_its_evaluator(sample: Any) -> None:
+    record = dataclasses.replace(
+        sample.record, measurements=(), undefined=(Undefined("quality.kid", "too few rows"),)
+    )
+    (section,) = sections(record, sample.read, False)
+    assert (section.name, section.undefined) == ("quality.kid", (("quality.kid", "too few rows"),))
