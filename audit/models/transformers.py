@@ -1,0 +1,188 @@
+"""Causal language models that the transformers library can open: a directory, a cached hub id or a GGUF file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from audit.core.capabilities import Capability, implemented
+from audit.core.errors import InputError, nearest
+from audit.core.references import ModelRef, Option
+from audit.core.rows import Rng, Rows, Vector
+from audit.core.subjects import ModelCard
+from audit.models.lm_files import digest_model, facts_of, locate
+
+if TYPE_CHECKING:
+    from audit.models.lm_network import Network
+
+_PLACES = ("path", "hub", "revision")
+_DTYPES = ("auto", "float32", "bfloat16")
+_DEFAULTS: Mapping[str, Option] = {
+    "dtype": "auto",
+    "arithmetic": "auto",
+    "max_length": 0,
+    "stride": 0,
+    "max_new_tokens": 64,
+    "temperature": 1.0,
+    "top_p": 1.0,
+}
+_LONGEST = 8192
+"""Default limit on the context. Longer ones cost more than a local audit has; ask for them with max_length."""
+_LONGEST_UNSAID = 1024
+
+
+@dataclass(slots=True)
+class CausalLM:
+    """A causal language model, opened. Texts are scored raw: no chat template is put around them.
+
+    ``dtype`` rounds the weights; ``arithmetic`` is what is computed in. Both are chosen by the processor unless
+    told: bfloat16 on a GPU or with AMX tiles, float32 elsewhere. Without AMX a processor multiplies float32
+    matrices twice as fast as bfloat16 ones (AVX512-BF16 alone: 175 against 330 GFLOP/s on two cores), so
+    ``dtype = "bfloat16"`` then still computes in float32. In float32 the scores of a text do not depend on what
+    else is in a batch beyond 1e-3 nats; in bfloat16 arithmetic beyond about 0.1 nats a token.
+    """
+
+    network: Network
+    max_length: int
+    stride: int
+    max_new_tokens: int
+    temperature: float
+    top_p: float
+    batch_scale: float = 1.0
+
+    @classmethod
+    def refer(cls, options: dict[str, Any]) -> ModelRef:
+        """Check the options and name the model by the bytes of its weights, tokenizer and configuration."""
+        unknown = set(options) - set(_PLACES) - set(_DEFAULTS)
+        if unknown:
+            name = min(unknown)
+            raise InputError(
+                f"[model] has no option '{name}' for adapter 'transformers'. {nearest(name, (*_PLACES, *_DEFAULTS))}"
+            )
+        place = locate(options)
+        weights = digest_model(place)
+        chosen = {name: options.get(name, default) for name, default in _DEFAULTS.items()}
+        for name, value in chosen.items():
+            _check(name, value)
+        chosen["dtype"] = _fast() if chosen["dtype"] == "auto" else chosen["dtype"]
+        if chosen["arithmetic"] == "auto":
+            chosen["arithmetic"] = _fast() if chosen["dtype"] == "bfloat16" else "float32"
+        context = facts_of(place).context
+        if context and chosen["max_length"] > context:
+            raise InputError(
+                f"[model] max_length is {chosen['max_length']}, but this model attends to {context} tokens at most."
+            )
+        chosen["max_length"] = chosen["max_length"] or min(context or _LONGEST_UNSAID, _LONGEST)
+        chosen["stride"] = chosen["stride"] or max(1, chosen["max_length"] // 4)
+        if chosen["stride"] * 4 > chosen["max_length"]:
+            raise InputError(
+                f"[model] stride is {chosen['stride']}; it is at most a quarter of max_length "
+                f"({chosen['max_length']}), so that every scored token has enough context."
+            )
+        if chosen["max_new_tokens"] >= chosen["max_length"]:
+            raise InputError(
+                "[model] max_new_tokens leaves no room for a prompt; make it less than max_length."
+            )
+        for name in ("temperature", "top_p"):
+            chosen[name] = float(chosen[name])
+        return ModelRef("transformers", weights, tuple(sorted(chosen.items())), str(place.resolve()))
+
+    @classmethod
+    def describe(cls, ref: ModelRef) -> tuple[ModelCard, frozenset[Capability]]:
+        """Read config.json and the headers of the weights; torch is not imported."""
+        facts, options = facts_of(Path(ref.location)), dict(ref.options)
+        card = ModelCard(
+            family="transformer",
+            modality="text",
+            parameters=facts.parameters,
+            notes=(
+                f"{facts.architecture}, {facts.parameters / 1e6:,.0f} million parameters as stored.",
+                f"Weights rounded to {options['dtype']}, computed in {options['arithmetic']}.",
+                f"Texts are scored raw, without a chat template, up to {options['max_length']} tokens at once; longer "
+                f"ones in windows that move on by {options['stride']} tokens. Each window begins with the model's "
+                f"beginning-of-sequence token, else its end-of-text token.",
+                f"Samples: temperature {options['temperature']:g}, top-p {options['top_p']:g}, at most "
+                f"{options['max_new_tokens']} tokens.",
+            ),
+        )
+        return card, implemented(cls)
+
+    @classmethod
+    def open(cls, ref: ModelRef, device: str) -> CausalLM:
+        """Load the weights. Code that came with the model never runs, and nothing is downloaded."""
+        from audit.models.lm_network import load
+
+        options: dict[str, Any] = dict(ref.options)
+        network = load(Path(ref.location), options.pop("dtype"), options.pop("arithmetic"), device)
+        return cls(network, **options)
+
+    def sample(self, n: int, rng: Rng, condition: Rows | None = None) -> Rows:
+        """Continue each row's ``prefix`` (else its ``text``); without rows, begin texts.
+
+        Returns the continuations as ``text`` and what they continue as ``prefix``.
+        """
+        from audit.models.lm_sampling import sample
+
+        return sample(
+            self.network,
+            n,
+            rng,
+            condition,
+            longest=self.max_length,
+            most=self.max_new_tokens,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            scale=self.batch_scale,
+        )
+
+    def token_ledger(self, rows: Rows) -> Rows:
+        """Score every token of ``text`` given ``prefix``; see :class:`audit.core.capabilities.HasTokenLedger`.
+
+        Also ``lossless``: whether the tokenizer can give the text back. Where it cannot, bits per byte mean nothing.
+        """
+        from audit.models.lm_ledger import token_ledger
+
+        return token_ledger(self.network, rows, self.max_length, self.stride, self.batch_scale)
+
+    def log_likelihood(self, rows: Rows) -> Vector:
+        """Return log p(text | prefix) of each row in nats: the ledger's sum, computed without the rest of it."""
+        from audit.models.lm_ledger import log_likelihood
+
+        return log_likelihood(self.network, rows, self.max_length, self.stride, self.batch_scale)
+
+
+def _check(name: str, value: Any) -> None:
+    default = _DEFAULTS[name]
+    if isinstance(default, str):
+        if value not in _DTYPES:
+            raise InputError(f"[model] {name} is {value!r}. {nearest(str(value), _DTYPES)}")
+        return
+    wanted = (int, float) if isinstance(default, float) else (int,)
+    if isinstance(value, bool) or not isinstance(value, wanted):
+        kind = "a number" if isinstance(default, float) else "a whole number"
+        raise InputError(f"[model] {name} is {kind}, not {value!r}.")
+    low, high = _BOUNDS[name]
+    if not low <= value <= high:
+        raise InputError(f"[model] {name} is {value}; it lies between {low:g} and {high:g}.")
+
+
+_BOUNDS: Mapping[str, tuple[float, float]] = {
+    "max_length": (0, 1 << 20),
+    "stride": (0, 1 << 20),
+    "max_new_tokens": (1, 1 << 16),
+    "temperature": (0, 100),
+    "top_p": (1e-6, 1),
+}
+
+
+def _fast() -> str:
+    """Return the number format in which this machine multiplies matrices fastest, without importing torch."""
+    if Path("/dev/nvidia0").exists():
+        return "bfloat16"
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return "float32"
+    return "bfloat16" if "amx_bf16" in flags else "float32"
