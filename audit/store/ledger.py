@@ -79,10 +79,21 @@ class Ledger:
         self._engine.dispose()
 
     def _open(self) -> None:
+        """See that the ledger is of this version, or make it so."""
         try:
-            known = self.read(_version)
-        except ConnectionError as error:
+            known = self._known_version()
+            if known == schema.VERSIONS[-1]:
+                return
+            self._check_version(known)
+            self._migrate()
+        except BaseException:
             self.close()
+            raise
+
+    def _known_version(self) -> str | None:
+        try:
+            return self.read(_version)
+        except ConnectionError as error:
             raise InputError(
                 f"The store {self.address} cannot be reached: {error.strerror}. Check the address, the name, "
                 "the password and that the server runs."
@@ -91,27 +102,23 @@ class Ledger:
             # A journal that only a writer could replay, in a folder nobody may write: read the file as it is.
             path = self.address.ledger
             if not self.read_only or path is None or _may(path.parent, os.W_OK):
-                self.close()
                 raise
             self.close()
             self._engine = _sqlite(path, "ro&immutable=1")
-            known = self.read(_version)
-        if known == schema.VERSIONS[-1]:
-            return
+            return self.read(_version)
+
+    def _check_version(self, known: str | None) -> None:
         if known is not None and known not in schema.VERSIONS:
-            self.close()
             raise InputError(
                 f"The store {self.address} is of version {known}, newer than this tool, which knows versions up to "
                 f"{schema.VERSIONS[-1]}. Upgrade generative-audit, or use another store (--store)."
             )
         if self.read_only:
-            self.close()
             state = "empty" if known is None else f"of version {known}"
             raise InputError(
                 f"The store {self.address} is {state} and was opened for reading; it has to be brought to version "
                 f"{schema.VERSIONS[-1]} first. Run a command that writes to it, such as 'audit run'."
             )
-        self._migrate()
 
     def _migrate(self) -> None:
         if self.address.ledger is not None:
@@ -233,16 +240,19 @@ def _version(connection: Connection) -> str | None:
 
 def _upgrade(connection: Connection) -> None:
     """Run the migrations this ledger lacks, one driver at a time."""
-    from alembic import command
-    from alembic.config import Config
+    from alembic.migration import MigrationContext
+    from alembic.operations import Operations
+    from alembic.script import ScriptDirectory
 
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
-    with as_file(files("audit.store") / "migrations") as folder:
-        config = Config()
-        config.set_main_option("script_location", str(folder).replace("%", "%%"))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    context = MigrationContext.configure(connection)
+    with as_file(files("audit.store") / "migrations") as folder, Operations.context(context):
+        scripts = ScriptDirectory(str(folder))
+        lacking = scripts.iterate_revisions("head", context.get_current_revision() or "base")
+        for step in reversed(list(lacking)):
+            step.module.upgrade()
+            context.stamp(scripts, step.revision)
 
 
 @contextmanager

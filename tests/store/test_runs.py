@@ -336,3 +336,34 @@ def test_sqlite_is_told_to_wait_and_to_keep_a_journal(tmp_path: Any) -> None:
         raw = sqlite3.connect(tmp_path / "s" / "ledger.sqlite")
         assert raw.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         raw.close()
+
+
+def test_a_migration_that_breaks_off_leaves_nothing_half_done(
+    opened: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from alembic.migration import MigrationContext
+
+    def killed(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MigrationContext, "stamp", killed)
+        with pytest.raises(KeyboardInterrupt):
+            opened()
+    store = opened()
+    assert store.list_runs() == ()
+    assert begin(store)
+
+
+def test_a_lost_connection_is_taken_up_again(postgresql: str, tmp_path: Any) -> None:
+    import psycopg
+
+    from audit.store.location import resolve
+
+    with open_store(resolve(f"{postgresql}&blobs={tmp_path}")) as store:
+        run = begin(store)
+        with psycopg.connect(postgresql, autocommit=True) as connection:
+            others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+            connection.execute(others + " AND datname = current_database()")
+        store.record(run, Failed(KEY, 0, "E", "", 1))
+        assert list(store.failed(KEY)) == [0]
