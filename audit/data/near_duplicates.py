@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,21 +71,26 @@ def image_duplicates(
     )
     if not len(first_thumbnails) or not len(second_thumbnails):
         return Duplicates(first, second, (), 0, len(second_thumbnails), meaning)
-    coarse_first, coarse_second = _coarse(first_thumbnails), _coarse(second_thumbnails)
-    radius = TOLERANCE * np.sqrt(coarse_first.shape[1]) * (1 + 1e-9)
-    candidates = cKDTree(coarse_first).query_ball_point(coarse_second, radius)
-    rows, same = [], 0
-    for row, near in enumerate(candidates):
-        if not near:
-            continue
-        gaps = first_thumbnails[near] - second_thumbnails[row]
-        closest = float(np.sqrt((gaps**2).mean(axis=1)).min())
-        if closest <= TOLERANCE:
+    known = np.unique(first_thumbnails, axis=0)
+    tree, coarse = cKDTree(_coarse(known)), _coarse(second_thumbnails)
+    radius = TOLERANCE * np.sqrt(coarse.shape[1]) * (1 + 1e-9)
+    _, nearest = tree.query(coarse)
+    rows = []
+    for row, small in enumerate(second_thumbnails):
+        # The nearest by block means settles most rows, and keeps thousands of blank images from each meeting all.
+        near = [nearest[row]]
+        if _apart(known[near], small).min() > TOLERANCE:
+            near = tree.query_ball_point(coarse[row], radius)
+        if near and _apart(known[near], small).min() <= TOLERANCE:
             rows.append(row)
-            same += closest == 0.0
-    return Duplicates(
-        first, second, tuple(rows), same if exact is None else exact, len(second_thumbnails), meaning
-    )
+    if exact is None:
+        seen = {small.tobytes() for small in known}
+        exact = sum(second_thumbnails[row].tobytes() in seen for row in rows)
+    return Duplicates(first, second, tuple(rows), exact, len(second_thumbnails), meaning)
+
+
+def _apart(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.sqrt(((one - other) ** 2).mean(axis=-1)))
 
 
 def _coarse(small: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -102,25 +108,31 @@ def text_duplicates(
     filtering (Bayardo, Ma, Srikant 2007): two sets with a Jaccard similarity
     of t share one of the |A| - ceil(t |A|) + 1 rarest members of each.
     """
-    sets_first = [_shingles(text) for text in first_texts]
+    sets_first = [_shingles(text) for text in dict.fromkeys(first_texts)]
     sets_second = [_shingles(text) for text in second_texts]
-    rarity = Counter(shingle for each in (*sets_first, *sets_second) for shingle in each)
+    everything = np.concatenate([np.empty(0, np.int64), *sets_first, *sets_second])
+    known, counts = np.unique(everything, return_counts=True)
 
-    def prefix(shingles: frozenset[int]) -> list[int]:
+    def prefix(shingles: _Shingles) -> list[int]:
         keep = len(shingles) - int(np.ceil(OVERLAP * len(shingles) - 1e-9)) + 1
-        return sorted(shingles, key=lambda shingle: (rarity[shingle], shingle))[:keep]
+        rarity = counts[np.searchsorted(known, shingles)]
+        chosen: list[int] = shingles[np.lexsort((shingles, rarity))[:keep]].tolist()
+        return chosen
 
     holders: dict[int, list[int]] = defaultdict(list)
     for row, shingles in enumerate(sets_first):
         for shingle in prefix(shingles):
             holders[shingle].append(row)
-    rows, same = [], 0
+    rows = [
+        row
+        for row, shingles in enumerate(sets_second)
+        if any(
+            _jaccard(shingles, sets_first[other]) >= OVERLAP
+            for other in dict.fromkeys(o for shingle in prefix(shingles) for o in holders.get(shingle, ()))
+        )
+    ]
     seen = set(first_texts)
-    for row, shingles in enumerate(sets_second):
-        near = {other for shingle in prefix(shingles) for other in holders.get(shingle, ())}
-        if any(_jaccard(shingles, sets_first[other]) >= OVERLAP for other in near):
-            rows.append(row)
-            same += second_texts[row] in seen
+    same = sum(second_texts[row] in seen for row in rows)
     meaning = (
         f"at least {OVERLAP:.0%} of the word {_WORDS}-grams of the two are shared. "
         "Remove them before you rely on a comparison of the two."
@@ -128,16 +140,19 @@ def text_duplicates(
     return Duplicates(first, second, tuple(rows), same, len(second_texts), meaning)
 
 
-def _shingles(text: str) -> frozenset[int]:
-    """Return hashes of the word 5-grams of a text; of all its words when it has fewer.
+_Shingles: TypeAlias = NDArray[np.int64]
+
+
+def _shingles(text: str) -> _Shingles:
+    """Return sorted hashes of the word 5-grams of a text; of all its words when it has fewer.
 
     Which hash is used cannot change the answer, only the order of ties.
     """
     words = re.findall(r"\w+", text.casefold()) or [text.strip()]
     last = max(1, len(words) - _WORDS + 1)
-    return frozenset(hash(" ".join(words[start : start + _WORDS])) for start in range(last))
+    return np.unique([hash(" ".join(words[start : start + _WORDS])) for start in range(last)])
 
 
-def _jaccard(first: frozenset[int], second: frozenset[int]) -> float:
-    shared = len(first & second)
+def _jaccard(first: _Shingles, second: _Shingles) -> float:
+    shared = len(np.intersect1d(first, second, assume_unique=True))
     return shared / (len(first) + len(second) - shared)

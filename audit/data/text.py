@@ -22,7 +22,7 @@ from audit.formats.texts import MOST_CHARACTERS, checked, read_text, records
 
 _OPTIONS = ("path", "train", "holdout", "field", "groups", "most_characters", "randomised")
 _COMPARED = 20_000
-"""Texts of each split compared for near-duplicates: about a minute and a gigabyte at 500 words each."""
+"""Texts of each split compared for near-duplicates: half a minute on one core at 500 words each."""
 
 
 class TextFiles:
