@@ -10,11 +10,18 @@ from dashboards import widgets
 
 VIEWS = Path(__file__).parent / "views"
 
-st.set_page_config(page_title="Audits", page_icon=widgets.favicon(), layout="wide")
-st.navigation(
-    [
-        st.Page(VIEWS / "overview.py", title="Overview", icon=":material/list:", default=True),
-        st.Page(VIEWS / "run.py", title="Run", icon=":material/fact_check:", url_path="run"),
-    ],
-    position="top",
-).run()
+
+def main() -> None:
+    """Show the page that the browser's address names."""
+    st.set_page_config(page_title="Audits", page_icon=widgets.favicon(), layout="wide")
+    st.navigation(
+        [
+            st.Page(VIEWS / "overview.py", title="Overview", icon=":material/list:", default=True),
+            st.Page(VIEWS / "run.py", title="Run", icon=":material/fact_check:", url_path="run"),
+        ],
+        position="top",
+    ).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -128,15 +128,15 @@ def metrics(runs: Iterable[Overview]) -> list[tuple[str, Group]]:
 
 
 def trend(runs: Iterable[Overview], metric: str, group: Group) -> list[Point]:
-    """Return one metric over the runs, the oldest first."""
+    """Return one metric over the runs, the oldest first; ``runs`` come newest first."""
     points = [
         Point(line.run, line.name, line.began, m)
-        for line in runs
+        for line in reversed(list(runs))
         if line.record is not None
         for m in line.record.measurements
         if (m.metric, m.group) == (metric, group)
     ]
-    return sorted(points, key=lambda point: (point.began, point.run))
+    return sorted(points, key=lambda point: point.began)
 
 
 def renderers() -> dict[str, type[Renderer]]:

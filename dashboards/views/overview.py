@@ -140,4 +140,5 @@ def _trend(runs: Sequence[Overview]) -> None:
         )
 
 
-show()
+if __name__ == "__main__":  # Streamlit runs a page as the main module
+    show()

@@ -297,4 +297,5 @@ def _repeat(shown: View) -> None:
     widgets.table(("Artifact", "Key", "Pieces", "Digest", "Time"), repeat.artifacts, key="repeat-artifacts")
 
 
-show()
+if __name__ == "__main__":  # Streamlit runs a page as the main module
+    show()
