@@ -296,7 +296,7 @@ def _drive(address: StoreAddress, worker: int, answers: Any) -> None:
     """Begin the shared plan and record facts, half of them the same as the other driver's."""
     with open_store(address) as store:
         run = begin(store)
-        for shard in range(30):
+        for shard in range(12):
             digest = store.blobs.put(f"shared {shard}".encode())
             store.record(run, Made(KEY, shard, digest, 1.0, f"driver {worker}"))
             own = Key(f"{worker:040d}")
@@ -319,7 +319,7 @@ def test_two_drivers_on_one_store_at_once(address: StoreAddress, opened: Callabl
     store = opened(create=False)
     assert len(store.list_runs()) == 1
     for key in (KEY, Key(f"{1:040d}"), Key(f"{2:040d}")):
-        assert sorted(store.made(key)) == list(range(30))
+        assert sorted(store.made(key)) == list(range(12))
 
 
 def test_a_damaged_digest_in_the_ledger_is_named(store: Store) -> None:
