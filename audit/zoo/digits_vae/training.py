@@ -45,13 +45,12 @@ def train(recipe: TrainingRecipe, out: Path, *, resume: bool = True) -> Iterator
     try:
         state = _begin(recipe)
         done = _restore(state, recipe, checkpoint) if resume and checkpoint.exists() else 0
-        if done:
-            yield Progress(done, recipe.steps, float("nan"), f"resumed after step {done:,}")
         for step in range(done, recipe.steps):
             loss = _step(state, recipe, levels, step)
             if (step + 1) % recipe.checkpoint_every == 0:
                 _save(state, recipe, step + 1, checkpoint)
-            yield Progress(step + 1, recipe.steps, loss)
+            message = f"resumed after step {done:,}" if done and step == done else ""
+            yield Progress(step + 1, recipe.steps, loss, message)
         replace_file(state.network.state_dict(), out / WEIGHTS)
     finally:
         torch.set_num_threads(threads)
