@@ -26,6 +26,7 @@ def show() -> None:
     st.text(f"Store: {visible(str(address))}")
     _figures(runs)
     shown = _filtered(runs)
+    st.caption("Select a row to open its run.")
     _table(shown)
     for line in shown:
         if line.problem:
@@ -68,13 +69,15 @@ def _table(runs: Sequence[Overview]) -> None:
     if not runs:
         st.info("No run fits this search.", icon=":material/search_off:")
         return
-    st.dataframe(
+    chosen = st.dataframe(
         pa.Table.from_pylist([_row(line) for line in runs]),
         hide_index=True,
         width="stretch",
         key="runs",
+        on_select="rerun",
+        selection_mode="single-row",
         column_config={
-            "Open": st.column_config.LinkColumn("Open", display_text="open", width="small"),
+            "Open": st.column_config.LinkColumn("New tab", display_text="open", width="small"),
             "Began": st.column_config.DatetimeColumn("Began (UTC)", format="YYYY-MM-DD HH:mm"),
             "Seconds": st.column_config.NumberColumn("Took", format="%.0f s", help="Wall time in seconds"),
             **{
@@ -85,6 +88,8 @@ def _table(runs: Sequence[Overview]) -> None:
             },
         },
     )
+    for position in chosen.selection.rows[:1]:
+        st.switch_page("views/run.py", query_params={"run": runs[position].run})
 
 
 def _row(line: Overview) -> dict[str, Any]:

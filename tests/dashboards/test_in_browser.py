@@ -106,6 +106,15 @@ def _ready(address: str) -> None:
     raise AssertionError("the dashboard did not start in 30 s")
 
 
+def _select_first_row(browser: Any) -> None:
+    """Click the mark at the left of the first row: the table is drawn on a canvas, so by its place."""
+    canvas = "document.querySelector('canvas').getBoundingClientRect()"
+    x, y = browser.value(f"{canvas}.left") + 16, browser.value(f"{canvas}.top") + 35 + 17
+    for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
+        more = {} if kind == "mouseMoved" else {"button": "left", "clickCount": 1}
+        browser.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **more)
+
+
 def test_dashboard_shows_its_pages_and_asks_nobody_else(served: tuple[str, str]) -> None:
     address, run = served
     _ready(address)
@@ -113,6 +122,10 @@ def test_dashboard_shows_its_pages_and_asks_nobody_else(served: tuple[str, str])
         browser.open(address, "document.querySelector('h1')?.innerText === 'Audits'")
         browser.wait("document.querySelector('canvas') !== null")
         assert browser.value("document.querySelectorAll('[data-testid=stException]').length") == 0
+        _select_first_row(browser)
+        browser.wait("document.querySelector('h1')?.innerText.startsWith('<img src=')")
+        assert browser.value("location.pathname + location.search").startswith("/run?run=")
+        assert browser.value("document.querySelectorAll('h1 img').length") == 0
         browser.open(f"{address}/run?run={run}", "document.querySelector('h1')?.innerText === 'digits-vae'")
         browser.wait("document.body.innerText.includes('1 criterion failed')")
         assert browser.value("document.querySelectorAll('[data-testid=stException]').length") == 0
