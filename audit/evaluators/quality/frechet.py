@@ -1,0 +1,165 @@
+"""Fréchet distance between the model's samples and real examples, debiased, with an interval and a noise floor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from audit.core.capabilities import Capability
+from audit.core.errors import InputError
+from audit.core.evaluators import About, Dimension, Needs, Unmet
+from audit.core.measurements import Direction, Evidence, Interval, Measurement, Outcome, Unquantified
+from audit.core.recipes import Recipe
+from audit.core.subjects import Subject
+from audit.core.summaries import merged
+from audit.evaluators.quality.comparison import Named, encoder_of, real_twin, sample_count, too_few
+from audit.evaluators.quality.frechet_pieces import (
+    Circumstances,
+    Conditions,
+    Distance,
+    Distances,
+    Floor,
+    Influence,
+    Maps,
+    Quarters,
+    RealFloor,
+)
+from audit.stats.frechet import debiased, influence_interval
+from audit.stats.moments import Moments
+
+NAME = "quality.frechet"
+LEAST = 8
+"""Fewer rows than this and a quarter has no spread."""
+
+
+@dataclass(frozen=True)
+class FrechetDistance:
+    """Compares free samples with the split ``reference``; ``level`` is the confidence of the interval."""
+
+    reference: str = "holdout"
+    level: float = 0.95
+
+    about: ClassVar[About] = About(
+        name=NAME,
+        dimension=Dimension.QUALITY,
+        summary="How far the samples lie from real examples in the mean and covariance of their features.",
+        metrics={
+            NAME: "Squared Fréchet distance between samples and real examples, extrapolated to endless samples, "
+            "in squared units of the features; 0 is equal moments (noise may push it below), lower is better.",
+            f"{NAME}.raw": "The same distance as commonly printed, too large by an amount that shrinks with "
+            "the number of rows; lower is better, comparable only at equal sizes.",
+        },
+        needs=Needs(
+            capabilities=((Capability.SAMPLE,),), splits=("holdout",), features=True, least_rows=LEAST
+        ),
+        references=(
+            "Dowson & Landau 1982; Heusel et al. 2017 (the distance, FID)",
+            "Chong & Forsyth 2020 (bias falls as 1/N; extrapolation)",
+            "Rippl, Munk & Sturm 2016 (limit distribution)",
+            "Bai & Saranadasa 1996 (trace of the squared covariance)",
+        ),
+    )
+
+    def __post_init__(self) -> None:
+        if not 0.5 <= self.level < 1:
+            raise InputError(
+                f"{NAME}: 'level' is {self.level}; give a number from 0.5 to below 1, such as 0.95."
+            )
+
+    def unmet(self, subject: Subject) -> tuple[Unmet, ...]:
+        return too_few(subject, self.reference, LEAST)
+
+    def inputs(self, subject: Subject) -> Mapping[str, Recipe[Any]]:
+        ours, theirs = (subject.features(rows) for rows in (subject.samples(), subject.real(self.reference)))
+        x, y = Quarters(ours), Quarters(theirs)
+        maps = Maps(x, y)
+        twin = real_twin(subject, self.reference, sample_count(subject))
+        pair: tuple[Recipe[Any], ...] = ()
+        if twin is not None and subject.splits["train"] >= LEAST:
+            z = Quarters(subject.features(twin))
+            pair = (Distances(z, y), Circumstances(z, y))
+        return {
+            "distances": Distances(x, y),
+            "conditions": Circumstances(x, y),
+            "ours": Influence(ours, maps, True),
+            "theirs": Influence(theirs, maps, False),
+            "floor": RealFloor(pair),
+            "encoder": encoder_of(subject),
+        }
+
+    def measure(
+        self,
+        distances: Sequence[Distance],
+        conditions: Sequence[Conditions],
+        ours: Sequence[Moments],
+        theirs: Sequence[Moments],
+        floor: Sequence[Floor],
+        encoder: Sequence[Named],
+    ) -> Iterable[Outcome]:
+        raw, *halves = (found.value for found in distances)
+        sizes, real, name = conditions[0], floor[0], encoder[0].name
+        estimate = debiased(raw, halves)
+        notes = [
+            f"Named FD[{name}] after its features: comparable only with values of the same features and data.",
+            f"Compared with the split '{self.reference}': {sizes.m} rows.",
+        ]
+        uncertainty: Interval | Unquantified
+        if sizes.obstacle is None:
+            uncertainty = influence_interval(
+                estimate, merged(ours), merged(theirs), sizes.second_order, self.level
+            )
+        else:
+            uncertainty = Unquantified(f"Too few rows to remove the bias: {sizes.obstacle}.")
+            notes.append(
+                "Relative only: it orders models measured with these very rows and sizes, nothing more."
+            )
+        notes.append(_floor_note(real, self.reference))
+        yield Measurement(
+            metric=NAME,
+            value=estimate,
+            uncertainty=uncertainty,
+            n=sizes.n,
+            direction=Direction.LOWER_IS_BETTER,
+            noise_floor=real.value,
+            unit=f"FD[{name}]",
+            notes=tuple(notes),
+            evidence=(_table(sizes, raw, estimate, real),),
+        )
+        yield Measurement(
+            metric=f"{NAME}.raw",
+            value=raw,
+            uncertainty=Unquantified(
+                "The plug-in distance is biased upwards, so an interval around it misses the truth; "
+                f"{NAME} carries the interval."
+            ),
+            n=sizes.n,
+            direction=Direction.LOWER_IS_BETTER,
+            unit=f"FD[{name}]",
+            notes=(f"{sizes.n} samples against {sizes.m} real rows of {sizes.dimensions} features.",),
+        )
+
+
+def _floor_note(real: Floor, reference: str) -> str:
+    if real.value is None:
+        return f"No noise floor: {real.reason}."
+    return (
+        f"Noise floor: the same debiased distance between {real.n} rows of 'train' and {real.m} of '{reference}'; "
+        "what differs from it by less than the interval is not a defect this distance can see."
+    )
+
+
+def _table(found: Conditions, raw: float, estimate: float, real: Floor) -> Evidence:
+    import pyarrow as pa
+
+    columns = {
+        "dimensions": [found.dimensions],
+        "effective rank (samples)": [found.rank_x],
+        "effective rank (real)": [found.rank_y],
+        "samples": [found.n],
+        "real rows": [found.m],
+        "raw": [raw],
+        "debiased": [estimate],
+        "noise floor": pa.array([real.value], pa.float64()),
+    }
+    return Evidence("table", "What the distance rests on", pa.table(columns), sensitive=False)
