@@ -45,8 +45,9 @@ class Overview:
         named = options.get("name") if isinstance(options, dict) else None
         return str(named or self.record.model.get("family") or self.record.model.get("adapter") or "")
 
-    def count(self, verdict: Verdict) -> int:
-        return 0 if self.record is None else sum(j.verdict is verdict for j in self.record.judgements)
+    def count(self, verdict: Verdict) -> int | None:
+        """How many judgements have a verdict; None where the record cannot be read."""
+        return None if self.record is None else sum(j.verdict is verdict for j in self.record.judgements)
 
     @property
     def seconds(self) -> float | None:
@@ -90,8 +91,11 @@ def _line(store: Store, line: RunLine) -> Overview:
     common = (line.run, line.name, line.began, line.finished, verdict)
     try:
         record = _record(store, line.run, line.finished)
-    except (InputError, KeyError, TypeError, ValueError) as error:
-        return Overview(*common, None, f"{type(error).__name__}: {error}")
+    except InputError as error:
+        return Overview(*common, None, str(error))
+    except (KeyError, TypeError, ValueError) as error:
+        shape = f"its record has not the shape that this version writes ({type(error).__name__}: {error})"
+        return Overview(*common, None, shape)
     return Overview(*common, record)
 
 

@@ -194,8 +194,10 @@ def facts(record: AuditRecord) -> tuple[tuple[str, str], ...]:
     seconds = numbers.elapsed(record.began, record.finished)
     parameters = model.get("parameters")
     size = f"{numbers.count(parameters)} parameters" if isinstance(parameters, int) else ""
+    options = model.get("options")
+    named = options.get("name") if isinstance(options, Mapping) else None
     found = [
-        ("Model", _joined(model.get("family"), model.get("modality"), size)),
+        ("Model", _joined(named, model.get("family"), model.get("modality"), size)),
         ("Weights", str(model.get("weights", ""))[:12]),
         ("Data", _joined(data.get("loader"), _splits(data))),
         ("Policy", _joined(" ".join(str(policy.get(k, "")) for k in ("name", "version")).strip())),

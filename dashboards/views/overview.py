@@ -28,9 +28,7 @@ def show() -> None:
     shown = _filtered(runs)
     st.caption("Select a row to open its run.")
     _table(shown)
-    for line in shown:
-        if line.problem:
-            st.text(visible(f"Run {line.run} cannot be read: {shortened(line.problem, 300)}"))
+    _unreadable([line for line in shown if line.record is None])
     if len(runs) == queries.MOST_RUNS:
         st.caption(f"The newest {queries.MOST_RUNS} runs of this store.")
     _trend(shown)
@@ -100,7 +98,7 @@ def _row(line: Overview) -> dict[str, Any]:
         "Began": _when(line.began),
         "Seconds": line.seconds,
         **{verdict.value: line.count(verdict) for verdict in Verdict},
-        "Measurements": 0 if line.record is None else len(line.record.measurements),
+        "Measurements": None if line.record is None else len(line.record.measurements),
         "Run": visible(line.run),
         "Open": f"run?run={quote(line.run, safe='', errors='replace')}",
     }
@@ -112,6 +110,15 @@ def _when(began: str) -> datetime | None:
     except ValueError:
         return None
     return (moment.astimezone(UTC) if moment.tzinfo else moment).replace(tzinfo=None)
+
+
+def _unreadable(lines: Sequence[Overview]) -> None:
+    if lines:
+        with st.expander(f"Records that cannot be read: {len(lines)}", icon=":material/error:"):
+            widgets.table(
+                ("Run", "Name", "Why"),
+                [(line.run, line.name, shortened(line.problem, 300)) for line in lines],
+            )
 
 
 def _trend(runs: Sequence[Overview]) -> None:

@@ -234,7 +234,9 @@ def test_a_record_that_cannot_be_read_spoils_nothing_else(
     app = opened()
     assert not app.exception
     assert list(app.dataframe[0].value["Name"]) == ["broken", "fine"]
-    assert "cannot be read" in words(app)
+    assert "Records that cannot be read: 1" in [expander.label for expander in app.expander]
+    assert "has not the shape that this version writes" in words(app)
+    assert list(app.dataframe[0].value["fail"].isna()) == [True, False]  # unknown is not zero
     app = opened("run", run=broken)
     assert not app.exception
     assert "The record of this run cannot be read." in words(app)
