@@ -23,7 +23,11 @@ _VERDICTS = {"": _BLUE, "pass": _GREEN, "fail": _RED, "inconclusive": _AMBER, "n
 
 def forest(family: Family, judged: Judged) -> Any:
     """Return the measurements of a family on one axis: value, interval, baseline, noise floor and bounds."""
-    rows = [_row(m, line.label, line.verdict) for m, line in zip(family.measured, family.lines, strict=True)]
+    labels = row_labels(family)
+    rows = [
+        _row(m, label, line.verdict)
+        for m, label, line in zip(family.measured, labels, family.lines, strict=True)
+    ]
     marks = [mark for m, row in zip(family.measured, rows, strict=True) for mark in _marks(m, row, judged)]
     inside = [mark for mark in marks if family.scale.holds(mark["at"])]
     pad = (family.scale.high - family.scale.low) * 0.04
@@ -74,10 +78,22 @@ _TIPS = (
 )
 
 
+def row_labels(family: Family) -> list[str]:
+    """Return a label for each row, no two alike: a chart would lay rows of one label over one another."""
+    metrics = {line.metric for line in family.lines}
+    labels: list[str] = []
+    for line in family.lines:
+        named = f"{line.metric} · {line.group}" if line.group else line.metric
+        label = shortened(visible(line.group if len(metrics) == 1 and line.group else named), 90)
+        seen = sum(known == label or known.startswith(f"{label} (") for known in labels)
+        labels.append(f"{label} ({seen + 1})" if label in labels else label)
+    return labels
+
+
 def _row(m: Measurement, label: str, verdict: str) -> dict[str, Any]:
     interval = m.uncertainty if isinstance(m.uncertainty, Interval) else None
     return {
-        "label": shortened(visible(label), 90),
+        "label": label,
         "value": m.value,
         "low": interval.low if interval else m.value,
         "high": interval.high if interval else m.value,
@@ -99,7 +115,7 @@ def _marks(m: Measurement, row: dict[str, Any], judged: Judged) -> list[dict[str
 def trend(points: Sequence[Point]) -> Any:
     """Return one metric over runs, each with its interval, the oldest on the left."""
     rows = [
-        _row(p.measurement, f"{p.name} ({p.run})", "")
+        _row(p.measurement, shortened(visible(f"{p.name} ({p.run})"), 120), "")
         | {
             "run": f"{i + 1}. {visible(p.name)[:24]} · {visible(p.run)[-6:]}",
             "began": numbers.moment(p.began),

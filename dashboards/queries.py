@@ -19,6 +19,7 @@ from audit.store import codec
 from audit.store.location import StoreAddress, resolve
 from audit.store.runs import RunLine, Store, open_store
 from reports import numbers
+from reports.view import model_name
 
 MOST_RUNS = 300
 """Runs an overview reads; a store with more shows the newest."""
@@ -38,12 +39,11 @@ class Overview:
 
     @property
     def model(self) -> str:
-        """What the model is: its adapter and what it was told, without paths."""
+        """What the audit calls its model, else what kind it is."""
         if self.record is None:
             return ""
-        options = self.record.model.get("options")
-        named = options.get("name") if isinstance(options, dict) else None
-        return str(named or self.record.model.get("family") or self.record.model.get("adapter") or "")
+        model = self.record.model
+        return model_name(model) or str(model.get("family") or model.get("adapter") or "")
 
     def count(self, verdict: Verdict) -> int | None:
         """How many judgements have a verdict; None where the record cannot be read."""

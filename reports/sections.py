@@ -35,9 +35,10 @@ DIRECTIONS: Mapping[Direction, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One measurement, written out."""
+    """One measurement, written out; a ``nested`` one is a group of the metric above it, named by its group alone."""
 
     label: str
+    nested: bool
     metric: str
     group: str
     plot: Markup
@@ -57,7 +58,6 @@ class Line:
 class Family:
     """Metrics that share a unit, a direction and an axis; ``lines`` writes out ``measured``, in order."""
 
-    title: str
     direction: str
     measured: tuple[Measurement, ...]
     lines: tuple[Line, ...]
@@ -99,7 +99,11 @@ def owners(record: AuditRecord) -> dict[str, RecordedEvaluator]:
 
 
 def dimension_of(metric: str, owned: Mapping[str, RecordedEvaluator]) -> str:
-    return owned[metric].dimension if metric in owned else OTHER
+    """Return the dimension of the evaluator that describes a metric, else the one its name begins with."""
+    if metric in owned:
+        return owned[metric].dimension
+    beginning = metric.partition(".")[0]
+    return beginning if beginning in set(Dimension) else OTHER
 
 
 def sections(record: AuditRecord, read: EvidenceReader, show_sensitive: bool) -> tuple[Section, ...]:
@@ -148,7 +152,9 @@ def _section(
         descriptions=tuple((m, text) for m, text in first.metrics.items() if m in reported) if first else (),
         references=first.references if first else (),
         variants=tuple(tuple(flattened(e.parameters)) for e in evaluators),
-        families=tuple(_family(family, judged) for family in families(measured, judged)),
+        families=tuple(
+            _family(family, judged, first.name if first else OTHER) for family in families(measured, judged)
+        ),
         exhibits=tuple(exhibit(e, read, show_sensitive) for m in measured for e in m.evidence),
         undefined=tuple((_label(u.metric, u.group), u.reason) for u in undefined),
     )
@@ -202,26 +208,29 @@ def _ends(measurement: Measurement) -> tuple[float, ...]:
             return (measurement.value,)
 
 
-def _family(family: tuple[tuple[Measurement, ...], Axis], judged: Judged) -> Family:
+def _family(family: tuple[tuple[Measurement, ...], Axis], judged: Judged, evaluator: str) -> Family:
     measured, axis = family
-    metrics = list(dict.fromkeys(m.metric for m in measured))
+    before = (None, *measured)
     return Family(
-        title=metrics[0] if len(metrics) == 1 and any(m.group for m in measured) else "",
         direction=DIRECTIONS[measured[0].direction],
         measured=measured,
-        lines=tuple(_line(m, axis, judged, alone=len(metrics) == 1) for m in measured),
+        lines=tuple(
+            _line(m, axis, judged, evaluator, nested=above is not None and above.metric == m.metric)
+            for above, m in zip(before, measured, strict=False)
+        ),
         scale=axis,
         axis=axis_figure(axis),
     )
 
 
-def _line(m: Measurement, axis: Axis, judged: Judged, alone: bool) -> Line:
+def _line(m: Measurement, axis: Axis, judged: Judged, evaluator: str, *, nested: bool) -> Line:
     verdict = judged.verdict(m)
     said = verdict.value if verdict is not None else ""
     interval = m.uncertainty if isinstance(m.uncertainty, Interval) else None
     group = group_name(m.group)
     return Line(
-        label=group if alone and group else _label(m.metric, m.group),
+        label=group if nested and group else _label(m.metric.removeprefix(f"{evaluator}."), m.group),
+        nested=nested,
         metric=m.metric,
         group=group,
         plot=interval_plot(m, axis, judged.bounds(m), said),

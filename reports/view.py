@@ -194,10 +194,8 @@ def facts(record: AuditRecord) -> tuple[tuple[str, str], ...]:
     seconds = numbers.elapsed(record.began, record.finished)
     parameters = model.get("parameters")
     size = f"{numbers.count(parameters)} parameters" if isinstance(parameters, int) else ""
-    options = model.get("options")
-    named = options.get("name") if isinstance(options, Mapping) else None
     found = [
-        ("Model", _joined(named, model.get("family"), model.get("modality"), size)),
+        ("Model", _joined(model_name(model), model.get("family"), model.get("modality"), size)),
         ("Weights", str(model.get("weights", ""))[:12]),
         ("Data", _joined(data.get("loader"), _splits(data))),
         ("Policy", _joined(" ".join(str(policy.get(k, "")) for k in ("name", "version")).strip())),
@@ -205,6 +203,14 @@ def facts(record: AuditRecord) -> tuple[tuple[str, str], ...]:
         ("Took", "" if seconds is None else numbers.duration(seconds)),
     ]
     return tuple((name, shortened(value, 120)) for name, value in found if value)
+
+
+def model_name(model: Mapping[str, Any]) -> str:
+    """Return what the audit calls its model, or an empty string: an included model's name, a hub id, a factory."""
+    options = model.get("options")
+    if not isinstance(options, Mapping):
+        return ""
+    return next((str(options[key]) for key in ("use", "name", "id", "factory") if options.get(key)), "")
 
 
 def _splits(data: Mapping[str, Any]) -> str:

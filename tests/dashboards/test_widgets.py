@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,15 @@ def test_a_forest_holds_every_measurement_and_its_marks(samples: Any) -> None:
                     assert (row["low"], row["high"]) == (m.uncertainty.low, m.uncertainty.high)
             low, high = spec["layer"][1]["encoding"]["x"]["scale"]["domain"]
             assert all(low <= mark["at"] <= high for mark in values(spec, 0))
+
+
+def test_no_two_rows_of_a_forest_share_a_label(samples: Any) -> None:
+    sample = samples.build()
+    doubled = dataclasses.replace(sample.record, measurements=sample.record.measurements * 3)
+    for section in sections(doubled, sample.read, False):
+        for family in section.families:
+            labels = charts.row_labels(family)
+            assert len(set(labels)) == len(labels) == len(family.measured)
 
 
 def test_a_curve_holds_its_points_and_band() -> None:

@@ -351,7 +351,7 @@ def build() -> Sample:
         model={
             "adapter": "included",
             "weights": digest_of(b"weights"),
-            "options": {"name": "digits-vae"},
+            "options": {"use": "digits-vae"},
             "family": "variational autoencoder",
             "modality": "image",
             "parameters": 214_049,

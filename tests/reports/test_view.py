@@ -94,6 +94,24 @@ def test_a_metric_nobody_describes_gets_a_card_and_a_section(sample: Any) -> Non
     assert [section.name for section in shown.sections] == ["Other measurements"]
 
 
+def test_a_metric_nobody_measured_belongs_to_the_dimension_its_name_begins_with(sample: Any) -> None:
+    record = record_with(sample, (), Criterion("privacy.unheard_of", at_most=3.0))
+    shown = view(record, sample.read)
+    assert [(card.dimension, card.verdict) for card in shown.cards if card.verdict] == [
+        ("privacy", "not assessed")
+    ]
+
+
+def test_lines_are_named_without_what_the_heading_says(sample: Any) -> None:
+    section = next(s for s in sections(sample.record, sample.read, False) if s.name == "fairness.pronouns")
+    labels = [(line.label, line.nested) for family in section.families for line in family.lines]
+    assert labels[:3] == [
+        ("gap", False),
+        ("log_odds · occupation = nurse", False),
+        ("occupation = librarian", True),
+    ]
+
+
 def test_every_measurement_stands_in_exactly_one_line(sample: Any) -> None:
     lines = [
         m
