@@ -22,6 +22,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--busy", action="store_true", help="count processor seconds, not wall time")
     parser.add_argument("--settings", nargs="*", default=["bfloat16/auto", "float32/float32"])
     given = parser.parse_args()
     prepare(given.model, given.threads)
@@ -60,7 +61,7 @@ def main() -> None:
                 "plain": lambda rows=rows, plain=plain: plain.token_ledger(rows),
                 "merging": lambda rows=rows, merging=merging: merging.token_ledger(rows),
             }
-            medians = interleaved(jobs, given.rounds)
+            medians = interleaved(jobs, given.rounds, busy=given.busy)
             print(
                 f"weights {dtype}, computed in {next(plain.network.model.parameters()).dtype}, {slot} tokens of "
                 f"{kind}: bare passes {slot / medians['bare']:.0f} tokens/s; the ledger over the same batches runs at "

@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+SEARCHED = 128
+"""Sentences on which the batch sizes of the harness are compared."""
 WORKERS = [
     "accountant",
     "architect",
@@ -119,14 +121,18 @@ def sentences(pairs: int) -> list[str]:
     return texts[: 2 * pairs]
 
 
-def interleaved(jobs: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """Return the median seconds of each job, run in turn so that a busy machine slows them alike."""
+def interleaved(jobs: dict[str, Callable[[], Any]], rounds: int, *, busy: bool = False) -> dict[str, float]:
+    """Return the median seconds of each job, run in turn so that a busy machine slows them alike.
+
+    ``busy`` counts this process's processor seconds instead, for a machine that others are using.
+    """
+    clock = time.process_time if busy else time.perf_counter
     seconds: dict[str, list[float]] = {name: [] for name in jobs}
     for _ in range(rounds):
         for name, job in jobs.items():
-            began = time.perf_counter()
+            began = clock()
             job()
-            seconds[name].append(time.perf_counter() - began)
+            seconds[name].append(clock() - began)
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
@@ -147,9 +153,9 @@ def best_harness(model: Any, tokenizer: Any, texts: list[str], sizes: tuple[int,
     for size in sizes:
         lm = harness(model, tokenizer, size)
         for name, requests in (("loglikelihood_rolling", rolling), ("loglikelihood", plain)):
-            began = time.perf_counter()
+            began = time.process_time()
             getattr(lm, name)(requests, disable_tqdm=True)
-            found[name, size] = time.perf_counter() - began
+            found[name, size] = time.process_time() - began
     method, size = min(found, key=found.__getitem__)
     lm = harness(model, tokenizer, size)
 
@@ -206,7 +212,10 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=1500)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--settings", nargs="*", default=["bfloat16/auto", "float32/float32"])
+    parser.add_argument("--busy", action="store_true", help="count processor seconds, not wall time")
+    parser.add_argument(
+        "--settings", nargs="*", default=["bfloat16/auto", "bfloat16/bfloat16", "float32/float32"]
+    )
     given = parser.parse_args()
     prepare(given.model, given.threads)
     from audit.core.rows import text_rows
@@ -217,7 +226,9 @@ def main() -> None:
         dtype, arithmetic = setting.split("/")
         ours, model, tokenizer = pairs_of_models(given.model, dtype, arithmetic)
         how, theirs = best_harness(model, tokenizer, texts, (16, 32, 64))
-        medians = interleaved({"ours": lambda m=ours: m.log_likelihood(rows), "theirs": theirs}, given.rounds)
+        medians = interleaved(
+            {"ours": lambda m=ours: m.log_likelihood(rows), "theirs": theirs}, given.rounds, busy=given.busy
+        )
         apart = np.abs(ours.log_likelihood(rows) - theirs()).max()
         computed = next(ours.network.model.parameters()).dtype
         print(

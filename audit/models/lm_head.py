@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-ROWS, COLUMNS = 256, 2048
-"""Tokens and words of a block: 2 MB of float32, which fits the second-level caches of two cores."""
+ROWS, COLUMNS = 1024, 512
+"""Tokens and words of a block: 2 MB of float32, which fits a second-level cache. Many rows, because a matrix
+library rearranges the words' part of the weights once per block."""
 
 _TIE = 1e-5
 """Two logits closer than this, relatively, are the same but for rounding, and neither outranks the other."""
