@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Generic
 
 from audit.core.capabilities import Capability
+from audit.core.identity import identity
 from audit.core.recipes import Recipe, Tools, shard_count, shard_range
 from audit.core.references import DataRef, ExtractorRef, ModelRef
 from audit.core.rows import Matrix, Rows, Vector
@@ -96,10 +97,15 @@ class Given(Recipe[Rows]):
     kind: ClassVar[str] = "given"
     columns: tuple[tuple[str, tuple[str, ...]], ...]
     shard_size: int = 1000
+    what: str = identity("texts")
 
     @property
     def piece(self) -> Any:
         return "rows"
+
+    @property
+    def title(self) -> str:
+        return self.what
 
     @property
     def shards(self) -> int:

@@ -87,6 +87,14 @@ class Needs:
                         remedy="bring more data",
                     )
                 )
+        if "train" in self.splits and card.trained_on not in (None, subject.data):
+            gaps.append(
+                Unmet(
+                    need="the data that this model was trained on",
+                    found="other data: the model's card names another content or another way of splitting it",
+                    remedy="name the data of the model's card in [data], with the options it was trained with",
+                )
+            )
         if self.groups and not data.groups:
             gaps.append(Unmet("data with group columns", "no group column", "name group columns in [data]"))
         if self.features and subject.extractor is None:

@@ -29,6 +29,8 @@ class ModelCard:
     ``withheld`` takes back a capability that the class implements but this
     checkpoint lacks, with the reason a reader will see. ``most_samples`` is
     how many samples there are when they were drawn before the audit.
+    ``trained_on`` is the data whose split ``train`` the model saw, where that
+    is known; the ``train`` split of other data says nothing about its members.
     """
 
     family: str
@@ -38,6 +40,7 @@ class ModelCard:
     withheld: tuple[tuple[Capability, str], ...] = ()
     notes: tuple[str, ...] = ()
     most_samples: int | None = None
+    trained_on: DataRef | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,14 +87,16 @@ def _change(uncertainty: Interval | Unquantified, direction: Direction) -> Chang
 
 
 def _unlike(first: AuditRecord, second: AuditRecord) -> list[str]:
-    found = []
-    if first.data["content"] != second.data["content"]:
-        found.append("the data differ")
-    for key in ("seed", "samples", "extractor"):
-        if first.settings.get(key) != second.settings.get(key):
-            found.append(f"{key}: {first.settings.get(key)} and {second.settings.get(key)}")
+    found = ["the data differ"] if first.data["content"] != second.data["content"] else []
+    found += [
+        f"{key}: {first.settings.get(key)} and {second.settings.get(key)}"
+        for key in ("seed", "samples", "extractor")
+        if first.settings.get(key) != second.settings.get(key)
+    ]
     sources = {e.name: (e.source, e.parameters) for e in first.evaluators}
-    for e in second.evaluators:
-        if e.name in sources and sources[e.name] != (e.source, e.parameters):
-            found.append(f"the code or the parameters of {e.name} differ")
+    found += [
+        f"the code or the parameters of {e.name} differ"
+        for e in second.evaluators
+        if e.name in sources and sources[e.name] != (e.source, e.parameters)
+    ]
     return found

@@ -100,7 +100,8 @@ def _missing(planned: list[tuple[str, Planned]], ledger: _Ledger) -> list[Piece]
                 reachable[piece] = shard in ledger.made[recipe.key]
             else:
                 wanted = [(parent, i) for parent in recipe.parents for i in recipe.needs(parent, shard)]
-                reachable[piece] = all([want(parent, i) for parent, i in wanted])
+                there = [want(parent, i) for parent, i in wanted]  # a list: every one is asked
+                reachable[piece] = all(there)
                 if reachable[piece]:
                     found[piece] = None
         return reachable[piece]

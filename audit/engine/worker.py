@@ -91,10 +91,12 @@ class StoredPieces(Sequence[Any]):
 
 @cache
 def _thread_pools(loaded: tuple[str, ...]) -> Any:
-    """Return a handle on the thread pools of the native libraries; finding them takes a millisecond, so once per set."""
+    """Return a handle on the thread pools of the libraries ``loaded``; finding them takes a millisecond, so once."""
     from threadpoolctl import ThreadpoolController
 
-    return ThreadpoolController()
+    controller = ThreadpoolController()
+    assert controller.lib_controllers or not loaded, "numpy and its kin bring thread pools"
+    return controller
 
 
 @contextmanager

@@ -165,5 +165,5 @@ def _answer(task: Task, bench: Any, perform: Any) -> Made | Failed | OSError | N
     except MemoryError:
         return None
     except OSError as error:
-        return OSError(error.errno or errno.EIO, str(error))
+        return OSError(error.errno or errno.EIO, error.strerror or str(error))
     return outcome

@@ -13,7 +13,7 @@ from audit.core.capabilities import Capability, implemented
 from audit.core.errors import InputError
 from audit.core.identity import Digest, digest_file, digest_files
 from audit.core.options import OptionTable
-from audit.core.references import ModelRef
+from audit.core.references import DataRef, ModelRef
 from audit.core.rows import IMAGE, Matrix, Rng, Rows, Vector, image_rows, images_of
 from audit.core.subjects import ModelCard
 from audit.zoo.digits_vae.recipe import recorded
@@ -71,7 +71,12 @@ class DigitsVAE:
         ]
         if ref.weights != SHIPPED:
             notes.insert(0, "These weights are not the ones that ship with the package.")
-        card = ModelCard("variational autoencoder", "image", _parameters(), notes=tuple(notes))
+        trained_on = DataRef(
+            recipe.use, recipe.content, (("seed", recipe.data_seed), ("train", recipe.train))
+        )
+        card = ModelCard(
+            "variational autoencoder", "image", _parameters(), notes=tuple(notes), trained_on=trained_on
+        )
         return card, implemented(cls)
 
     @classmethod

@@ -35,4 +35,6 @@ class Familiarity:
     def measure(self, signal: Sequence[Vector]) -> Iterable[Outcome]:
         values = np.concatenate(list(signal))
         reason = Unquantified("three words are too few for an interval")
-        yield Measurement("quality.familiar", float(values.mean()), reason, len(values), Direction.HIGHER_IS_BETTER)
+        yield Measurement(
+            "quality.familiar", float(values.mean()), reason, len(values), Direction.HIGHER_IS_BETTER
+        )
