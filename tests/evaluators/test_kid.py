@@ -1,0 +1,169 @@
+"""Kernel distance on a model whose defects are planted: none, a shift, a blur, a dropped mode."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from audit.core.capabilities import Capability
+from audit.core.errors import InputError
+from audit.core.identity import Digest
+from audit.core.measurements import Interval, Measurement, Unquantified
+from audit.core.references import DataRef, ExtractorRef, ModelRef
+from audit.core.subjects import DataCard, ModelCard, Subject
+from audit.evaluators.quality.kid import KernelDistance, Standardised
+from audit.stats.kernels import RowSums, Scale, cubic, discrepancy
+from audit.stats.moments import Marginals
+
+D = 8
+CENTRES = 2.0 * np.eye(3, D)
+
+
+def world(
+    rng: np.random.Generator, n: int, shift: float = 0.0, scale: float = 1.0, dropped: float = 0.0
+) -> Any:
+    """Three equal modes, the last column constant; ``dropped`` of the first mode is lost."""
+    weights = np.array([1 - dropped, 1, 1]) / (3 - dropped)
+    rows = CENTRES[rng.choice(3, size=n, p=weights)] + scale * rng.normal(size=(n, D))
+    rows[:, -1] = 0.5
+    rows[:, 0] += shift
+    return rows
+
+
+def as_rows(matrix: Any) -> Any:
+    return pa.table({f"c{i}": column for i, column in enumerate(matrix.T)})
+
+
+def as_matrix(rows: Any) -> Any:
+    return np.column_stack([rows.column(i).to_numpy() for i in range(rows.num_columns)])
+
+
+class Planted:
+    def __init__(self, **defect: float) -> None:
+        self.defect = defect
+
+    def sample(self, n: int, rng: np.random.Generator, condition: Any = None) -> Any:
+        return as_rows(world(rng, n, **self.defect))
+
+
+def subject(samples: int = 700, holdout: int = 600, train: int | None = 900, seed: int = 0) -> Subject:
+    splits = (("holdout", holdout), *((("train", train),) if train else ()))
+    return Subject(
+        model=ModelRef("fake", Digest("0" * 40)),
+        card=ModelCard("fake", "table", 1),
+        offers=frozenset({Capability.SAMPLE}),
+        data=DataRef("fake", Digest("1" * 40)),
+        data_card=DataCard("table", splits),
+        extractor=ExtractorRef("columns", Digest("2" * 40), D, "table"),
+        sample_size=samples,
+        seed=seed,
+        shard_size=128,
+    )
+
+
+def splits(seed: int = 0, holdout: int = 600, train: int = 900) -> dict[str, Any]:
+    rng = np.random.default_rng(1000 + seed)
+    return {"holdout": as_rows(world(rng, holdout)), "train": as_rows(world(rng, train))}
+
+
+def only(outcomes: list[Any]) -> Measurement:
+    (found,) = outcomes
+    assert isinstance(found, Measurement)
+    assert found.metric == "quality.kid"
+    return found
+
+
+@pytest.mark.parametrize("defect", ["shift", "scale", "dropped"])
+def test_planted_defects_rank_by_dose_and_the_largest_excludes_the_floor(score: Any, defect: str) -> None:
+    doses = {"shift": (0, 0.4, 0.8, 1.6), "scale": (1, 1.2, 1.5, 2.0), "dropped": (0, 0.5, 1.0)}[defect]
+    found = [
+        only(
+            score(
+                KernelDistance(),
+                subject(),
+                model=Planted(**{defect: dose}),
+                splits=splits(),
+                extractor=as_matrix,
+            )
+        )
+        for dose in doses
+    ]
+    values = [m.value for m in found]
+    assert values == sorted(values)
+    clean, worst = found[0], found[-1]
+    assert isinstance(clean.uncertainty, Interval)
+    assert isinstance(worst.uncertainty, Interval)
+    assert clean.noise_floor is not None
+    assert clean.uncertainty.low <= 0 <= clean.uncertainty.high
+    assert clean.uncertainty.low <= clean.noise_floor <= clean.uncertainty.high
+    assert worst.uncertainty.low > max(clean.noise_floor, 0)
+    assert worst.p_value is not None
+    assert worst.p_value < 0.001
+    assert clean.p_value is not None
+    assert clean.p_value > 0.01
+    assert any("neither a standard error nor an interval" in note for note in worst.notes)
+
+
+def test_shards_change_nothing_but_the_halves(make_pieces: Any, score: Any) -> None:
+    """The value is that of all rows at once."""
+    case = subject()
+    found = only(
+        score(KernelDistance(), case, model=Planted(shift=0.5), splits=splits(), extractor=as_matrix)
+    )
+    x = np.vstack(make_pieces(case.features(case.samples()), model=Planted(shift=0.5), extractor=as_matrix))
+    y = as_matrix(splits()["holdout"])
+    scale = Scale.of(Marginals.of(y))
+    x, y = scale.apply(x), scale.apply(y)
+    whole = discrepancy(
+        RowSums.against(x, [x], cubic, own=0),
+        RowSums.against(x, [y], cubic),
+        RowSums.against(y, [x], cubic),
+        RowSums.against(y, [y], cubic, own=0),
+    )
+    assert found.value == pytest.approx(whole.value, rel=1e-9)
+
+
+def test_too_few_rows_give_a_value_without_interval_p_value_or_floor(score: Any) -> None:
+    found = only(
+        score(
+            KernelDistance(),
+            subject(samples=200, train=100),
+            model=Planted(),
+            splits=splits(train=100),
+            extractor=as_matrix,
+        )
+    )
+    assert found.uncertainty == Unquantified(
+        "It takes 500 rows a side; there are 200 samples and 600 real rows."
+    )
+    assert found.p_value is None
+    assert found.noise_floor is None
+    assert any(note.startswith("No noise floor: it takes 500") for note in found.notes)
+
+
+def test_the_cap_takes_rows_from_every_shard(make_pieces: Any, score: Any) -> None:
+    case = subject(holdout=2000, train=None)
+    real = case.features(case.real("holdout"))
+    data = splits(holdout=2000)
+    recipe = Standardised(real, case.pieces(real, Marginals), 501)
+    pieces = make_pieces(recipe, splits=data, extractor=as_matrix)
+    assert sum(len(piece) for piece in pieces) == 501
+    assert {len(piece) for piece in pieces[:-1]} <= {32, 33}
+    assert len(pieces[-1]) in (20, 21)  # of 80 rows
+    assert [len(piece) for piece in pieces] == [recipe.examples(i) for i in range(recipe.shards)]
+    found = only(score(KernelDistance(most=501), case, model=Planted(), splits=data, extractor=as_matrix))
+    assert found.n == 501
+    assert "against 501 rows" in found.notes[0]
+    assert any("no second real split" in note for note in found.notes)
+
+
+def test_what_cannot_be_compared_is_unmet_and_bad_parameters_refused() -> None:
+    assert KernelDistance().unmet(subject()) == ()
+    assert "samples" in KernelDistance().unmet(subject(samples=9))[0].need
+    with pytest.raises(InputError, match="most"):
+        KernelDistance(most=10)
+    with pytest.raises(InputError, match="level"):
+        KernelDistance(level=0.0)
