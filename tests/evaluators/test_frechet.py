@@ -165,6 +165,22 @@ def test_a_model_that_always_says_the_same_is_measured(score: Any) -> None:
     assert interval.low > 1.0
 
 
+def test_a_model_that_always_says_the_mean_is_one_total_variance_away(score: Any) -> None:
+    rows = splits()
+
+    class Mean:
+        def sample(self, n: int, rng: np.random.Generator, condition: Any = None) -> Any:
+            return as_rows(np.tile(as_matrix(rows["holdout"]).mean(axis=0), (n, 1)))
+
+    found = by_metric(score(FrechetDistance(), subject(), model=Mean(), splits=rows, extractor=as_matrix))
+    relative = found["quality.frechet.relative"]
+    assert relative.baseline == 1.0
+    assert isinstance(relative.uncertainty, Interval)
+    # The covariance of 700 rows is itself an estimate, which debiasing by halves leaves all but untouched.
+    assert relative.value == pytest.approx(1.0, abs=0.02)
+    assert relative.uncertainty.low <= 1.0 <= relative.uncertainty.high
+
+
 def test_quarters_are_disjoint_and_together_the_whole(make_pieces: Any) -> None:
     case = subject(samples=603)
     features = case.features(case.samples())

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from audit.core.capabilities import Capability
 from audit.core.errors import InputError
 from audit.core.evaluators import About, Dimension, Needs, Unmet
-from audit.core.measurements import Direction, Evidence, Interval, Measurement, Outcome, Unquantified
+from audit.core.measurements import (
+    Direction,
+    Evidence,
+    Interval,
+    Measurement,
+    Outcome,
+    Undefined,
+    Unquantified,
+)
 from audit.core.recipes import Recipe
 from audit.core.subjects import Subject
 from audit.core.summaries import merged
@@ -47,6 +55,8 @@ class FrechetDistance:
         metrics={
             NAME: "Squared Fréchet distance between samples and real examples, extrapolated to endless samples, "
             "in squared units of the features; 0 is equal moments (noise may push it below), lower is better.",
+            f"{NAME}.relative": "The distance over the total variance of the real rows, without unit: 1 is what a model "
+            "scores that always returns their mean, 0 is equal moments; lower is better.",
             f"{NAME}.raw": "The same distance as commonly printed, too large by an amount that shrinks with "
             "the number of rows; lower is better, comparable only at equal sizes.",
         },
@@ -126,6 +136,12 @@ class FrechetDistance:
             notes=tuple(notes),
             evidence=(_table(sizes, raw, estimate, real),),
         )
+        if sizes.variance_y > 0:
+            yield _relative(estimate, uncertainty, sizes, real)
+        else:
+            yield Undefined(
+                f"{NAME}.relative", "The real rows do not vary, so there is nothing to divide by."
+            )
         yield Measurement(
             metric=f"{NAME}.raw",
             value=raw,
@@ -138,6 +154,30 @@ class FrechetDistance:
             unit=f"FD[{name}]",
             notes=(f"{sizes.n} samples against {sizes.m} real rows of {sizes.dimensions} features.",),
         )
+
+
+def _relative(
+    estimate: float, uncertainty: Interval | Unquantified, sizes: Conditions, real: Floor
+) -> Measurement:
+    """Return the distance in units of the real rows' total variance.
+
+    A model that always returns the mean of the real rows has no covariance, so
+    its distance is that variance. The variance is that of these very rows, a
+    number and not an estimate, so the interval only changes its unit.
+    """
+    scale = 1 / sizes.variance_y
+    if isinstance(uncertainty, Interval):
+        uncertainty = replace(uncertainty, low=uncertainty.low * scale, high=uncertainty.high * scale)
+    return Measurement(
+        metric=f"{NAME}.relative",
+        value=estimate * scale,
+        uncertainty=uncertainty,
+        n=sizes.n,
+        direction=Direction.LOWER_IS_BETTER,
+        baseline=1.0,
+        noise_floor=None if real.value is None else real.value * scale,
+        notes=(f"In units of the total variance of {sizes.m} real rows, {sizes.variance_y:.4g}.",),
+    )
 
 
 def _floor_note(real: Floor, reference: str) -> str:

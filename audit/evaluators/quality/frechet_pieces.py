@@ -108,6 +108,8 @@ class Conditions:
     rank_x: float | None
     rank_y: float | None
     second_order: float
+    variance_y: float
+    """The total variance of the real rows: the trace of their covariance."""
 
     @property
     def obstacle(self) -> str | None:
@@ -138,7 +140,8 @@ class Circumstances(Recipe[Conditions]):
     def make(self, tools: Tools, shard: int, pieces: Sequence[Sequence[Any]]) -> Conditions:
         x, y = (merged(side) for side in pieces)
         ranks = [rank if np.isfinite(rank) else None for rank in (effective_rank(x), effective_rank(y))]
-        return Conditions(x.dimensions, x.n, y.n, ranks[0], ranks[1], second_order_variance(x, y))
+        variance_y = float(np.trace(y.covariance))
+        return Conditions(x.dimensions, x.n, y.n, ranks[0], ranks[1], second_order_variance(x, y), variance_y)
 
 
 @dataclass(frozen=True)
