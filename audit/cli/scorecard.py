@@ -74,8 +74,8 @@ def name_of(measurement: Measurement) -> str:
     return f"{measurement.metric} ({group})" if group else measurement.metric
 
 
-def print_record(record: AuditRecord, console: Console) -> None:
-    """Print the scorecard of one run."""
+def print_record(record: AuditRecord, console: Console, *, groups: bool = False) -> None:
+    """Print the scorecard of one run; ``groups`` adds the measurements on groups of examples."""
     console.print()
     console.print(Text.assemble((visible(record.name), "bold"), f"   run {record.run}"))
     if record.finished is None:
@@ -83,7 +83,7 @@ def print_record(record: AuditRecord, console: Console) -> None:
     else:
         console.print(Text.assemble(word(record.verdict), f"  {_SENTENCES[record.verdict]}"))
     _criteria(record, console)
-    _measurements(record, console)
+    _measurements(record, console, groups)
     _absent(record, console)
 
 
@@ -111,7 +111,8 @@ def _criteria(record: AuditRecord, console: Console) -> None:
     console.print(table)
 
 
-def _measurements(record: AuditRecord, console: Console) -> None:
+def _measurements(record: AuditRecord, console: Console, groups: bool) -> None:
+    shown = [m for m in record.measurements if groups or not m.group]
     if not record.measurements:
         return
     table = Table(title="Measurements", box=box.SIMPLE_HEAD, title_justify="left")
@@ -123,12 +124,14 @@ def _measurements(record: AuditRecord, console: Console) -> None:
         ("floor", "right"),
     ):
         table.add_column(column, justify=justify, overflow="fold")  # type: ignore[arg-type]  # literal by construction
-    for m in record.measurements:
+    for m in shown:
         floor = "" if m.noise_floor is None else number(m.noise_floor)
         told = uncertainty(m)
-        shown = told if len(told) <= _WIDEST else f"{told[: _WIDEST - 1]}…"
-        table.add_row(clean(name_of(m)), number(m.value), clean(shown), f"{m.n:,}", floor)
+        interval = told if len(told) <= _WIDEST else f"{told[: _WIDEST - 1]}…"
+        table.add_row(clean(name_of(m)), number(m.value), clean(interval), f"{m.n:,}", floor)
     console.print(table)
+    if hidden := len(record.measurements) - len(shown):
+        console.print(f"{hidden} more by group: audit show --groups", highlight=False)
 
 
 def _absent(record: AuditRecord, console: Console) -> None:

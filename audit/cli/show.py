@@ -21,7 +21,8 @@ Examples:
 @click.argument("run", required=False)
 @store_option
 @format_option
-def command(run: str | None, store: str | None, form: str) -> int:
+@click.option("--groups", is_flag=True, help="Also show the measurements on groups of examples.")
+def command(run: str | None, store: str | None, form: str, groups: bool) -> int:
     """Show the scorecard of RUN, or of the last run."""
     record = read_record(run, store)
     if form == "json":
@@ -29,7 +30,7 @@ def command(run: str | None, store: str | None, form: str) -> int:
     else:
         from audit.cli.scorecard import print_record, terminal
 
-        print_record(record, terminal())
+        print_record(record, terminal(), groups=groups)
     return 0
 
 

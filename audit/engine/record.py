@@ -40,6 +40,7 @@ def build(
     With no store, the record of a run that has only begun: what is planned and what is skipped.
     """
     labels = dict(zip((id(step) for step in plan.steps), labels_of(plan), strict=True))
+    scored = {label: scored[label] for label in labels.values() if label in scored}  # in the plan's order
     facts = _facts(plan, store)
     failures = _failures(plan, labels, facts, scored)
     outcomes = [o for fact in scored.values() if isinstance(fact, Scored) for o in fact.outcomes]
