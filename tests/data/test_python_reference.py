@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pydoc_data.topics import topics
 
 import pytest
@@ -32,12 +31,6 @@ def test_every_text_is_a_part_of_its_topic_and_none_is_lost() -> None:
         squeezed = "".join(whole.split())
         assert "".join("".join(parts).split()) == (squeezed if parts else "")
         assert bool(parts) == bool(sections(whole))
-
-
-def test_naming_it_is_quick() -> None:
-    began = time.perf_counter()
-    PythonReference.refer({})
-    assert time.perf_counter() - began < 0.5
 
 
 def test_options_and_other_splits_are_refused() -> None:

@@ -140,12 +140,10 @@ def test_what_is_no_digit_is_refused(model: DigitsVAE) -> None:
         model.sample(1, rng, digits("train", 1))
 
 
-def test_sampling_fifty_thousand_takes_seconds(model: DigitsVAE) -> None:
-    import time
-
-    began = time.perf_counter()
-    assert model.sample(50_000, np.random.default_rng(0)).num_rows == 50_000
-    assert time.perf_counter() - began < 20
+def test_fifty_thousand_samples_are_drawn_in_one_call(model: DigitsVAE) -> None:
+    drawn = images_of(model.sample(50_000, np.random.default_rng(0)))
+    assert drawn.shape == (50_000, 8, 8, 1)
+    assert len(np.unique(drawn.reshape(50_000, -1), axis=0)) > 49_900
 
 
 def test_weights_that_are_not_the_shipped_ones_are_noticed(tmp_path: Path) -> None:
