@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 import torch
+from sklearn.datasets import load_digits
 from torchmetrics.image.fid import _compute_fid
 
 from audit.core.errors import UndefinedError
@@ -21,7 +22,10 @@ from audit.stats.frechet import (
     frechet_distance,
     gate,
     influence_interval,
+    residual_bias,
     second_order_variance,
+    standard_error,
+    unsettled,
 )
 from audit.stats.moments import Moments
 
@@ -46,7 +50,7 @@ def estimate(x: Any, y: Any) -> tuple[float, float, Interval]:
     value = debiased(raw, [frechet_distance(xs[a].merge(xs[b]), ys[a].merge(ys[b])) for a, b in HALVINGS])
     maps = Transport.between(*whole)
     psi = Moments.of(maps.psi_x(x)), Moments.of(maps.psi_y(y))
-    return raw, value, influence_interval(value, *psi, second_order_variance(*whole))
+    return raw, value, influence_interval(value, standard_error(*psi, second_order_variance(*whole)))
 
 
 def test_commuting_gaussians_have_their_closed_form() -> None:
@@ -169,6 +173,33 @@ def test_the_gate_says_how_many_rows_it_takes() -> None:
     assert gate(130, 2048, 26.0) is None
     assert gate(99, 1, 1.0) is not None
     assert "it takes 5120" in str(gate(2000, 2048, math.inf))
+
+
+def test_a_law_that_has_not_set_in_is_noticed_where_sizes_look_right() -> None:
+    """150 rows are 5 times the effective rank of this spectrum, and debiasing still leaves half of the bias."""
+    rng, scale = np.random.default_rng(10), 1 / np.sqrt(np.arange(1, 201))
+    for rows, settled in ((150, False), (3000, True)):
+        x, y = rng.normal(size=(2, rows, 200)) * scale
+        assert gate(rows, 200, effective_rank(Moments.of(x))) is None
+        raw, value, interval = estimate(x, y)
+        quarters = [frechet_distance(Moments.of(x[i::4]), Moments.of(y[i::4])) for i in range(4)]
+        left = residual_bias(raw, [2 * raw - value], quarters)
+        assert (unsettled(left, interval.half_width / 1.96) is None) == settled
+        assert (interval.low <= 0 <= interval.high) == settled
+
+
+def test_real_digits_with_constant_pixels_against_themselves() -> None:
+    """Random splits of real rows with a singular covariance: no distance, so zero is held and the mean is zero."""
+    rows = load_digits().data / 16
+    rng, values, held = np.random.default_rng(11), [], 0
+    for _ in range(60):
+        order = rng.permutation(len(rows))
+        _, value, interval = estimate(rows[order[:1000]], rows[order[1000:]])
+        values.append(value)
+        held += interval.low <= 0 <= interval.high
+    assert (rows.std(axis=0) == 0).any()
+    assert held >= 51  # P(fewer | 95 %) is below 0.001
+    assert abs(np.mean(values)) < 3 * np.std(values) / np.sqrt(60)
 
 
 def covered(

@@ -27,13 +27,14 @@ from audit.evaluators.quality.frechet_pieces import (
     Conditions,
     Distance,
     Distances,
+    Extrapolation,
     Floor,
     Influence,
     Maps,
     Quarters,
     RealFloor,
 )
-from audit.stats.frechet import debiased, influence_interval
+from audit.stats.frechet import influence_interval, standard_error, unsettled
 from audit.stats.moments import Moments
 
 NAME = "quality.frechet"
@@ -107,44 +108,38 @@ class FrechetDistance:
         floor: Sequence[Floor],
         encoder: Sequence[Named],
     ) -> Iterable[Outcome]:
-        raw, *halves = (found.value for found in distances)
         sizes, real, name = conditions[0], floor[0], encoder[0].name
-        estimate = debiased(raw, halves)
+        found = Extrapolation.of(distances)
         notes = [
             f"Named FD[{name}] after its features: comparable only with values of the same features and data.",
             f"Compared with the split '{self.reference}': {sizes.m} rows.",
         ]
-        uncertainty: Interval | Unquantified
-        if sizes.obstacle is None:
-            uncertainty = influence_interval(
-                estimate, merged(ours), merged(theirs), sizes.second_order, self.level
-            )
-        else:
-            uncertainty = Unquantified(f"Too few rows to remove the bias: {sizes.obstacle}.")
+        uncertainty = self._uncertainty(found, sizes, merged(ours), merged(theirs))
+        if isinstance(uncertainty, Unquantified):
             notes.append(
                 "Relative only: it orders models measured with these very rows and sizes, nothing more."
             )
         notes.append(_floor_note(real, self.reference))
         yield Measurement(
             metric=NAME,
-            value=estimate,
+            value=found.value,
             uncertainty=uncertainty,
             n=sizes.n,
             direction=Direction.LOWER_IS_BETTER,
             noise_floor=real.value,
             unit=f"FD[{name}]",
             notes=tuple(notes),
-            evidence=(_table(sizes, raw, estimate, real),),
+            evidence=(_table(sizes, found, real),),
         )
         if sizes.variance_y > 0:
-            yield _relative(estimate, uncertainty, sizes, real)
+            yield _relative(found.value, uncertainty, sizes, real)
         else:
             yield Undefined(
                 f"{NAME}.relative", "The real rows do not vary, so there is nothing to divide by."
             )
         yield Measurement(
             metric=f"{NAME}.raw",
-            value=raw,
+            value=found.raw,
             uncertainty=Unquantified(
                 "The plug-in distance is biased upwards, so an interval around it misses the truth; "
                 f"{NAME} carries the interval."
@@ -154,6 +149,16 @@ class FrechetDistance:
             unit=f"FD[{name}]",
             notes=(f"{sizes.n} samples against {sizes.m} real rows of {sizes.dimensions} features.",),
         )
+
+    def _uncertainty(
+        self, found: Extrapolation, sizes: Conditions, ours: Moments, theirs: Moments
+    ) -> Interval | Unquantified:
+        if sizes.obstacle is not None:
+            return Unquantified(f"Too few rows to remove the bias: {sizes.obstacle}.")
+        error = standard_error(ours, theirs, sizes.second_order)
+        if (reason := unsettled(found.residual, error)) is not None:
+            return Unquantified(f"Too few rows to remove the bias: {reason}.")
+        return influence_interval(found.value, error, self.level)
 
 
 def _relative(
@@ -189,17 +194,18 @@ def _floor_note(real: Floor, reference: str) -> str:
     )
 
 
-def _table(found: Conditions, raw: float, estimate: float, real: Floor) -> Evidence:
+def _table(sizes: Conditions, found: Extrapolation, real: Floor) -> Evidence:
     import pyarrow as pa
 
     columns = {
-        "dimensions": [found.dimensions],
-        "effective rank (samples)": [found.rank_x],
-        "effective rank (real)": [found.rank_y],
-        "samples": [found.n],
-        "real rows": [found.m],
-        "raw": [raw],
-        "debiased": [estimate],
+        "dimensions": [sizes.dimensions],
+        "effective rank (samples)": [sizes.rank_x],
+        "effective rank (real)": [sizes.rank_y],
+        "samples": [sizes.n],
+        "real rows": [sizes.m],
+        "raw": [found.raw],
+        "debiased": [found.value],
+        "bias left (estimate)": [found.residual],
         "noise floor": pa.array([real.value], pa.float64()),
     }
     return Evidence("table", "What the distance rests on", pa.table(columns), sensitive=False)

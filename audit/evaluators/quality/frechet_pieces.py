@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -17,13 +18,15 @@ from audit.stats.frechet import (
     effective_rank,
     frechet_distance,
     gate,
+    residual_bias,
     second_order_variance,
+    unsettled,
 )
 from audit.stats.moments import Moments
 
 QUARTERS = 4
-PARTS = ((0, 1, 2, 3), (0, 1), (2, 3), (0, 2), (1, 3), (0, 3), (1, 2))
-"""Which quarters of both samples each distance is taken over: all of them, then three disjoint halvings."""
+PARTS = ((0, 1, 2, 3), (0, 1), (2, 3), (0, 2), (1, 3), (0, 3), (1, 2), (0,), (1,), (2,), (3,))
+"""Which quarters of both samples each distance is taken over: all, then three disjoint halvings, then each quarter."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +73,28 @@ class Distance:
     value: float
 
 
+@dataclass(frozen=True, slots=True)
+class Extrapolation:
+    """The distance at the sizes there are, at endless ones, and the bias that may be left."""
+
+    raw: float
+    value: float
+    residual: float
+
+    @classmethod
+    def of(cls, distances: Iterable[Distance]) -> Extrapolation:
+        """Read the distances in the order of ``PARTS``."""
+        found = [one.value for one in distances]
+        whole, halves, quarters = found[0], found[1:7], found[7:]
+        return cls(whole, debiased(whole, halves), residual_bias(whole, halves, quarters))
+
+
 @dataclass(frozen=True)
 class Distances(Recipe[Distance]):
-    """The plug-in distance between whole samples, then between the same halves of both."""
+    """The plug-in distance between whole samples, then between the same halves and quarters of both."""
 
     kind: ClassVar[str] = "frechet-distances"
+    version: ClassVar[int] = 2
     ours: Recipe[Moments]
     theirs: Recipe[Moments]
 
@@ -126,6 +146,7 @@ class Circumstances(Recipe[Conditions]):
     """Sizes, effective ranks and second-order variance of a pair of samples."""
 
     kind: ClassVar[str] = "frechet-conditions"
+    version: ClassVar[int] = 2
     ours: Recipe[Moments]
     theirs: Recipe[Moments]
 
@@ -208,6 +229,7 @@ class RealFloor(Recipe[Floor]):
     """The noise floor; ``pair`` holds its distances and conditions, or nothing where the data has one split."""
 
     kind: ClassVar[str] = "frechet-floor"
+    version: ClassVar[int] = 2
     pair: tuple[Recipe[Any], ...]
 
     @property
@@ -221,7 +243,7 @@ class RealFloor(Recipe[Floor]):
     def make(self, tools: Tools, shard: int, pieces: Sequence[Sequence[Any]]) -> Floor:
         if not pieces:
             return Floor(None, 0, 0, "the data has no second real split of enough rows")
-        distances, conditions = [found.value for found in pieces[0]], pieces[1][0]
-        if conditions.obstacle is not None:
-            return Floor(None, conditions.n, conditions.m, conditions.obstacle)
-        return Floor(debiased(distances[0], distances[1:]), conditions.n, conditions.m, "")
+        found, sizes = Extrapolation.of(pieces[0]), pieces[1][0]
+        # between equal distributions the influence functions add about the second-order variance once more
+        reason = sizes.obstacle or unsettled(found.residual, math.sqrt(2 * sizes.second_order))
+        return Floor(None if reason else found.value, sizes.n, sizes.m, reason or "")
