@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -161,3 +165,50 @@ def tiny_lm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     LlamaForCausalLM(config).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """The address of a server that lives as long as the tests; skipped where it cannot be started."""
+    pytest.importorskip("psycopg")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # where its lock lies without XDG_RUNTIME_DIR is no concern here
+        pgserver = pytest.importorskip("pgserver")
+    folder = Path(tempfile.mkdtemp(prefix="pg"))  # short: the server's socket lies in it
+    try:
+        server = pgserver.get_server(folder / "data", cleanup_mode="delete")
+    except Exception as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        pytest.skip(f"PostgreSQL does not start here: {error}")
+    _without_care(server.get_uri())
+    yield server.get_uri()
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _without_care(server: str) -> None:
+    """Spare the disk: what the server holds need not survive the tests."""
+    import psycopg
+
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET fsync = off")
+        connection.execute("SELECT pg_reload_conf()")
+
+
+@pytest.fixture
+def new_database(postgresql: str) -> Callable[[], str]:
+    """Make an empty database on the server and return its address."""
+
+    def make() -> str:
+        return _new_database(postgresql)
+
+    return make
+
+
+def _new_database(server: str) -> str:
+    import psycopg
+
+    name = f"audit_{uuid4().hex[:12]}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    return server.replace("/postgres?", f"/{name}?")
