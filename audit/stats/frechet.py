@@ -32,12 +32,14 @@ class Rooted:
     mean: Floats
     factor: Floats
     trace: float
+    triangular: bool = False
 
     @classmethod
     def of(cls, moments: Moments) -> Rooted:
         """Factor a covariance of any rank: by Cholesky, and by Cholesky with pivoting where it is singular."""
         covariance = moments.covariance
-        return cls(moments.mean, _factor(covariance), float(np.trace(covariance)))
+        factor, triangular = _factor(covariance)
+        return cls(moments.mean, factor, float(np.trace(covariance)), triangular)
 
     @classmethod
     def of_rows(cls, rows: ArrayLike) -> Rooted:
@@ -50,16 +52,17 @@ class Rooted:
         return cls(mean, factor, float(np.square(factor).sum()))
 
 
-def _factor(covariance: Floats) -> Floats:
+def _factor(covariance: Floats) -> tuple[Floats, bool]:
+    """Return a factor and whether it is lower triangular. Transposes are passed on: LAPACK reads them without a copy."""
     from scipy.linalg import lapack
 
-    lower, failed = lapack.dpotrf(covariance, lower=1, clean=1)
+    lower, failed = lapack.dpotrf(covariance.T, lower=1, clean=1)
     if not failed:
-        return np.asarray(lower)
-    packed, pivots, rank, _ = lapack.dpstrf(covariance, lower=1)
+        return np.asarray(lower), True
+    packed, pivots, rank, _ = lapack.dpstrf(covariance.T, lower=1)
     factor = np.zeros((len(covariance), rank))
     factor[pivots - 1] = np.tril(packed)[:, :rank]
-    return factor
+    return factor, False
 
 
 def frechet_distance(x: Moments | Rooted, y: Moments | Rooted) -> float:
@@ -77,7 +80,7 @@ def frechet_distance(x: Moments | Rooted, y: Moments | Rooted) -> float:
         trace, crossed = y.trace, _nuclear_norm(root, y)
     else:
         covariance = y.covariance
-        trace, crossed = float(np.trace(covariance)), _root_trace(root.factor, covariance)
+        trace, crossed = float(np.trace(covariance)), _root_trace(root, covariance)
     step = root.mean - y.mean
     return float(step @ step) + root.trace + trace - 2 * crossed
 
@@ -90,27 +93,24 @@ def _nuclear_norm(x: Rooted, y: Rooted) -> float:
     return float(linalg.svdvals(x.factor.T @ y.factor, check_finite=False).sum())
 
 
-def _root_trace(factor: Floats, covariance: Floats) -> float:
+def _root_trace(root: Rooted, covariance: Floats) -> float:
     """Return ``tr (A' S A)^(1/2)``."""
     from scipy import linalg
 
-    if factor.shape[1] == 0:
+    if root.factor.shape[1] == 0:
         return 0.0
-    values = linalg.eigvalsh(
-        _congruent(factor, covariance), driver="evd", overwrite_a=True, check_finite=False
-    )
+    values = linalg.eigvalsh(_congruent(root, covariance), driver="evd", overwrite_a=True, check_finite=False)
     return float(np.sqrt(np.maximum(values, 0.0)).sum())
 
 
-def _congruent(factor: Floats, covariance: Floats) -> Floats:
-    """Return ``A' S A``; a triangular factor takes half the products of a full one."""
-    from scipy.linalg import blas
+def _congruent(root: Rooted, covariance: Floats) -> Floats:
+    """Return ``A' S A`` in the lower triangle; with a triangular factor that takes a third of the products."""
+    from scipy.linalg import lapack
 
-    if factor.shape[0] != factor.shape[1] or np.triu(factor, 1).any():
-        product = factor.T @ covariance @ factor
-        return np.asarray((product + product.T) / 2)
-    left = blas.dtrmm(1.0, factor, covariance, side=0, lower=1, trans_a=1)
-    return np.asarray(blas.dtrmm(1.0, factor, left, side=1, lower=1, overwrite_b=1))
+    if not root.triangular:
+        return np.asarray(root.factor.T @ covariance @ root.factor)
+    reduced, _ = lapack.dsygst(covariance.T, root.factor, itype=2, lower=1)
+    return np.asarray(reduced)
 
 
 def debiased(whole: float, halves: Sequence[float]) -> float:
@@ -215,13 +215,13 @@ class Transport:
         """Find both maps from one eigendecomposition of ``A' S2 A``, S1 = A A'."""
         from scipy import linalg
 
-        factor, covariance = Rooted.of(x).factor, y.covariance
+        root, covariance = Rooted.of(x), y.covariance
         identity = np.eye(x.dimensions)
-        if factor.shape[1] == 0 or not covariance.any():
+        if root.factor.shape[1] == 0 or not covariance.any():
             return cls(x.mean, y.mean, identity, identity)
-        values, vectors = linalg.eigh(_congruent(factor, covariance), driver="evd", check_finite=False)
+        values, vectors = linalg.eigh(_congruent(root, covariance), driver="evd", check_finite=False)
         kept = values > _NEGLIGIBLE * max(values[-1], 0.0)
-        directions = factor @ vectors[:, kept]
+        directions = root.factor @ vectors[:, kept]
         back = directions * values[kept] ** -0.25
         forth = (covariance @ directions) * values[kept] ** -0.75
         return cls(x.mean, y.mean, identity - forth @ forth.T, identity - back @ back.T)
