@@ -170,6 +170,7 @@ class Maps(Recipe[Transport]):
     """The linear maps between two samples that their influence functions need."""
 
     kind: ClassVar[str] = "frechet-maps"
+    version: ClassVar[int] = 2
     ours: Recipe[Moments]
     theirs: Recipe[Moments]
 
@@ -190,6 +191,7 @@ class Influence(Recipe[Moments]):
     """Moments of the influence of each row on the distance, by shard."""
 
     kind: ClassVar[str] = "frechet-influence"
+    version: ClassVar[int] = 2
     features: Recipe[Matrix]
     maps: Recipe[Transport]
     ours: bool
