@@ -52,6 +52,15 @@ class OptionTable:
             )
         return value
 
+    def number(self, name: str, default: float, least: float, most: float) -> float:
+        """Return a number between ``least`` and ``most``; NaN is none."""
+        value = self.values.get(name, default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+            raise InputError(
+                f"The option '{name}' of {self.owner} is {value!r}; give a number from {least:g} to {most:g}."
+            )
+        return float(value)
+
     def flag(self, name: str, *, default: bool) -> bool:
         """Return true or false."""
         value = self.values.get(name, default)

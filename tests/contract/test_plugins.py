@@ -98,6 +98,8 @@ def test_an_evaluator_keeps_its_contract_on_texts(name: str, texts: Subject, kit
 
 def data_options(name: str, folder: Path) -> dict[str, Any]:
     match name:
+        case "biographies":
+            return {"train": 300, "holdout": 100, "canaries": 3}
         case "images":
             return {"holdout": str(image_folder(folder / "images"))}
         case "text":

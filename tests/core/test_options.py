@@ -49,3 +49,14 @@ def test_wrong_words_types_and_places_are_refused(tmp_path: Path) -> None:
         table(path=str(tmp_path / "nowhere")).path("path")
     with pytest.raises(InputError, match="needs the option 'path'"):
         table().text("path")
+
+
+@pytest.mark.parametrize("value", [True, "0.5", float("nan"), -0.1, 1.1, None])
+def test_a_number_is_one_and_in_range(value: object) -> None:
+    with pytest.raises(InputError, match="give a number from 0 to 1"):
+        table(seed=value).number("seed", 0.5, 0.0, 1.0)
+
+
+def test_a_whole_number_given_for_a_number_is_the_same_number() -> None:
+    found = table(seed=1).number("seed", 0.5, 0.0, 1.0)
+    assert (found, type(found)) == (1.0, float)

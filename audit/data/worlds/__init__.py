@@ -1,0 +1,1 @@
+"""Worlds: deterministic generators of examples about which everything is known."""
