@@ -102,6 +102,8 @@ def data_options(name: str, folder: Path) -> dict[str, Any]:
             return {"train": 300, "holdout": 100, "canaries": 3}
         case "images":
             return {"holdout": str(image_folder(folder / "images"))}
+        case "portraits":
+            return {"train": 300, "holdout": 100}
         case "text":
             return {"holdout": str(text_folder(folder / "texts"))}
     return {}
