@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import lzma
 import re
 import subprocess
 import sys
 from collections import Counter
 from dataclasses import replace
 from importlib import resources
-from math import log2
+from math import factorial, log2
 from typing import Any
 
 import pytest
@@ -17,16 +18,19 @@ from scipy import stats
 from audit.core.errors import InputError
 from audit.core.identity import Digest, digest_of
 from audit.core.references import DataRef
-from audit.data.worlds.biographies import Biographies, example
+from audit.data.worlds.biographies import SOURCE, Biographies, example
 from audit.data.worlds.biographies_canaries import DOSES, canaries
 from audit.data.worlds.biographies_chance import Stream, permuted
-from audit.data.worlds.biographies_grammar import pattern
+from audit.data.worlds.biographies_entropy import _email as probability_of_address
+from audit.data.worlds.biographies_entropy import _years, surprisal
+from audit.data.worlds.biographies_grammar import Trace, _parsed, pattern, trace
 from audit.data.worlds.biographies_lexicon import GIVEN, HOBBIES, OCCUPATIONS, SURNAMES, gerund, past, third
-from audit.data.worlds.biographies_people import PHONES, STATED, Person, person, probability_of_she
+from audit.data.worlds.biographies_people import PHONES, STATED, Person, _email, person, probability_of_she
 from audit.data.worlds.biographies_rules import PLANS, RULES
 
 GOLDEN = ["dc8d3f82cf1b", "350eda0fad1e", "224a99b169fb", "f89f90f0e152", "904a923019b7"]
 GOLDEN_CANARIES = "23b4e13ca9b7"
+ENTROPY = 0.312
 SMALL: dict[str, Any] = {"train": 1500, "holdout": 500, "canaries": 20}
 
 
@@ -334,6 +338,61 @@ def test_a_model_of_five_letters_compresses_the_text_but_not_to_nothing(
     assert names_and_dates * 100 / letters < bits / letters < 2.2
 
 
+def test_every_alternative_has_its_probability() -> None:
+    for name, alternatives in _parsed().items():
+        distinct = dict(alternatives)
+        assert sum(2.0**-bits for bits in distinct.values()) == pytest.approx(1), name
+
+
+def test_the_surprisal_of_a_wording_is_what_was_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The draws of the words' stream, less the queues drawn ahead and the choice between equal alternatives."""
+    drawn: list[float] = []
+    below = Stream.below
+    monkeypatch.setattr(Stream, "below", lambda self, n: (drawn.append(log2(n)), below(self, n))[1])
+    ahead = 1 + log2(factorial(6)) + log2(factorial(3))  # given name or surname, duties, gear
+    for index in range(200):
+        about = person(0, index, 0.5)
+        drawn.clear()
+        found = trace(0, index, about)
+        merged = sum(drawn) - ahead - found.bits
+        assert merged > -1e-9
+        assert merged < 12
+
+
+def test_the_years_have_the_probability_they_are_drawn_with() -> None:
+    found = Trace(0.0, frozenset({"started", "honoured"}), {})
+    about = replace(person(0, 0, 0.5), year=1956)
+    total = sum(
+        _years(replace(about, started=started, honoured=honoured), found)
+        for started in range(1978, 1984)
+        for honoured in range(started + 1, 2025)
+    )
+    assert total == pytest.approx(1)
+
+
+def test_the_addresses_have_the_probability_they_are_drawn_with() -> None:
+    draw, found = Stream("addresses"), Counter[str]()
+    for _ in range(30_000):
+        found[_email("Abc", "Def", 1907, draw)] += 1
+    about = replace(person(0, 0, 0.5), given="Abc", surname="Def", year=1907)
+    for local in ("abc.def", "abc.def07", "def.abc", "abc-def"):
+        count = found[f"{local}@example.org"]
+        p = probability_of_address(replace(about, email=f"{local}@example.org"))
+        assert stats.binomtest(count, 30_000, p).pvalue > 0.001
+    assert probability_of_address(replace(about, email="abc.def7@example.org")) == pytest.approx(1 / 18_000)
+    about = replace(about, year=1973)
+    assert probability_of_address(replace(about, email="abc.def73@example.org")) == pytest.approx(1.001 / 18)
+
+
+def test_no_model_of_letters_beats_the_entropy(written: list[tuple[str, Person]]) -> None:
+    found = [surprisal(3, index, 0.5) for index in range(2000)]
+    assert [s.size for s in found[:50]] == [len(text.encode()) for text, _ in written[:50]]
+    bits = sum(s.bits for s in found) / sum(s.size for s in found)
+    assert bits == pytest.approx(ENTROPY, abs=0.005)
+    whole = "\n".join(text for text, _ in written).encode()
+    assert bits < 8 * len(lzma.compress(whole)) / len(whole)
+
+
 # The contract.
 
 
@@ -368,6 +427,15 @@ def test_the_card_says_what_is_known(ref: DataRef, rows: dict[str, list[dict[str
     assert card.splits == tuple((name, len(found)) for name, found in rows.items())
     assert card.randomised
     assert card.groups == ("pronoun", "occupation")
+
+
+def test_the_content_covers_every_file_that_writes() -> None:
+    files = {
+        f.name.removesuffix(".py")
+        for f in resources.files("audit.data.worlds").iterdir()
+        if f.name.endswith(".py")
+    }
+    assert {f for f in files if f.startswith("biographies")} == {*SOURCE, "biographies_entropy"}
 
 
 def test_planning_imports_nothing_heavy() -> None:

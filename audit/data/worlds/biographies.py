@@ -19,6 +19,11 @@ from audit.data.worlds.biographies_people import PHONES, STATED, Person, person
 
 NAME = "biographies"
 GROUPS = ("pronoun", "occupation")
+SOURCE = (
+    "biographies", "biographies_canaries", "biographies_chance", "biographies_grammar", "biographies_lexicon",
+    "biographies_people", "biographies_rules",
+)  # fmt: skip
+"""The files that decide which texts there are."""
 _MOST_PEOPLE = 60_000
 assert _MOST_PEOPLE <= PHONES, "everybody has a phone number of their own"
 
@@ -169,8 +174,8 @@ def _whole(values: list[int | None]) -> Any:
 
 def _content(options: Sequence[tuple[str, Any]]) -> Digest:
     """Digest the generator's source and the options: what they write is a function of these alone."""
-    files = sorted(Path(__file__).parent.glob("biographies*.py"))
-    return digest_of(canonical({"files": {f.name: digest_file(f) for f in files}, "options": tuple(options)}))
+    files = {name: digest_file(Path(__file__).with_name(f"{name}.py")) for name in SOURCE}
+    return digest_of(canonical({"files": files, "options": tuple(options)}))
 
 
 def _sizes(ref: DataRef) -> tuple[int, int, int, int]:

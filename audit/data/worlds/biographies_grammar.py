@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
+from math import log2
 
 from audit.data.worlds.biographies_chance import Stream
 from audit.data.worlds.biographies_lexicon import gerund, past, third
@@ -27,6 +29,26 @@ def paragraph(seed: int, index: int, about: Person) -> str:
     return _Writer(Stream(f"biographies/{seed}/words/{index}"), about).write()
 
 
+def trace(seed: int, index: int, about: Person) -> Trace:
+    """Return what was drawn to word the paragraph about a person."""
+    writer = _Writer(Stream(f"biographies/{seed}/words/{index}"), about)
+    writer.write()
+    return Trace(writer.bits, frozenset(writer.used), dict(writer.taken))
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What was drawn for one wording.
+
+    ``bits`` is the surprisal of the plan and of every alternative, in bits;
+    ``facts`` names the facts that the text states; ``taken`` counts the duties, gear and hobbies it took.
+    """
+
+    bits: float
+    facts: frozenset[str]
+    taken: dict[str, int]
+
+
 def pattern(text: str, about: Person) -> str:
     """Return the paragraph with its names, numbers and dates taken out: what the grammar chose.
 
@@ -41,13 +63,19 @@ def pattern(text: str, about: Person) -> str:
 class _Writer:
     """Expands rules for one person. The queues make sure that no duty, gear or hobby comes twice."""
 
+    bits: float = 0.0
+
     def __init__(self, draw: Stream, about: Person) -> None:
         self.draw, self.about = draw, about
         self.status = "retired" if about.retired else "working"
-        self.duties: Iterator[str] = iter(draw.order(about.occupation.duties))
-        self.gear: Iterator[str] = iter(draw.order(about.occupation.gear))
-        self.hobbies: Iterator[str] = iter(about.hobbies)
-        self.facts = {
+        self.used: set[str] = set()
+        self.taken = {"duties": 0, "gear": 0, "hobbies": 0}
+        self.queues: dict[str, Sequence[str]] = {
+            "duties": draw.order(about.occupation.duties),
+            "gear": draw.order(about.occupation.gear),
+            "hobbies": about.hobbies,
+        }
+        self.facts: dict[str, str] = {
             "name": about.name,
             "short": draw.choice((about.given, about.surname)),
             "occupation": about.occupation.name,
@@ -64,6 +92,7 @@ class _Writer:
 
     def write(self) -> str:
         order = ["intro", *self.draw.choice(PLANS)]
+        self.bits += log2(len(PLANS))
         written = " ".join(self.expand(rule) for rule in [*order, *self.contact()])
         written = _ARTICLE.sub(_article, written)
         return _SENTENCE_START.sub(lambda found: found[1] + found[2].upper(), written)
@@ -71,11 +100,13 @@ class _Writer:
     def contact(self) -> list[str]:
         ways = " ".join(name for name in ("email", "phone") if name in self.about.stated)
         rules = [rule for rule in (ways, "card" if "card" in self.about.stated else "") if rule]
+        self.bits += log2(len(rules) or 1)  # there are two at most
         return self.draw.order(rules)
 
     def expand(self, rule: str) -> str:
         name = f"{rule[:-1]}.{self.status}" if rule.endswith("@") else rule
-        parts = self.draw.choice(_parsed()[name])
+        parts, bits = self.draw.choice(_parsed()[name])
+        self.bits += bits
         return "".join(self.spell(kind, value) for kind, value in parts)
 
     def spell(self, kind: str, value: str) -> str:
@@ -93,10 +124,17 @@ class _Writer:
 
     def fact(self, name: str) -> str:
         if name in _DUTIES:
-            return _DUTIES[name](next(self.duties))
+            return _DUTIES[name](self.next("duties"))
         if name in _HOBBIES:
-            return _HOBBIES[name](next(self.hobbies))
-        return next(self.gear) if name == "gear" else self.facts[name]
+            return _HOBBIES[name](self.next("hobbies"))
+        if name == "gear":
+            return self.next("gear")
+        self.used.add(name)
+        return self.facts[name]
+
+    def next(self, queue: str) -> str:
+        self.taken[queue] += 1
+        return self.queues[queue][self.taken[queue] - 1]
 
 
 def _article(found: re.Match[str]) -> str:
@@ -108,8 +146,12 @@ _Parts = tuple[tuple[str, str], ...]
 
 
 @cache
-def _parsed() -> dict[str, tuple[_Parts, ...]]:
-    return {name: tuple(tuple(_tokens(text)) for text in texts) for name, texts in RULES.items()}
+def _parsed() -> dict[str, tuple[tuple[_Parts, float], ...]]:
+    """Return each rule's alternatives and the surprisal of each in bits; equal ones count together."""
+    return {
+        name: tuple((tuple(_tokens(text)), -log2(texts.count(text) / len(texts))) for text in texts)
+        for name, texts in RULES.items()
+    }
 
 
 def _tokens(text: str) -> Iterator[tuple[str, str]]:

@@ -32,7 +32,7 @@ ISSUER = "999999"
 
 NAMES = prod(map(len, GIVEN)) * prod(map(len, SURNAMES))
 PHONES = 8 * 9 * 9 * 100
-_CARDS = 10**9
+CARDS = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +99,14 @@ def person(seed: int, index: int, skew: float) -> Person:
     started = year + 22 + draw.below(6)
     stopped = year + 58 + draw.below(8)
     last = min(stopped, THIS_YEAR)
-    birthplace = draw.below(_TOWNS)
-    home = (birthplace + 1 + draw.below(_TOWNS - 1)) % _TOWNS
+    birthplace = draw.below(TOWNS_IN_ALL)
+    home = (birthplace + 1 + draw.below(TOWNS_IN_ALL - 1)) % TOWNS_IN_ALL
     return Person(
         given=given,
         surname=surname,
         pronoun="she" if uniform < probability_of_she(occupation, skew) else "he",
         occupation=occupation,
-        employer=draw.choice(occupation.workplaces).format(_word(FIRMS, draw.below(_FIRMS))),
+        employer=draw.choice(occupation.workplaces).format(_word(FIRMS, draw.below(FIRMS_IN_ALL))),
         birthplace=_word(TOWNS, birthplace),
         home=_word(TOWNS, home),
         year=year,
@@ -122,7 +122,7 @@ def person(seed: int, index: int, skew: float) -> Person:
         email=_email(given, surname, year, draw),
         phone=_phone(permuted(index % PHONES, PHONES, f"biographies/{seed}/phone")),
         card=with_check_digit(
-            f"{ISSUER}{permuted(index, _CARDS, f'biographies/{seed}/card'):09}",
+            f"{ISSUER}{permuted(index, CARDS, f'biographies/{seed}/card'):09}",
         ),
         stated=frozenset(name for name, share in STATED.items() if draw.uniform() < share),
     )
@@ -187,5 +187,5 @@ def _word(syllables: Sequence[Sequence[str]], which: int) -> str:
     return "".join(parts)
 
 
-_TOWNS = prod(map(len, TOWNS))
-_FIRMS = prod(map(len, FIRMS))
+TOWNS_IN_ALL = prod(map(len, TOWNS))
+FIRMS_IN_ALL = prod(map(len, FIRMS))

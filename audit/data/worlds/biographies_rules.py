@@ -236,7 +236,7 @@ RULES: dict[str, tuple[str, ...]] = {
         "In {honoured} the town of {birthplace} gave <him> a~ [award] for <her> work.",
         "The {birthplace} [paper] wrote about <him> in {honoured}.",
         "<She> won a~ [award] in {honoured}, which surprised nobody who had seen <him> work.",
-        "When <she> won a~ [award] in {honoured}, <she> gave the money to [cause].",
+        "When <she> won a~ [award] in {honoured}, <she> gave the prize money to [cause].",
         "A~ [award] that <she> received in {honoured} has a place of honour in <her> kitchen.",
     ),
     "award": ("medal", "silver cup", "engraved bowl", "prize", "unexpected award", "bronze plaque"),
