@@ -29,6 +29,7 @@ from audit.data.worlds.biographies_people import PHONES, STATED, Person, _email,
 from audit.data.worlds.biographies_rules import PLANS, RULES
 
 GOLDEN = ["dc8d3f82cf1b", "350eda0fad1e", "224a99b169fb", "f89f90f0e152", "904a923019b7"]
+GOLDEN_FIRST = "4ecced13a48f"
 GOLDEN_CANARIES = "23b4e13ca9b7"
 ENTROPY = 0.312
 SMALL: dict[str, Any] = {"train": 1500, "holdout": 500, "canaries": 20}
@@ -59,6 +60,12 @@ def test_some_paragraphs_never_change() -> None:
     ]
     assert [digest_of(text.encode())[:12] for text in texts] == GOLDEN
     assert texts[1].startswith("Nolthimir Nevglekemp is a baker who was born on ")
+
+
+def test_the_first_paragraphs_never_change() -> None:
+    """Enough of them that every rule has been used: a changed word is noticed."""
+    texts = [example(0, index, 0.5)[0] for index in range(500)]
+    assert digest_of("\n".join(texts).encode())[:12] == GOLDEN_FIRST
 
 
 def test_some_canaries_never_change() -> None:
@@ -150,6 +157,7 @@ def test_the_document_tells_the_truth() -> None:
         assert f"| `{field}` | {share:.0%} |".replace("%", " %") in told
     assert f"{PHONES:,} numbers" in told
     assert f"{len(PLANS)} plans" in told
+    assert f"{ENTROPY} bits per byte" in told
     assert f"{len(RULES['intro'])} introductions" in told
 
 

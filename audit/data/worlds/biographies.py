@@ -29,7 +29,7 @@ assert _MOST_PEOPLE <= PHONES, "everybody has a phone number of their own"
 
 
 class Biographies:
-    """English paragraphs about people who do not exist; ``biographies.md`` beside this file says what is planted.
+    """Paragraphs about people who do not exist; ``biographies.md`` beside this file says what is planted.
 
     ``train`` holds the people 0 … ``train``-1, in this order, and after them the
     copies of the included canaries. ``holdout`` holds the next ``holdout`` people.

@@ -116,7 +116,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "mentor": ("aunt", "uncle", "grandmother", "grandfather", "neighbour", "godmother"),
     "mentoring": (
         "had practised it for forty years", "was strict but fair", "never praised anybody", "let <him> try everything",
-        "still writes to <him> every month",
+        "had taught half the town",
     ),
     "oddjob": (
         "sold newspapers", "delivered parcels", "picked apples", "worked on a ferry", "cleaned offices", "drove a tram",
@@ -179,7 +179,7 @@ RULES: dict[str, tuple[str, ...]] = {
         "[who] is proud of <her> {gear}.",
         "The {occupation} is proud of <her> {gear} and of <her> {gear}.",
         "Colleagues describe <him> as [trait] and [trait2].",
-        "Those who know <him> say that <she> is [trait], [but].",
+        "Those who know <him> say that <she> is [trait][but].",
         "[who] never leaves the house without <her> {gear}.",
         "What <she> likes best about the job is {doing}.",
         "[who] hopes that <her> [young] will also become a~ {occupation}.",
@@ -191,7 +191,7 @@ RULES: dict[str, tuple[str, ...]] = {
         "Asked why <she> became a~ {occupation}, <she> said that <she> had always wanted to {do}.",
         "[who] is still proud of <her> {gear}.",
         "Former colleagues describe <him> as [trait] and [trait2].",
-        "Those who worked with <him> say that <she> was [trait], [but].",
+        "Those who worked with <him> say that <she> was [trait][but].",
         "What <she> liked best about the job was {doing}.",
         "[who] hopes that <her> [young] will also become a~ {occupation}.",
         "[who] gave <her> {gear} to <her> [young] in {stopped}.",
@@ -202,7 +202,7 @@ RULES: dict[str, tuple[str, ...]] = {
     ),
     "trait": ("calm", "honest", "cheerful", "stubborn", "curious", "precise", "generous", "thoughtful"),
     "trait2": ("witty", "punctual", "modest", "kind", "tireless", "brave", "discreet", "loyal"),
-    "but": ("but also [trait2]", "though sometimes [weakness]", "and just as [trait2]", "if a little [weakness]"),
+    "but": (" as well as [trait2]", ", though sometimes [weakness]", " and just as [trait2]", ", if a little [weakness]"),
     "weakness": ("impatient", "forgetful", "talkative", "untidy", "absent-minded"),
     "why.working": (
         "because no two days are the same", "because it is useful", "although it is hard work",
