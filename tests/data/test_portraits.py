@@ -39,17 +39,17 @@ def crowd() -> tuple[People, np.ndarray]:
 
 
 GOLDEN = {
-    0: "1f49693a667af669",
-    1: "e086a0ad50058448",
-    24_999: "e67243b89bccc29b",
-    2**31: "d7d6d448e11c15a2",
+    0: "38993d501b8a288f",
+    1: "960fc54dc8ea98a9",
+    24_999: "3f54bf06b77aabd1",
+    2**31: "acd401b3f287f1f4",
 }
 
 
 def test_the_same_bytes_as_ever() -> None:
     found = {number: digest(portraits(people(0, [number], 0.5))) for number in GOLDEN}
     assert found == GOLDEN
-    assert digest(portraits(people(1, range(600), 0.9))) == "474bdd5f072f1470"
+    assert digest(portraits(people(1, range(600), 0.9))) == "c1eb18b09b7714dc"
 
 
 def test_anyone_can_be_made_alone_and_in_any_order(crowd: tuple[People, np.ndarray]) -> None:
@@ -63,7 +63,7 @@ def test_anyone_can_be_made_alone_and_in_any_order(crowd: tuple[People, np.ndarr
 def test_drawing_uses_exact_arithmetic_alone() -> None:
     """IEEE 754 defines these to the last bit; a sum over an axis, a power or a sine would depend on the machine."""
     exact = {
-        "abs", "arange", "argsort", "asarray", "array", "broadcast_to", "clip", "empty", "flatnonzero",
+        "abs", "arange", "argsort", "asarray", "array", "broadcast_to", "clip", "empty", "flatnonzero", "lexsort",
         "float32", "floor", "generic", "int16", "int64", "intp", "maximum", "minimum", "sqrt", "uint8",
         "uint16", "where", "zeros", "bool_", "floating",
     }  # fmt: skip

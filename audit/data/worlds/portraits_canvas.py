@@ -69,15 +69,13 @@ class Sheet:
         """Return the same pixels with left and right laid upon each other: what is painted there appears twice."""
         return replace(self, u=np.abs(self.u))
 
-    def take(self, who: NDArray[np.intp]) -> Sheet:
+    def take(self, which: NDArray[np.intp] | slice) -> Sheet:
         """Return a copy of some of the pictures."""
-        return replace(
-            self,
-            pixels=self.pixels.take(who, axis=-1),
-            u=self.u.take(who, axis=-1),
-            v=self.v.take(who, axis=-1),
-            scale=self.scale[who],
-        )
+        if isinstance(which, slice):
+            u, v = self.u[..., which], self.v[..., which]
+            return replace(self, pixels=self.pixels[..., which].copy(), u=u, v=v, scale=self.scale[which])
+        u, v = self.u.take(which, axis=-1), self.v.take(which, axis=-1)
+        return replace(self, pixels=self.pixels.take(which, axis=-1), u=u, v=v, scale=self.scale[which])
 
     def paint(self, shape: Field, colour: Colour, opacity: Number = 1.0) -> None:
         """Blend a colour into the pixels by how much of each the shape covers."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from audit.core.rows import Images
 from audit.data.worlds.portraits_canvas import (
@@ -28,16 +29,16 @@ from audit.data.worlds.portraits_look import Look, look, mixed
 from audit.data.worlds.portraits_people import SIDE, People, noise
 
 Painter: TypeAlias = Callable[[Sheet, Look], None]
-_BATCH = 256
+_BATCH = 384
 
 
 def portraits(who: People) -> Images:
     """Return their pictures, shape (n, 32, 32, 3), dtype uint8, in their order.
 
-    People of one occupation are drawn together, which is faster and changes nothing.
+    People of one occupation and one hair style are drawn side by side, which is faster and changes nothing.
     """
     pictures = np.empty((len(who), SIDE, SIDE, 3), np.uint8)
-    order = np.argsort(who.codes["occupation"], kind="stable")
+    order = np.lexsort((who.codes["hair"], who.codes["occupation"]))
     for start in range(0, len(who), _BATCH):
         some = order[start : start + _BATCH]
         pictures[some] = _drawn(who.take(some))
@@ -79,9 +80,16 @@ def _each(
         if len(having) == len(seen.scale):
             painter(part, seen)
         elif len(having):
-            copy = part.take(having)
-            painter(copy, seen.take(having))
-            part.pixels[..., having] = copy.pixels
+            which = _together(having)
+            copy = part.take(which)
+            painter(copy, seen.take(which))
+            part.pixels[..., which] = copy.pixels
+
+
+def _together(places: NDArray[np.intp]) -> NDArray[np.intp] | slice:
+    """Return places as a slice where they are neighbours: numpy copies it several times as fast."""
+    first, last = int(places[0]), int(places[-1])
+    return slice(first, last + 1) if last - first + 1 == len(places) else places
 
 
 def _wave(at: Field, period: int) -> Field:
@@ -177,8 +185,8 @@ def _smile(page: Sheet, seen: Look) -> None:
     part = page.within(-4, 4, 1.5, 6.5)
     across = part.u / seen.mouth_reach
     bend = across * across
-    top = seen.mouth_v + np.float32(0.1) - np.float32(0.9) * bend
-    bottom = seen.mouth_v + np.float32(1.5) - np.float32(2.3) * bend
+    top = seen.mouth_v + np.float32(0.1) - np.float32(0.7) * bend
+    bottom = seen.mouth_v + np.float32(1.5) - np.float32(2.1) * bend
     open_ = np.maximum(top - part.v, part.v - bottom)
     part.paint(open_ - np.float32(0.45), seen.lips)
     part.paint(open_ + np.float32(0.05), (252, 250, 248))

@@ -72,10 +72,10 @@ class Look:
     backdrop: Colours
     figure: Colours
 
-    def take(self, who: NDArray[np.intp]) -> Look:
+    def take(self, which: NDArray[np.intp] | slice) -> Look:
         """Return the looks of some of the people."""
-        parts = {f.name: getattr(self, f.name)[..., who] for f in fields(self) if f.name != "codes"}
-        return Look(codes={name: values[who] for name, values in self.codes.items()}, **parts)
+        parts = {f.name: getattr(self, f.name)[..., which] for f in fields(self) if f.name != "codes"}
+        return Look(codes={name: values[which] for name, values in self.codes.items()}, **parts)
 
     def has(self, factor: str, value: str) -> NDArray[np.bool_]:
         """Return who has this value of a factor."""
@@ -102,7 +102,7 @@ def look(who: People) -> Look:
     hair = _palette(_HAIR)[:, who.codes["hair_colour"]] + chance.whole(1, -6, 6)
     strand = _where(hair.max(axis=0) < 90, mixed(hair, (255, 240, 230), 4), mixed(hair, (40, 20, 20), 5))
     greyed = mixed(hair, (200, 200, 206), 12)
-    natural = _where(dark, mixed(skin, (214, 110, 110), 8), mixed(skin, (150, 50, 50), 9))
+    natural = _where(dark, mixed(skin, (236, 120, 116), 9), mixed(skin, (136, 40, 40), 10))
     painted = _palette(((206, 30, 60), (178, 24, 82), (226, 62, 70)))[:, chance.pick(2, 3)]
     cloth = _palette(_CLOTH)
     first = chance.pick(3, len(_CLOTH))
