@@ -49,7 +49,7 @@ class Axis:
 
 
 def _round_steps(span: float) -> Iterable[float]:
-    exponent = math.floor(math.log10(span)) - 1
+    exponent = max(math.floor(math.log10(span)) - 1, -300)  # below, 10.0**exponent is no longer above 0
     while True:
         for mantissa in (1.0, 2.0, 2.5, 5.0):
             yield mantissa * 10.0**exponent

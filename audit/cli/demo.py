@@ -13,6 +13,7 @@ from audit.cli.report import render, write
 from audit.cli.run import audit_with_progress
 from audit.config.assemble import assemble
 from audit.config.spec import parse_spec
+from audit.core.errors import InputError
 
 _EPILOG = """\
 \b
@@ -33,6 +34,8 @@ def command(store: str | None, output: str) -> int:
     """
     from audit.cli.scorecard import print_record, terminal
 
+    if not Path(output).absolute().parent.is_dir():
+        raise InputError(f"The folder of {output} does not exist. Make it, or name another file with -o.")
     text = files("audit").joinpath("demo.toml").read_text(encoding="utf-8")
     assembled = assemble(parse_spec(tomllib.loads(text), Path.cwd()))
     record = audit_with_progress(assembled, address(store))

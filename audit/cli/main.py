@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
+import traceback
 from importlib import import_module
+from pathlib import Path
+from typing import TextIO
 
 import click
 
 from audit import __version__
+from audit.cli.visible import visible
 from audit.core.errors import InputError
 
 COMMANDS = {
@@ -27,7 +32,8 @@ COMMANDS = {
 }
 """Every command with its one line of help, so that ``audit --help`` imports none of them."""
 
-PASSED, FAILED, BAD_INPUT, UNDECIDED, UNFINISHED, INTERRUPTED = 0, 1, 2, 3, 4, 130
+PASSED, FAILED, BAD_INPUT, UNDECIDED, UNFINISHED = 0, 1, 2, 3, 4
+INTERRUPTED, TERMINATED = 130, 143
 
 _EPILOG = """\
 \b
@@ -43,8 +49,9 @@ Exit codes of run:
   1    a criterion failed
   2    bad input; nothing was written
   3    nothing failed, but something is inconclusive or not assessed
-  4    the run could not finish; the same command takes it up
-  130  interrupted; the same command takes it up
+  4    the run could not finish, or a part of it failed; the same command
+       takes it up, and with --retry-failed tries again what failed
+  130  interrupted (143: terminated); the same command takes it up
 """
 
 
@@ -85,37 +92,70 @@ def audit() -> None:
     """
 
 
+_TAKE_UP = "the same command takes up where it stopped"
+
+
+class Terminated(BaseException):
+    """SIGTERM: leave as Ctrl-C does, workers ended, and say so by the exit code."""
+
+
 def main() -> None:
     """Run the command line and exit with the documented code."""
+    signal.signal(signal.SIGTERM, _terminate)
+    if sys.stdout is None or sys.stderr is None:  # started with a closed descriptor
+        sys.stdout = sys.stdout or _nowhere()
+        sys.stderr = sys.stderr or _nowhere()
     sys.exit(_main())
+
+
+def _terminate(_number: int, _frame: object) -> None:
+    raise Terminated
+
+
+def _nowhere() -> TextIO:
+    return Path(os.devnull).open("w", encoding="utf-8")
 
 
 def _main() -> int:
     try:
         code = audit.main(standalone_mode=False)
+    except BrokenPipeError:  # the reader of what was shown left; a run answers for itself
+        code = PASSED
+    except BaseException as error:
+        code = _end(error)
+    try:
         sys.stdout.flush()
-        return code if isinstance(code, int) else PASSED
-    except InputError as error:
-        return _say(str(error), BAD_INPUT)
-    except click.exceptions.Abort:
-        return _say("interrupted; the same command takes up where it stopped", INTERRUPTED)
-    except KeyboardInterrupt:
-        return _say("interrupted; the same command takes up where it stopped", INTERRUPTED)
-    except click.ClickException as error:
-        error.show()
-        return BAD_INPUT
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left; nobody is told
-        return PASSED
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return _say(f"standard output cannot be written: {error.strerror}", code or UNFINISHED)
+    return code if isinstance(code, int) else PASSED
+
+
+def _end(error: BaseException) -> int:
+    """Say how a command ended and return the code for it."""
+    match error:
+        case InputError():
+            return _say(str(error), BAD_INPUT)
+        case click.ClickException():
+            error.show()
+            return BAD_INPUT
+        case Terminated():
+            return _say(f"terminated; {_TAKE_UP}", TERMINATED)
+        case KeyboardInterrupt() | click.exceptions.Abort():
+            return _say(f"interrupted; {_TAKE_UP}", INTERRUPTED)
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
             return _say(
-                f"the disk is full ({error}). What was made is kept; make room, then run the same command again",
-                UNFINISHED,
+                f"the disk is full ({error}). Make room; what was made is kept, and {_TAKE_UP}", UNFINISHED
             )
-        return _say(f"{error}. What was made is kept; the same command takes up where it stopped", UNFINISHED)
+        case OSError():
+            return _say(f"{error}. What was made is kept, and {_TAKE_UP}", UNFINISHED)
+    if os.environ.get("AUDIT_TRACEBACK"):
+        traceback.print_exception(error)
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return _say(f"it stopped on {what}. AUDIT_TRACEBACK=1 shows where; what was made is kept", UNFINISHED)
 
 
 def _say(message: str, code: int) -> int:
-    click.echo(f"audit: {message}", err=True)
+    click.echo(f"audit: {visible(message)}", err=True)
     return code

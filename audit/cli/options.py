@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from audit.config.spec import MOST_SAMPLES, MOST_SEED
 from audit.store.location import StoreAddress, resolve
 
 store_option = click.option(
@@ -29,8 +30,10 @@ def spec_argument(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the argument SPEC and the options that override parts of it."""
     for decorate in (
         click.argument("spec", type=click.Path(path_type=str)),
-        click.option("--samples", type=click.IntRange(min=1), help="Draw this many samples instead."),
-        click.option("--seed", type=click.IntRange(min=0), help="Use this seed instead."),
+        click.option(
+            "--samples", type=click.IntRange(1, MOST_SAMPLES), help="Draw this many samples instead."
+        ),
+        click.option("--seed", type=click.IntRange(0, MOST_SEED), help="Use this seed instead."),
         click.option(
             "--only", multiple=True, metavar="EVALUATOR", help="Run this evaluator alone; may be repeated."
         ),

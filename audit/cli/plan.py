@@ -103,7 +103,11 @@ def describe(plan: AuditPlan, made: dict[str, int]) -> dict[str, Any]:
             }
             for step in plan.skipped
         ],
-        "criteria": [{"metric": c.metric, "bound": c.bound, "why": c.why} for c in plan.policy.criteria],
+        "criteria": [
+            {"metric": c.metric, "bound": c.bound, "why": c.why}
+            for c in plan.policy.criteria
+            if c.concerns(subject.card.modality)
+        ],
     }
 
 

@@ -17,6 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from audit.cli.visible import visible
 from audit.core.facts import Failed, Made, Needed
 from audit.core.recipes import Recipe
 from audit.engine.audit import AuditEvent, Began
@@ -30,6 +31,13 @@ class _Artifact:
     made: int = 0
     examples: int = 0
     began: float = 0.0
+
+
+class Quiet(Console):
+    """A console that goes on in silence when its reader has left: a run does not end for want of a spectator."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
 
 
 @dataclass
@@ -80,7 +88,7 @@ class RunDisplay:
                 self._say(f"failed: {label}: {fact.error}")
 
     def _say(self, text: str) -> None:
-        self._bar.console.print(text, markup=False, highlight=False)
+        self._bar.console.print(visible(text), markup=False, highlight=False)
 
     def _needed(self, recipes: Any) -> None:
         now = time.monotonic()

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
-from rich.console import Console
 
 from audit.cli.main import FAILED, PASSED, UNDECIDED, UNFINISHED
 from audit.cli.options import address, format_option, print_json, spec_argument, store_option
 from audit.config.assemble import Assembled, assemble
-from audit.config.spec import AuditSpec, read_spec
+from audit.config.spec import AuditSpec, RunSettings, read_spec
 from audit.core.policy import Verdict
 from audit.core.records import AuditRecord, to_plain
 from audit.store.location import StoreAddress
@@ -42,7 +43,8 @@ A spec in full:
   workers = 2
 
 \b
-Exit codes: 0 passed, 1 failed, 2 bad input, 3 undecided, 4 unfinished, 130 interrupted.
+Exit codes: 0 passed, 1 failed, 2 bad input, 3 undecided, 4 unfinished or a
+part failed (try again with --retry-failed), 130 interrupted, 143 terminated.
 """
 
 
@@ -55,6 +57,9 @@ Exit codes: 0 passed, 1 failed, 2 bad input, 3 undecided, 4 unfinished, 130 inte
     "--workers", type=click.IntRange(min=1), help="Worker processes of the pool. Default: one per core."
 )
 @click.option("--device", help="cpu, cuda or cuda:N. Default: cuda where there is one.")
+@click.option(
+    "--log", type=click.Path(dir_okay=False), help="Append every event to this file, as JSON lines."
+)
 @click.option("--retry-failed", is_flag=True, help="Try again what failed in earlier runs.")
 def command(
     spec: str,
@@ -66,6 +71,7 @@ def command(
     executor: str | None,
     workers: int | None,
     device: str | None,
+    log: str | None,
     retry_failed: bool,
 ) -> int:
     """Run the audit that SPEC describes, or take it up where it stopped."""
@@ -78,13 +84,16 @@ def command(
         device=device or settings.device,
     )
     assembled = assemble(replace(read, run=settings))
-    record = audit_with_progress(assembled, address(store), retry_failed=retry_failed)
-    if form == "json":
-        print_json(to_plain(record))
-    else:
-        from audit.cli.scorecard import print_record, terminal
+    record = audit_with_progress(
+        assembled, address(store), retry_failed=retry_failed, log=Path(log) if log else None
+    )
+    with suppress(BrokenPipeError):  # a reader who leaves does not change the verdict
+        if form == "json":
+            print_json(to_plain(record))
+        else:
+            from audit.cli.scorecard import print_record, terminal
 
-        print_record(record, terminal())
+            print_record(record, terminal())
     return exit_code(record)
 
 
@@ -99,40 +108,47 @@ def override(spec: AuditSpec, samples: int | None, seed: int | None, only: tuple
 
 
 def audit_with_progress(
-    assembled: Assembled, where: StoreAddress, *, retry_failed: bool = False
+    assembled: Assembled, where: StoreAddress, *, retry_failed: bool = False, log: Path | None = None
 ) -> AuditRecord:
     """Run an assembled audit, showing progress on standard error, and return its record."""
-    from audit.cli.progress import RunDisplay
+    from audit.cli.journal import Journal
+    from audit.cli.progress import Quiet, RunDisplay
+    from audit.cli.streams import others_on_stderr
     from audit.engine.audit import Finished, perform_audit
     from audit.engine.environment import environment
     from audit.engine.run import forget_failures
-    from audit.registry import catalogue
     from audit.store.runs import open_store
 
-    opened = open_store(where)
-    if retry_failed:
-        forget_failures(assembled.plan, opened)
-    workers = {"workers": assembled.run.workers} if assembled.run.workers else {}
-    executor = catalogue("executors").load(assembled.run.executor)(
-        **workers, device=assembled.run.device, time_limit=assembled.run.time_limit
-    )
     record = None
-    try:
-        with RunDisplay(Console(stderr=True)) as display:
-            for event in perform_audit(
-                assembled.plan,
-                opened,
-                executor,
-                settings=assembled.settings,
-                environment=environment(assembled.run.device),
-            ):
-                display.show(event)
-                if isinstance(event, Finished):
-                    record = event.record
-    finally:
-        executor.close()
+    with ExitStack() as stack:
+        journal = stack.enter_context(Journal(log))
+        stack.enter_context(others_on_stderr())
+        opened = stack.enter_context(open_store(where))
+        if retry_failed:
+            forget_failures(assembled.plan, opened)
+        executor = stack.enter_context(closing(_executor(assembled.run)))
+        display = stack.enter_context(RunDisplay(Quiet(stderr=True)))
+        for event in perform_audit(
+            assembled.plan,
+            opened,
+            executor,
+            settings=assembled.settings,
+            environment=environment(assembled.run.device),
+        ):
+            display.show(event)
+            journal.note(event)
+            if isinstance(event, Finished):
+                record = event.record
     assert record is not None, "an audit that ends without an error ends with its record"
     return record
+
+
+def _executor(settings: RunSettings) -> Any:
+    from audit.registry import catalogue
+
+    workers = {"workers": settings.workers} if settings.workers else {}
+    start = catalogue("executors").load(settings.executor)
+    return start(**workers, device=settings.device, time_limit=settings.time_limit)
 
 
 def exit_code(record: AuditRecord) -> int:

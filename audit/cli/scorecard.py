@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from audit.cli.visible import visible
 from audit.core.measurements import Interval, Measurement
 from audit.core.policy import Verdict
 from audit.core.records import AuditRecord
@@ -28,25 +29,28 @@ _SENTENCES = {
     Verdict.NOT_ASSESSED: "nothing failed, but not every criterion could be assessed",
 }
 _WIDEST = 60
+_FAILURES = 12
+
+
+class Terminal(Console):
+    """A console that says when its reader has left, instead of ending the program with a code of its own."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
 
 
 def terminal() -> Console:
     """Return standard output to print tables on; a file or a pipe gets 120 columns unless COLUMNS says otherwise."""
     if sys.stdout.isatty():
-        return Console()
+        return Terminal()
     columns = os.environ.get("COLUMNS", "")
-    return Console(width=int(columns) if columns.isdigit() else 120)
+    return Terminal(width=int(columns) if columns.isdigit() else 120)
 
 
 def word(verdict: Verdict) -> Text:
     """Return a verdict as a coloured word."""
     style, text = _STYLES[verdict]
     return Text(text, style=f"bold {style}")
-
-
-def visible(text: str) -> str:
-    """Return text that a terminal prints and does not obey: control characters are shown, not sent."""
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
 def clean(text: str) -> str:
@@ -140,7 +144,10 @@ def _absent(record: AuditRecord, console: Console) -> None:
     for skip in record.skipped:
         why = "; ".join(f"needs {gap.need}; found {gap.found}; {gap.remedy}" for gap in skip.unmet)
         console.print(f"[cyan]skipped[/]    {clean(skip.evaluator)}: {clean(why)}")
-    for failure in record.failures:
-        console.print(
-            f"[red]failed[/]     {clean(failure.what)}, piece {failure.shard}: {clean(failure.error)}"
-        )
+    for failure in record.failures[:_FAILURES]:
+        told = f"{failure.what}, piece {failure.shard}: {failure.error}"
+        console.print(f"[red]failed[/]     {clean(told)}")
+    if (more := len(record.failures) - _FAILURES) > 0:
+        console.print(f"[red]failed[/]     and {more} more pieces; audit show --format json has them all")
+    if record.failures:
+        console.print("Mend the cause, then run the same command again with --retry-failed.", highlight=False)

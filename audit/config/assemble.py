@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from audit.config.spec import AuditSpec, EvaluatorSpec, RunSettings
 from audit.config.tables import Table, parameters
-from audit.core.errors import InputError, PluginError
+from audit.core.errors import InputError, PluginError, nearest
 from audit.core.evaluators import About, Dimension, Evaluator, Unmet
 from audit.core.measurements import Outcome
 from audit.core.plan import AuditPlan, plan
@@ -60,8 +62,14 @@ def assemble(spec: AuditSpec) -> Assembled:
     adapter = catalogue("models").load(spec.adapter)
     catalogue("executors").load(spec.run.executor)
     loader = catalogue("datasets").load(spec.data)
+    run = replace(spec.run, device=_device(spec.run.device))
     model = adapter.refer(dict(spec.model))
     card, offers = adapter.describe(model)
+    if not card.deterministic:  # then where it runs is part of what it makes
+        model = replace(model, options=(*model.options, ("device", run.device)))
+    if card.most_samples is not None and card.most_samples < spec.samples:
+        fewer = f"{spec.samples:,} samples were asked for; there are {card.most_samples:,}."
+        card = replace(card, notes=(*card.notes, fewer))
     data = loader.refer(dict(spec.data_options))
     data_card = loader.describe(data)
     if card.modality != data_card.modality:
@@ -81,20 +89,28 @@ def assemble(spec: AuditSpec) -> Assembled:
         shard_size=spec.shard_size,
     )
     evaluators = _evaluators(spec.evaluators)
-    run = RunSettings(
-        executor=spec.run.executor,
-        workers=spec.run.workers,
-        device=best_device() if spec.run.device == "auto" else spec.run.device,
-        time_limit=spec.run.time_limit,
-    )
     settings = {
         "seed": spec.seed,
-        "samples": spec.samples,
+        "samples": spec.samples if card.most_samples is None else min(spec.samples, card.most_samples),
+        "samples_asked": spec.samples,
         "shard_size": spec.shard_size,
         "extractor": asdict(subject.extractor) if subject.extractor else None,
         "run": asdict(run),
     }
     return Assembled(plan(spec.name, subject, evaluators, spec.policy), run, settings)
+
+
+def _device(asked: str) -> str:
+    """Return the device to run on. Raise InputError when it has no meaning or is not here."""
+    if asked == "auto":
+        return best_device()
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", asked):
+        raise InputError(f"The device is '{asked}'. {nearest(asked, ('auto', 'cpu', 'cuda', 'cuda:0'))}")
+    if asked != "cpu" and best_device() == "cpu":
+        raise InputError(
+            f'The device is \'{asked}\', and there is no NVIDIA driver here. Use device = "cpu" or "auto".'
+        )
+    return asked
 
 
 def _extractor(name: str | None, modality: str) -> ExtractorRef | None:
@@ -116,6 +132,12 @@ def _evaluators(listed: tuple[EvaluatorSpec, ...] | None) -> list[Evaluator]:
         return [_default(name, found) for name, found in known.survey().items()]
     if not listed:
         raise InputError("evaluators is empty. Leave it out to run everything that applies.")
+    for name, count in Counter(spec.name for spec in listed).items():
+        if count > 1:
+            raise InputError(
+                f"The evaluator '{name}' is listed {count} times, and its metrics could not be told apart. "
+                "List it once; for other parameters write another spec, the samples are shared."
+            )
     return [_configured(known.load(spec.name), spec.table) for spec in listed]
 
 

@@ -12,12 +12,14 @@ from typing import Any
 from audit.config.tables import Table
 from audit.core.errors import InputError, nearest
 from audit.core.policy import Criterion, Policy
+from audit.core.rows import MODALITIES
 
 _PATHS = ("path", "weights", "train", "holdout", "metadata", "python_path")
 """Options of [model] and [data] that name files: relative ones are relative to the spec."""
 
 _POLICIES = files("audit") / "policies"
-_MOST_SAMPLES = 10_000_000
+MOST_SAMPLES = 10_000_000
+MOST_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class AuditSpec:
     def only(self, names: tuple[str, ...]) -> AuditSpec:
         """Return the spec with no evaluators but the named ones."""
         known = {e.name: e for e in self.evaluators or ()}
-        chosen = tuple(known.get(n, EvaluatorSpec(n, Table(f"--only {n}", {}))) for n in names)
+        chosen = tuple(known.get(n, EvaluatorSpec(n, Table(f"--only {n}", {}))) for n in dict.fromkeys(names))
         return replace(self, evaluators=chosen)
 
 
@@ -74,7 +76,10 @@ def read_spec(path: Path) -> AuditSpec:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from None
     try:
         values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # TOMLDecodeError is a ValueError; so is a number too long to read
         raise InputError(f"{path} is not valid TOML: {error}.") from None
     try:
         return parse_spec(values, path.parent)
@@ -86,8 +91,8 @@ def parse_spec(values: Mapping[str, Any], base: Path) -> AuditSpec:
     """Check the tables of a spec; ``base`` is the folder that its paths are relative to."""
     top = Table("", values)
     name = top.text("name")
-    seed = top.integer("seed", 0, most=2**63 - 1)
-    samples = top.integer("samples", 2000, least=1, most=_MOST_SAMPLES)
+    seed = top.integer("seed", 0, most=MOST_SEED)
+    samples = top.integer("samples", 2000, least=1, most=MOST_SAMPLES)
     shard_size = top.integer("shard_size", 500, least=1)
     adapter, model = _model(_required(top, "model", 'use = "digits-vae", or adapter and path'), base)
     data, data_options = _data(_required(top, "data", 'use = "digits"'), base)
@@ -116,11 +121,16 @@ def parse_spec(values: Mapping[str, Any], base: Path) -> AuditSpec:
     )
 
 
+def _absolute(path: str, base: Path) -> Path:
+    try:
+        return (base / Path(path).expanduser()).resolve()
+    except (ValueError, RuntimeError, OSError) as error:  # a NUL, an unknown user's home, a loop of links
+        raise InputError(f"'{path}' is no path: {error}.") from None
+
+
 def _resolved(options: dict[str, Any], base: Path) -> dict[str, Any]:
     return {
-        key: str((base / Path(value).expanduser()).resolve())
-        if key in _PATHS and isinstance(value, str)
-        else value
+        key: str(_absolute(value, base)) if key in _PATHS and isinstance(value, str) else value
         for key, value in options.items()
     }
 
@@ -166,10 +176,8 @@ def _run(table: Table | None) -> RunSettings:
         executor=table.text("executor", "pool"),
         workers=table.integer("workers", 0, most=1024),
         device=table.text("device", "auto"),
-        time_limit=table.number("time_limit") or 3600.0,
+        time_limit=3600.0 if (limit := table.number("time_limit")) is None else limit,
     )
-    if settings.device not in ("auto", "cpu") and not settings.device.startswith("cuda"):
-        raise table.refuse("device", '"auto", "cpu", "cuda" or "cuda:0"')
     if settings.time_limit <= 0:
         raise table.refuse("time_limit", "a number of seconds above 0")
     table.close()
@@ -184,7 +192,7 @@ def _policy(table: Table | None, base: Path) -> Policy:
         table.close()
         return named_policy(use)
     if "file" in table.values:
-        path = (base / table.text("file")).resolve()
+        path = _absolute(table.text("file"), base)
         table.close()
         return _policy_file(path)
     return _inline(table, "inline")
@@ -212,7 +220,7 @@ def named_policy(name: str) -> Policy:
 def _policy_file(path: Path) -> Policy:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"policy.file {path} cannot be read: {error}.") from None
     return _inline(Table(path.name, values), path.stem)
 
@@ -232,6 +240,11 @@ def _criterion(table: Table) -> Criterion:
     metric, at_most, at_least = table.text("metric"), table.number("at_most"), table.number("at_least")
     why, every_group = table.text("why", "no reason given"), table.boolean("every_group", False)
     modalities = table.texts("modalities")
+    for modality in modalities:
+        if modality not in MODALITIES:
+            raise InputError(
+                f"{table.name('modalities')} names '{modality}'. {nearest(modality, MODALITIES)}"
+            )
     table.close()
     try:
         return Criterion(metric, at_most, at_least, why, every_group, modalities)

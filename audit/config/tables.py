@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -47,7 +48,7 @@ class Table:
 
     def refuse(self, key: str, accepted: str) -> InputError:
         value = self.values.get(key)
-        shown = repr(value) if len(repr(value)) <= 60 else f"{repr(value)[:57]}..."
+        shown = _shown(value)
         return InputError(f"{self.name(key)} is {shown} ({kind_of(value)}). Accepted: {accepted}.")
 
     def missing(self, key: str, accepted: str) -> InputError:
@@ -89,8 +90,8 @@ class Table:
         value = self._take(key)
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
-            raise self.refuse(key, "a number")
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not _is_finite(value):
+            raise self.refuse(key, "a finite number")
         return float(value)
 
     def boolean(self, key: str, default: bool) -> bool:
@@ -133,6 +134,23 @@ class Table:
                 raise InputError(f"There is no key '{self.name(key)}'. {nearest(key, self.taken)}")
 
 
+def _shown(value: object) -> str:
+    """Return a value as a message shows it; Python itself refuses to print integers of thousands of digits."""
+    try:
+        text = repr(value)
+    except ValueError:
+        return "a number of thousands of digits"
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _is_finite(value: float) -> bool:
+    """Whether a number of TOML, whose integers have no bound, is a finite float."""
+    try:
+        return math.isfinite(float(value))
+    except OverflowError:
+        return False
+
+
 def parameters(kind: type[Any], table: Table) -> Any:
     """Return ``kind(**values)`` with each value checked against the dataclass field it fills."""
     import dataclasses
@@ -166,7 +184,9 @@ def _fit(table: Table, key: str, hint: Any) -> Any:
 
 
 def _scalar(table: Table, key: str, value: Any, kind: Any) -> Any:
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+    if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        if not _is_finite(value):
+            raise table.refuse(key, "a finite number")
         return float(value)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise table.refuse(key, _WORDS.get(kind, str(kind)))

@@ -52,6 +52,10 @@ class Criterion:
             parts.append(f"<= {self.at_most:g}")
         return " and ".join(parts)
 
+    def concerns(self, modality: str) -> bool:
+        """Whether the criterion is about models of a modality; the empty one stands for all."""
+        return not modality or not self.modalities or modality in self.modalities
+
     def judge(self, measurement: Measurement) -> Verdict:
         """Return the verdict on one measurement; without an interval it is not assessed."""
         match measurement.uncertainty:
@@ -118,7 +122,7 @@ class Policy:
         return tuple(
             judgement
             for criterion in self.criteria
-            if not modality or not criterion.modalities or modality in criterion.modalities
+            if criterion.concerns(modality)
             for judgement in _judge(criterion, found, missing)
         )
 

@@ -27,6 +27,9 @@ Matrix: TypeAlias = NDArray[np.float64]
 Images: TypeAlias = NDArray[np.uint8]
 Rng: TypeAlias = np.random.Generator
 
+MODALITIES = ("image", "molecule", "music", "table", "text")
+"""What a model may make."""
+
 IMAGE, TEXT, PREFIX = "image", "text", "prefix"
 
 

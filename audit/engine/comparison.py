@@ -86,13 +86,22 @@ def _change(uncertainty: Interval | Unquantified, direction: Direction) -> Chang
             return Change.CHANGED
 
 
+_MAY_DIFFER = {"run", "problems", "notes"}
+"""Where a run ran changes no number, and what a card remarks is no difference of its own."""
+
+
 def _unlike(first: AuditRecord, second: AuditRecord) -> list[str]:
-    found = ["the data differ"] if first.data["content"] != second.data["content"] else []
-    found += [
-        f"{key}: {first.settings.get(key)} and {second.settings.get(key)}"
-        for key in ("seed", "samples", "extractor")
-        if first.settings.get(key) != second.settings.get(key)
-    ]
+    found = [f"run {r.run} has not finished" for r in (first, second) if r.finished is None]
+    for what, one, other in (
+        ("data", first.data, second.data),
+        ("settings", first.settings, second.settings),
+        ("environment", first.environment, second.environment),
+    ):
+        found += [
+            f"{what}.{key}: {one.get(key)} and {other.get(key)}"
+            for key in sorted({*one, *other} - _MAY_DIFFER)
+            if one.get(key) != other.get(key)
+        ]
     sources = {e.name: (e.source, e.parameters) for e in first.evaluators}
     found += [
         f"the code or the parameters of {e.name} differ"

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from typing import Any, TypeAlias
 
 from audit.core.facts import Executor, Failed, Made, Needed, Scored, Task
@@ -63,20 +64,52 @@ def run(plan: AuditPlan, run_id: str, store: Store, executor: Executor) -> Itera
     count = Counter(key for key, _ in missing)
     yield Needed([(r, count[r.key], len(ledger.made[r.key])) for r in recipes])
 
-    by_key = {recipe.key: recipe for recipe in recipes}
-    waiting = [(by_key[key], shard) for key, shard in missing]
-    flying: set[Piece] = set()
+    queue = _Queue({recipe.key: recipe for recipe in recipes}, missing, ledger)
+    flying = 0
     yield from _score_ready(unscored, ledger, run_id, store)
-    while waiting or flying:
-        waiting = _submit(waiting, flying, ledger, store, executor)
-        if not flying:
-            break  # what still waits rests on a piece that failed
+    while queue.ready or flying:
+        while queue.ready and flying < executor.slots:
+            recipe, shard = queue.take()
+            executor.submit(Task(recipe, shard, _reads(recipe, shard, ledger), str(store.blobs.root)))
+            flying += 1
         for fact in executor.completed():
-            flying.discard((fact.key, fact.shard))
+            flying -= 1
             store.record(run_id, fact)
             ledger.note(fact)
+            queue.note(fact)
             yield fact
         yield from _score_ready(unscored, ledger, run_id, store)
+
+
+class _Queue:
+    """The missing pieces in order: each is ready once the pieces it reads are made, and never if one of them fails."""
+
+    def __init__(self, recipes: Mapping[Key, Recipe[Any]], missing: list[Piece], ledger: _Ledger) -> None:
+        self._recipes = recipes
+        self._order = missing
+        self._lacking = [0] * len(missing)
+        self._children: dict[Piece, list[int]] = {}
+        for number, (key, shard) in enumerate(missing):
+            recipe = recipes[key]
+            for parent in recipe.parents:
+                for needed in recipe.needs(parent, shard):
+                    if needed not in ledger.made[parent.key]:
+                        self._lacking[number] += 1
+                        self._children.setdefault((parent.key, needed), []).append(number)
+        self.ready = [number for number, lacking in enumerate(self._lacking) if lacking == 0]
+
+    def take(self) -> tuple[Recipe[Any], int]:
+        """Return the first piece that is ready: parents come before children, so related work stays together."""
+        key, shard = self._order[heappop(self.ready)]
+        return self._recipes[key], shard
+
+    def note(self, fact: Made | Failed) -> None:
+        """A made piece may make others ready; what rests on a failed one stays where it is."""
+        if isinstance(fact, Made):
+            for number in self._children.pop((fact.key, fact.shard), ()):
+                self._lacking[number] -= 1
+                if self._lacking[number] == 0:
+                    heappush(self.ready, number)
 
 
 def _labelled(plan: AuditPlan) -> list[tuple[str, Planned]]:
@@ -113,37 +146,12 @@ def _missing(planned: list[tuple[str, Planned]], ledger: _Ledger) -> list[Piece]
     return list(found)
 
 
-def _submit(
-    waiting: list[tuple[Recipe[Any], int]],
-    flying: set[Piece],
-    ledger: _Ledger,
-    store: Store,
-    executor: Executor,
-) -> list[tuple[Recipe[Any], int]]:
-    """Hand out the pieces whose inputs are there, as many as the executor takes; return the rest."""
-    rest: list[tuple[Recipe[Any], int]] = []
-    for position, (recipe, shard) in enumerate(waiting):
-        if len(flying) >= executor.slots:
-            return rest + waiting[position:]
-        reads = _reads(recipe, shard, ledger)
-        if reads is None:
-            rest.append((recipe, shard))
-            continue
-        executor.submit(Task(recipe, shard, reads, str(store.blobs.root)))
-        flying.add((recipe.key, shard))
-    return rest
-
-
-def _reads(recipe: Recipe[Any], shard: int, ledger: _Ledger) -> Any:
-    """Return the digests a piece reads, one tuple per parent, or None while one is not there."""
-    reads = []
-    for parent in recipe.parents:
-        made = ledger.made[parent.key]
-        span = recipe.needs(parent, shard)
-        if any(needed not in made for needed in span):
-            return None
-        reads.append(tuple(made[needed].digest for needed in span))
-    return tuple(reads)
+def _reads(recipe: Recipe[Any], shard: int, ledger: _Ledger) -> tuple[tuple[Digest, ...], ...]:
+    """Return the digests a piece reads, one tuple per parent."""
+    return tuple(
+        tuple(ledger.made[parent.key][needed].digest for needed in recipe.needs(parent, shard))
+        for parent in recipe.parents
+    )
 
 
 def forget_failures(plan: AuditPlan, store: Store) -> None:

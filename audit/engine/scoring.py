@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import time
-import traceback
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
@@ -18,9 +17,8 @@ from audit.core.facts import BlobStore, Failed, Scored
 from audit.core.identity import Digest, Key, digest_files, key_of
 from audit.core.measurements import Evidence, Measurement, Outcome, Undefined
 from audit.core.plan import parameters_of
+from audit.engine.worker import StoreFailure, detail_of, sentence
 from audit.store import codec
-
-_DETAIL = 8_000
 
 
 def scoring_key(evaluator: Evaluator, inputs: Mapping[str, Sequence[Digest]]) -> Key:
@@ -76,9 +74,10 @@ def score(
         outcomes = tuple(Undefined(metric, str(error)) for metric in about.metrics)
     except OSError:
         raise
-    except Exception as error:
-        detail = "".join(traceback.format_exception(error))[-_DETAIL:]
-        return Failed(key, 0, f"{about.name}: {type(error).__name__}: {error}"[:1_000], detail, 1)
+    except StoreFailure as failure:
+        raise failure.error from failure
+    except (Exception, SystemExit) as error:  # evaluators are plugins and may raise anything
+        return Failed(key, 0, f"{about.name}: {sentence(error)}", detail_of(error), 1)
     return Scored(key, about.name, outcomes, time.perf_counter() - began)
 
 

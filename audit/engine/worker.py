@@ -67,6 +67,14 @@ class Workbench:
         return np.random.Generator(np.random.PCG64(int.from_bytes(seed, "big")))
 
 
+class StoreFailure(BaseException):
+    """The store could not be read: no fault of the recipe that asked, so nothing that recipes catch."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 class StoredPieces(Sequence[Any]):
     """The pieces of one artifact, each read from the blob store when it is asked for and not kept."""
 
@@ -83,7 +91,11 @@ class StoredPieces(Sequence[Any]):
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
             return StoredPieces(self._recipe, self._digests[index], self._blobs)
-        return codec.decode(self._recipe.piece, self._blobs.get(self._digests[index]))
+        try:
+            data = self._blobs.get(self._digests[index])
+        except OSError as error:
+            raise StoreFailure(error) from error
+        return codec.decode(self._recipe.piece, data)
 
     def __iter__(self) -> Iterator[Any]:
         return (self[index] for index in range(len(self)))
@@ -125,7 +137,7 @@ def worker_name() -> str:
 
 
 def perform(task: Task, bench: Workbench) -> Made | Failed:
-    """Make one piece and keep its bytes. What the recipe raises becomes a Failed.
+    """Make one piece and keep its bytes. What the recipe raises becomes a Failed, a model's ``sys.exit`` included.
 
     A full disk is no property of the recipe, so OSErrors of the blob store are
     raised: the run stops, and goes on from the same place once there is room.
@@ -142,12 +154,22 @@ def perform(task: Task, bench: Workbench) -> Made | Failed:
             data = codec.encode(recipe.make(bench, task.shard, pieces))
         except MemoryError:
             raise
-        except Exception as error:
-            detail = "".join(traceback.format_exception(error))[-_DETAIL:]
-            return Failed(recipe.key, task.shard, _sentence(error), detail, task.attempt + 1)
+        except StoreFailure as failure:
+            raise failure.error from failure
+        except (Exception, SystemExit) as error:  # models and plugins may raise anything
+            return Failed(recipe.key, task.shard, sentence(error), detail_of(error), task.attempt + 1)
     digest = blobs.put(data)
     return Made(recipe.key, task.shard, digest, time.perf_counter() - began, worker_name())
 
 
-def _sentence(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:1_000]
+def detail_of(error: BaseException) -> str:
+    """Return the end of an exception's traceback."""
+    return "".join(traceback.format_tb(error.__traceback__))[-_DETAIL:]
+
+
+def sentence(error: BaseException) -> str:
+    """Say what was raised, even if the exception cannot say it itself."""
+    try:
+        return f"{type(error).__name__}: {error}"[:1_000]
+    except Exception:  # a __str__ that raises is one more thing a plugin may bring
+        return type(error).__name__

@@ -87,7 +87,7 @@ class TorchModule:
         state = load_tensors(Path(json.loads(ref.location)["weights"]), ref.weights)
         try:
             model = factory(state, device)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise InputError(
                 f"The factory '{name}' raised {type(error).__name__}: {error}. It was called as factory(state, "
                 f"device) with {len(state)} tensors: {', '.join(sorted(state)[:5])}{', …' if len(state) > 5 else ''}."
@@ -143,7 +143,7 @@ def _factory(ref: ModelRef) -> Any:
     module_name, _, attribute = name.partition(":")
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(f"Importing '{module_name}' raised {type(error).__name__}: {error}.") from error
     loaded = Path(str(getattr(sys.modules[module_name.split(".")[0]], "__file__", ""))).resolve()
     if loaded != top:

@@ -58,7 +58,10 @@ def resolve(store: str | None = None, environment: Mapping[str, str] | None = No
     wanted = store or variables.get(VARIABLE) or DEFAULT
     if "://" in wanted:
         return _database(wanted)
-    folder = Path(wanted).expanduser().absolute()
+    try:
+        folder = Path(wanted).expanduser().absolute()
+    except RuntimeError as error:
+        raise InputError(f"The store '{wanted}' is no path: {error}. Name a folder.") from None
     return StoreAddress(blobs=folder / BLOBS, folder=folder)
 
 

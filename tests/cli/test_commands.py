@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -83,6 +85,12 @@ def test_bad_input_ends_with_2_and_says_what_to_do(
         ),
         ('name = "quality.vowels"', 'name = "quality.vowels"\nlevel = "x"', ["level", "'x'", "a number"]),
         ('executor = "inline"', 'executor = "inlin"', ["Did you mean 'inline'"]),
+        ('executor = "inline"', 'executor = "inline"\ndevice = "banana"', ["banana", "cpu", "cuda"]),
+        (
+            'name = "quality.vowels"',
+            'name = "quality.vowels"\n[[evaluators]]\nname = "quality.vowels"\nlevel = 0.5',
+            ["listed 2 times"],
+        ),
         ("[policy]", '[features]\nuse = "pixels"\n[policy]', ["pixels", "image", "text"]),
     ],
 )
@@ -130,6 +138,16 @@ def test_json_is_all_there_is_on_standard_output(cli, letters_spec, run_store: P
         ("doctor", "--store", run_store),
     ):
         json.loads(cli(*arguments, "--format", "json").out)
+
+
+def test_a_log_holds_every_event_as_a_line_of_json(cli, letters_spec, tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    cli("run", letters_spec(), "--store", tmp_path / "store", "--log", log)
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    kinds = [event["event"] for event in events]
+    assert kinds == ["began", "needed", *["made"] * 8, "assessed", "finished"]
+    assert events[-1]["verdict"] == "pass"
+    assert cli("run", letters_spec(), "--store", tmp_path / "s", "--log", tmp_path / "no" / "log").code == 2
 
 
 def test_a_plan_says_what_is_shared_here_and_skipped(cli, letters_spec, run_store: Path) -> None:
@@ -204,6 +222,50 @@ def test_lists_name_what_specs_may_say(cli) -> None:
     assert {"digits", "python-reference", "images", "text"} <= names["datasets"]
     assert {"smollm2-135m-instruct", "efficientnet-lite0"} <= names["assets"]
     assert "default" in names["policies"]
+
+
+def test_a_bug_is_no_verdict(cli, letters_spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("audit.engine.record.build", broken)
+    monkeypatch.setattr("audit.engine.audit.build", broken)
+    said = cli("run", letters_spec(), "--store", tmp_path / "store")
+    assert said.code == 4
+    assert "ZeroDivisionError: a bug" in said.err
+    assert "AUDIT_TRACEBACK" in said.err
+
+
+def test_a_reader_who_leaves_changes_no_code(letters, run_store: Path) -> None:
+    command = f"{sys.executable} -m audit show --store {run_store} --groups"
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command} | head -c 1 > /dev/null; exit ${{PIPESTATUS[0]}}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_cuda_that_is_not_here_is_refused(cli, letters_spec, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("audit.config.assemble.best_device", lambda: "cpu")
+    said = cli("plan", letters_spec(), "--store", "nowhere")
+    assert said.code == 0
+    spec = letters_spec()
+    spec.write_text(spec.read_text() + 'device = "cuda:1"\n')
+    said = cli("plan", spec, "--store", "nowhere")
+    assert said.code == 2
+    assert "NVIDIA" in said.err
+
+
+def test_compare_names_what_else_differs(cli, letters_spec, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    cli("run", letters_spec(), "--store", store)
+    cli("run", letters_spec(), "--samples", 300, "--store", store)
+    a, b = (run["run"] for run in json.loads(cli("list", "runs", "--store", store, "--format", "json").out))
+    said = json.loads(cli("compare", a, b, "--store", store, "--format", "json").out)
+    assert any("samples: 300 and 400" in note for note in said["unlike"])
 
 
 def test_a_hostile_name_cannot_write_to_the_terminal(cli, letters_spec, tmp_path: Path) -> None:

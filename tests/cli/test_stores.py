@@ -30,10 +30,10 @@ def test_a_killed_run_in_postgresql_is_taken_up(
     cli, letters_spec, new_database: Callable[[], str], tmp_path: Path
 ) -> None:
     store = f"{new_database()}&blobs={tmp_path / 'blobs'}"
-    spec = letters_spec(samples=150, shard_size=1)
+    spec = letters_spec(samples=60, shard_size=1)
     command = [sys.executable, "-m", "audit", "run", str(spec), "--store", store]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while process.poll() is None and sum(1 for _ in tmp_path.glob("blobs/**/*")) < 60:
+    while process.poll() is None and sum(1 for _ in tmp_path.glob("blobs/**/*")) < 30:
         pass
     process.kill()
     process.wait()

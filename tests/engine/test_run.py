@@ -67,7 +67,11 @@ def test_more_samples_are_another_artifact(cli, letters_spec, tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("mood", "error"),
-    [("raises", "the model is in a bad mood"), ("short", "asked for 100 samples and returned 99")],
+    [
+        ("raises", "the model is in a bad mood"),
+        ("short", "asked for 100 samples and returned 99"),
+        ("exits", "SystemExit"),
+    ],
 )
 def test_a_model_that_fails_is_recorded_and_can_be_tried_again(
     cli, letters_spec, tmp_path: Path, mood: str, error: str
@@ -109,6 +113,93 @@ def test_a_worker_that_dies_is_tried_three_times(cli, letters_spec, tmp_path: Pa
     assert said.code == 4
     assert failure["attempts"] == 3
     assert "SIGKILL" in failure["error"]
+
+
+def test_a_model_that_ends_its_process_is_no_verdict(cli, letters_spec, tmp_path: Path) -> None:
+    said = cli(
+        "run", letters_spec("exits", executor="pool"), "--store", tmp_path / "store", "--format", "json"
+    )
+    assert said.code == 4
+    assert "SystemExit" in record_of(said)["failures"][0]["error"]
+
+
+@pytest.mark.parametrize("executor", ["inline", "pool"])
+def test_what_a_model_prints_does_not_reach_standard_output(
+    letters_spec, tmp_path: Path, executor: str
+) -> None:
+    spec = letters_spec("noisy", executor=executor)
+    command = [
+        sys.executable,
+        "-m",
+        "audit",
+        "run",
+        str(spec),
+        "--store",
+        str(tmp_path / "s"),
+        "--format",
+        "json",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert json.loads(done.stdout)["verdict"] == "pass"
+    assert "a model that talks" in done.stderr
+    assert "programs that talk" in done.stderr
+
+
+def test_a_model_cannot_write_to_the_terminal(cli, letters_spec, tmp_path: Path) -> None:
+    said = cli("run", letters_spec("rude"), "--store", tmp_path / "store")
+    assert said.code == 4
+    assert "\\x1b[31mred" in said.err
+    assert not {"\x1b[31mred", "\x07", "\u202e"} & {said.err, said.out}
+    for sign in ("\x1b]0", "\x07", "\u202e"):
+        assert sign not in said.err
+        assert sign not in said.out
+    assert "--retry-failed" in said.out
+
+
+def test_a_store_that_cannot_be_read_is_no_fault_of_the_recipe(
+    cli, letters_spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec, store = letters_spec(), tmp_path / "store"
+
+    def broken(self: FileBlobs, digest: str) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FileBlobs, "get", broken)
+        said = cli("run", spec, "--store", store)
+    assert said.code == 4
+    assert "Input/output error" in said.err
+    assert cli("run", spec, "--store", store).code == 0
+
+
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
+def test_no_worker_outlives_its_driver(letters_spec, tmp_path: Path, sig: signal.Signals) -> None:
+    process = start(letters_spec("hangs", executor="pool", workers=2), tmp_path / "store")
+    children: set[int] = set()
+    deadline = time.monotonic() + 60
+    while (
+        len(children) < 3 and time.monotonic() < deadline
+    ):  # two workers and the tracker of shared resources
+        children = children_of(process.pid)
+        time.sleep(0.05)
+    process.send_signal(sig)
+    said = process.communicate(timeout=60)[1].decode()
+    assert process.returncode == {signal.SIGTERM: 143, signal.SIGINT: 130}.get(sig, -sig), said
+    while any(alive(child) for child in children) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not [child for child in children if alive(child)]
+
+
+def children_of(pid: int) -> set[int]:
+    listing = Path(f"/proc/{pid}/task/{pid}/children")
+    return {int(child) for child in listing.read_text().split()} if listing.exists() else set()
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def test_a_full_disk_ends_the_run_which_goes_on_once_there_is_room(
@@ -171,10 +262,10 @@ def test_a_killed_run_finishes_with_the_same_digests(
     cli: Callable[..., Any], letters_spec: Any, tmp_path: Path, sig: signal.Signals, executor: str
 ) -> None:
     store, whole = tmp_path / "store", tmp_path / "whole"
-    spec = letters_spec(samples=150, shard_size=1, executor=executor, workers=2)
+    spec = letters_spec(samples=60, shard_size=1, executor=executor, workers=2)
     process = start(spec, store)
     deadline = time.monotonic() + 60
-    while pieces_made(store) < 20 and process.poll() is None and time.monotonic() < deadline:
+    while pieces_made(store) < 12 and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(sig)
     process.communicate(timeout=60)

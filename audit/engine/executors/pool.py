@@ -6,6 +6,7 @@ import errno
 import multiprocessing as mp
 import os
 import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -16,6 +17,9 @@ from typing import Any
 
 from audit.core.facts import Failed, Made, Task
 from audit.engine.attempts import ATTEMPTS, death
+
+_FAREWELL = 5.0
+"""Seconds that a worker whose pipe is closed has to end."""
 
 _LOOK = 0.25
 """Seconds between looks at the clock while tasks run."""
@@ -104,8 +108,10 @@ class Pool:
         try:
             answer = worker.pipe.recv()
         except (EOFError, OSError):
+            worker.process.join(_FAREWELL)  # before it is killed: how it ended by itself is what counts
+            exit_code = worker.process.exitcode
             self._discard(worker)
-            return self._died(task, worker.process.exitcode)
+            return self._died(task, -signal.SIGKILL if exit_code is None else exit_code)
         worker.task = None
         match answer:
             case Made() | Failed():
@@ -135,7 +141,7 @@ class Pool:
                     worker.task.recipe.key,
                     worker.task.shard,
                     f"it took longer than the time limit of {self._time_limit:g} seconds a piece",
-                    "Raise time_limit in [run], or make the shards smaller.",
+                    "Raise time_limit in [run] or make shard_size smaller, then run again with --retry-failed.",
                     worker.task.attempt + 1,
                 )
             )
@@ -145,6 +151,9 @@ class Pool:
 def _serve(pipe: Connection, device: str, parent: int) -> None:
     """Do tasks until the driver is gone. Ctrl-C is the driver's to handle."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.dup2(2, 1)  # what models print is not what the command has to say
+    threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
     from audit.engine.worker import Workbench, perform
 
     bench = Workbench(device=device)
@@ -159,11 +168,22 @@ def _serve(pipe: Connection, device: str, parent: int) -> None:
             return
 
 
+def _leave_with(parent: int) -> None:
+    """End this process once the driver is gone, in the middle of a task if need be: nobody waits for it."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
+
+
 def _answer(task: Task, bench: Any, perform: Any) -> Made | Failed | OSError | None:
+    from audit.engine.worker import sentence
+
     try:
         outcome: Made | Failed = perform(task, bench)
     except MemoryError:
         return None
+    except KeyboardInterrupt as error:  # Ctrl-C is ignored here, so the model raised it
+        return Failed(task.recipe.key, task.shard, sentence(error), "", task.attempt + 1)
     except OSError as error:
         return OSError(error.errno or errno.EIO, error.strerror or str(error))
     return outcome

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 from typing import Any, ClassVar
 
 from audit.core.capabilities import Capability
@@ -59,11 +61,15 @@ class Standardised(Recipe[Matrix]):
 
     def _kept(self, shard: int) -> range:
         """Return this shard's part of the first ``most`` places, were they dealt evenly to all rows."""
-        sizes = [self.features.examples(i) for i in range(self.features.shards)]
-        before, total = sum(sizes[:shard]), sum(sizes)
+        before, after, total = self._ends[shard], self._ends[shard + 1], self._ends[-1]
         if total <= self.most:
-            return range(before, before + sizes[shard])
-        return range(before * self.most // total, (before + sizes[shard]) * self.most // total)
+            return range(before, after)
+        return range(before * self.most // total, after * self.most // total)
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        """Where each shard of the features ends; a plan of many shards asks for every one."""
+        return list(accumulate((self.features.examples(i) for i in range(self.features.shards)), initial=0))
 
 
 @dataclass(frozen=True)

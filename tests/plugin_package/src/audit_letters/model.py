@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from typing import Any, Self
 
@@ -12,7 +13,7 @@ from audit.core.references import ModelRef
 from audit.core.rows import Rng, Rows, Vector, text_rows
 from audit.core.subjects import ModelCard
 
-_MOODS = ("good", "raises", "nan", "short", "hangs", "dies")
+_MOODS = ("good", "raises", "nan", "short", "hangs", "dies", "exits", "noisy", "rude")
 
 
 class LetterModel:
@@ -50,6 +51,13 @@ class LetterModel:
                 import signal
 
                 os.kill(os.getpid(), signal.SIGKILL)
+            case "exits":
+                raise SystemExit(0)
+            case "noisy":
+                print("a model that talks")  # noqa: T201
+                subprocess.run(["echo", "and calls programs that talk"], check=True)
+            case "rude":
+                raise RuntimeError("\x1b[31mred\x1b]0;title\x07 \u202eback")
             case "short":
                 n -= 1
         letters = rng.integers(0, 26, (n, 8))
