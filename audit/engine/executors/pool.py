@@ -67,13 +67,16 @@ class Pool:
         yield from outcomes
 
     def close(self) -> None:
-        """End every worker, at once and without asking: no task leaves anything half done."""
+        """End every worker: idle ones by themselves, so that they give back what they hold, busy ones at once."""
         self._waiting.clear()
         for worker in self._workers:
-            worker.process.kill()
-        for worker in self._workers:
-            worker.process.join()
+            if worker.task is not None:  # no task leaves anything half done
+                worker.process.kill()
             worker.pipe.close()
+        for worker in self._workers:
+            worker.process.join(_FAREWELL)
+            worker.process.kill()
+            worker.process.join()
         self._workers.clear()
 
     def _hand_out(self) -> None:
