@@ -248,8 +248,15 @@ def test_ctrl_c_leaves_a_run_that_can_be_taken_up(
 
 
 def start(spec: Path, store: Path) -> subprocess.Popen[bytes]:
+    """Start a run that hears Ctrl-C, even where these tests run in the background of a shell that ignores it."""
     command = [sys.executable, "-m", "audit", "run", str(spec), "--store", str(store)]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=os.environ.copy())
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=os.environ.copy(),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
 
 
 def pieces_made(store: Path) -> int:
