@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Generic
 
 from audit.core.capabilities import Capability
 from audit.core.identity import identity
-from audit.core.recipes import Recipe, Tools, shard_count, shard_range
+from audit.core.recipes import PieceByPiece, Recipe, Tools, shard_count, shard_range
 from audit.core.references import DataRef, ExtractorRef, ModelRef
 from audit.core.rows import Matrix, Rows, Vector
 from audit.core.signals import familiarity
@@ -122,7 +122,7 @@ class Given(Recipe[Rows]):
 
 
 @dataclass(frozen=True)
-class Features(Recipe[Matrix]):
+class Features(PieceByPiece[Matrix]):
     """Rows through a feature extractor, shape (rows, dimensions)."""
 
     kind: ClassVar[str] = "features"
@@ -137,13 +137,6 @@ class Features(Recipe[Matrix]):
     def title(self) -> str:
         return f"{self.extractor.name} features of {self.source.title}"
 
-    @property
-    def shards(self) -> int:
-        return self.source.shards
-
-    def examples(self, shard: int) -> int:
-        return self.source.examples(shard)
-
     def make(self, tools: Tools, shard: int, pieces: Sequence[Sequence[Any]]) -> Matrix:
         rows = pieces[0][0]
         features = tools.extract(self.extractor, rows)
@@ -153,7 +146,7 @@ class Features(Recipe[Matrix]):
 
 
 @dataclass(frozen=True)
-class TokenLedger(Recipe[Rows]):
+class TokenLedger(PieceByPiece[Rows]):
     """Every scored token of the texts of ``source`` under a language model."""
 
     kind: ClassVar[str] = "token-ledger"
@@ -168,13 +161,6 @@ class TokenLedger(Recipe[Rows]):
     def title(self) -> str:
         return f"token ledger of {self.source.title}"
 
-    @property
-    def shards(self) -> int:
-        return self.source.shards
-
-    def examples(self, shard: int) -> int:
-        return self.source.examples(shard)
-
     def make(self, tools: Tools, shard: int, pieces: Sequence[Sequence[Any]]) -> Rows:
         rows = pieces[0][0]
         ledger = tools.model(self.model).token_ledger(rows)
@@ -184,7 +170,7 @@ class TokenLedger(Recipe[Rows]):
 
 
 @dataclass(frozen=True)
-class Signal(Recipe[Vector]):
+class Signal(PieceByPiece[Vector]):
     """One number per example saying how familiar the model finds it; higher is more familiar."""
 
     kind: ClassVar[str] = "signal"
@@ -201,19 +187,12 @@ class Signal(Recipe[Vector]):
     def title(self) -> str:
         return f"{self.capability.value.replace('_', ' ')} of {self.source.title}"
 
-    @property
-    def shards(self) -> int:
-        return self.source.shards
-
-    def examples(self, shard: int) -> int:
-        return self.source.examples(shard)
-
     def make(self, tools: Tools, shard: int, pieces: Sequence[Sequence[Any]]) -> Vector:
         return familiarity(self.capability, tools.model(self.model), pieces[0][0], tools.rng(self, shard))
 
 
 @dataclass(frozen=True)
-class Pieces(Recipe[S], Generic[S]):
+class Pieces(PieceByPiece[S], Generic[S]):
     """A summary of each piece of ``source``, to be merged in shard order."""
 
     kind: ClassVar[str] = "pieces"
@@ -227,13 +206,6 @@ class Pieces(Recipe[S], Generic[S]):
     @property
     def title(self) -> str:
         return f"{self.summary.__name__.lower()} of {self.source.title}"
-
-    @property
-    def shards(self) -> int:
-        return self.source.shards
-
-    def examples(self, shard: int) -> int:
-        return self.source.examples(shard)
 
     def make(self, tools: Tools, shard: int, pieces: Sequence[Sequence[Any]]) -> S:
         return self.summary.of(pieces[0][0])

@@ -99,6 +99,20 @@ class Recipe(Generic[T_co]):
         raise NotImplementedError
 
 
+@dataclass(frozen=True)
+class PieceByPiece(Recipe[T_co]):
+    """A recipe that turns each piece of one parent, its ``source``, into one piece of its own."""
+
+    source: Recipe[Any]
+
+    @property
+    def shards(self) -> int:
+        return self.source.shards
+
+    def examples(self, shard: int) -> int:
+        return self.source.examples(shard)
+
+
 def shard_range(rows: int, shard_size: int, shard: int) -> range:
     """Return which rows a shard holds.
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from audit.core.recipes import Recipe, Tools
+from audit.core.recipes import PieceByPiece, Recipe, Tools
 from audit.core.rows import IMAGE, PREFIX, TEXT, Matrix, Rows, Vector, images_of, texts_of
 from audit.stats.crossfit import Ints, Linear, fit_without_each, folds_of, moments_by_fold
 
@@ -44,7 +44,7 @@ class BlindBaseline:
 
 
 @dataclass(frozen=True)
-class BlindFeatures(Recipe[Matrix]):
+class BlindFeatures(PieceByPiece[Matrix]):
     """What the rows look like without any model: pixels on a grid, hashed n-grams and lengths, or columns."""
 
     kind: ClassVar[str] = "blind-features"
@@ -57,13 +57,6 @@ class BlindFeatures(Recipe[Matrix]):
     @property
     def title(self) -> str:
         return f"model-free features of {self.source.title}"
-
-    @property
-    def shards(self) -> int:
-        return self.source.shards
-
-    def examples(self, shard: int) -> int:
-        return self.source.examples(shard)
 
     def make(self, tools: Tools, shard: int, pieces: Sequence[Sequence[Any]]) -> Matrix:
         rows = pieces[0][0]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, ClassVar
 
-from audit.core.recipes import Recipe, Tools
+from audit.core.recipes import PieceByPiece, Recipe, Tools
 from audit.core.rows import IMAGE, TEXT, Rng, Rows, images_of, texts_of
 from audit.evaluators.provenance import signing
 from audit.evaluators.provenance.carriers import writable
@@ -50,7 +50,7 @@ def libraries() -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class CredentialTrials(Recipe[Rows]):
+class CredentialTrials(PieceByPiece[Rows]):
     """One row per output, format and case; the columns are the fields of ``Trial``.
 
     Signatures are random and certificates are made anew for each piece, so a
@@ -70,13 +70,6 @@ class CredentialTrials(Recipe[Rows]):
     @property
     def title(self) -> str:
         return f"credentials of {self.source.title}"
-
-    @property
-    def shards(self) -> int:
-        return self.source.shards
-
-    def examples(self, shard: int) -> int:
-        return self.source.examples(shard)
 
     def make(self, tools: Tools, shard: int, pieces: Sequence[Sequence[Any]]) -> Rows:
         import pyarrow as pa
