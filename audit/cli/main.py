@@ -102,10 +102,21 @@ class Terminated(BaseException):
 def main() -> None:
     """Run the command line and exit with the documented code."""
     signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
     if sys.stdout is None or sys.stderr is None:  # started with a closed descriptor
         sys.stdout = sys.stdout or _nowhere()
         sys.stderr = sys.stderr or _nowhere()
     sys.exit(_main())
+
+
+_interrupts: list[int] = []
+"""Ctrl-C as it was heard: a library it lands in may turn it into an error of its own."""
+
+
+def _interrupt(number: int, _frame: object) -> None:
+    _interrupts.append(number)
+    raise KeyboardInterrupt
 
 
 def _terminate(_number: int, _frame: object) -> None:
@@ -134,6 +145,8 @@ def _main() -> int:
 
 def _end(error: BaseException) -> int:
     """Say how a command ended and return the code for it."""
+    if _interrupts:
+        return _say(f"interrupted; {_TAKE_UP}", INTERRUPTED)
     match error:
         case InputError():
             return _say(str(error), BAD_INPUT)
