@@ -9,7 +9,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, requires
 from typing import Any
 
-from audit.core.errors import PluginError, nearest
+from audit.core.errors import InputError, PluginError, nearest
 
 GROUPS: Mapping[str, str] = {
     "models": "audit.models",
@@ -75,6 +75,15 @@ def catalogue(kind: str) -> Catalogue:
                 f"{known.value} and {entry.value}. Uninstall one of them."
             )
     return Catalogue(kind.rstrip("s") if kind != "included" else "included model", found)
+
+
+def lacking(extractor: Any) -> str | None:
+    """Return what an extractor says it needs and does not have here, such as an asset; None when it is ready."""
+    try:
+        extractor.refer()
+    except InputError as error:
+        return str(error)
+    return None
 
 
 def _load(noun: str, entry: EntryPoint) -> Any:

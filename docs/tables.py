@@ -34,12 +34,35 @@ def evaluators() -> str:
     return "\n".join(lines)
 
 
+def models() -> str:
+    """Every included model: what it is, how large, and what an audit may ask of it."""
+    adapter = catalogue("models").load("included")
+    lines = ["| model | family | parameters | offers |", "|---|---|--:|---|"]
+    for name in catalogue("included").names():
+        card, offers = adapter.describe(adapter.refer({"use": name}))
+        words = ", ".join(f"`{offer}`" for offer in sorted(offers))
+        lines.append(f"| `{name}` | {card.family} | {card.parameters:,} | {words} |")
+    return "\n".join(lines)
+
+
+def extractors() -> str:
+    """Every feature extractor and the first sentence of what it says of itself."""
+    lines = ["| extractor | gives |", "|---|---|"]
+    for name, kind in catalogue("extractors").survey().items():
+        first = " ".join((kind.__doc__ or "").split("\n\n")[0].split())
+        lines.append(f"| `{name}` | {first} |")
+    return "\n".join(lines)
+
+
 def rendered(text: str) -> str:
     """Return the README with its tables made anew."""
-    for name, table in (("commands", commands()), ("evaluators", evaluators())):
+    for name, table in _TABLES.items():
         between = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
-        text = between.sub(lambda found, table=table: f"{found[1]}{table}\n{found[2]}", text)
+        text = between.sub(lambda found, table=table: f"{found[1]}{table()}\n{found[2]}", text)
     return text
+
+
+_TABLES = {"commands": commands, "evaluators": evaluators, "extractors": extractors, "models": models}
 
 
 if __name__ == "__main__" and "--write" in sys.argv:

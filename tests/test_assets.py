@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import http.server
 import os
@@ -10,7 +11,9 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +22,15 @@ from typing import Any
 import pytest
 
 from audit import assets
-from audit.assets.catalogue import Asset, HubFile, SystemFile, WheelMember, packaged, read_catalogue
+from audit.assets.catalogue import (
+    Asset,
+    HubFile,
+    PinnedFile,
+    SystemFile,
+    WheelMember,
+    packaged,
+    read_catalogue,
+)
 from audit.core.errors import InputError
 
 CONTENT = bytes(range(256)) * 20_000  # five megabytes: several blocks
@@ -66,18 +77,15 @@ def wheel_source(path: Path) -> WheelMember:
 
 
 def catalogue(*sources: Any, content: bytes = CONTENT) -> dict[str, Asset]:
-    asset = Asset(
-        NAME,
-        "a test",
-        "CC0-1.0",
-        "nobody",
-        "",
-        "tiny-weights.bin",
-        len(content),
-        sha256(content),
-        tuple(sources),
-    )
-    return {NAME: asset}
+    return asset_of(PinnedFile("tiny-weights.bin", len(content), sha256(content), tuple(sources)))
+
+
+def asset_of(*files: PinnedFile) -> dict[str, Asset]:
+    return {NAME: Asset(NAME, "a test", "CC0-1.0", "nobody", "", files)}
+
+
+def pinned(name: str, content: bytes, *sources: Any) -> PinnedFile:
+    return PinnedFile(name, len(content), sha256(content), sources)
 
 
 def only_the_asset_is_in(home: Path) -> bool:
@@ -238,14 +246,134 @@ def test_sources_are_tried_in_their_order_and_each_says_why_not(tmp_path: Path) 
     assert assets.fetch(NAME, catalogue=catalogue(absent, wrong, right)).read_bytes() == CONTENT
 
 
+FIRST, SECOND = CONTENT[:70_000], CONTENT[100:]
+
+
+def test_an_asset_of_several_files_is_here_when_all_of_them_are(tmp_path: Path, home: Path) -> None:
+    stick = tmp_path / "stick"
+    stick.mkdir()
+    (stick / "first").write_bytes(FIRST)
+    known = asset_of(pinned("first", FIRST), pinned("second", SECOND))
+    with pytest.raises(InputError, match="holds no second"):
+        assets.fetch(NAME, source_dir=stick, catalogue=known)
+    assert [path.name for path in (home / NAME).iterdir()] == ["first"]
+    assert not assets.survey(known)[0].present
+    with pytest.raises(InputError, match="is not here"):
+        assets.path(NAME, known)
+    when = (home / NAME / "first").stat().st_mtime_ns
+    (stick / "first").unlink()  # what is here already is not asked for again
+    (stick / "second").write_bytes(SECOND)
+    place = assets.fetch(NAME, source_dir=stick, catalogue=known)
+    assert place == assets.path(NAME, known) == home / NAME
+    assert {path.name: path.read_bytes() for path in place.iterdir()} == {"first": FIRST, "second": SECOND}
+    assert (place / "first").stat().st_mtime_ns == when
+    found = assets.survey(known)[0]
+    assert (found.present, found.bytes, found.path) == (True, len(FIRST) + len(SECOND), place)
+
+
+def test_the_digest_of_several_files_is_that_of_the_list_sha256sum_prints(tmp_path: Path) -> None:
+    known = asset_of(pinned("second", SECOND), pinned("first", FIRST))
+    for file, content in (("first", FIRST), ("second", SECOND)):
+        (tmp_path / file).write_bytes(content)
+    done = subprocess.run(
+        "sha256sum first second | sha256sum", shell=True, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.stdout.split()[0] == assets.pinned(NAME, known)
+    single = catalogue()
+    assert assets.pinned(NAME, single) == single[NAME].files[0].sha256
+
+
+def test_a_wheel_with_several_members_is_downloaded_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheel = make_wheel(tmp_path / "index", {"a/first": FIRST, "a/second": SECOND})
+    size, digest = wheel.stat().st_size, sha256(wheel.read_bytes())
+    started: list[Any] = []
+    popen = subprocess.Popen
+
+    def counting(*words: Any, **options: Any) -> Any:
+        started.append(words)
+        return popen(*words, **options)
+
+    monkeypatch.setattr("audit.assets.sources.subprocess.Popen", counting)
+    sources = [WheelMember("tiny-weights", "1.0", f"a/{name}", size, digest) for name in ("first", "second")]
+    known = asset_of(pinned("first", FIRST, sources[0]), pinned("second", SECOND, sources[1]))
+    place = assets.fetch(NAME, catalogue=known)
+    assert (place / "second").read_bytes() == SECOND
+    assert len(started) == 1
+
+
+@pytest.mark.parametrize("level", [1, 9])
+def test_a_packed_source_gives_the_same_bytes_however_it_was_packed(
+    tmp_path: Path, home: Path, level: int
+) -> None:
+    packed = gzip.compress(CONTENT, level, mtime=level)
+    (tmp_path / "tiny-weights.bin.gz").write_bytes(packed)
+    known = catalogue(SystemFile(str(tmp_path / "tiny-weights.bin.gz"), "tiny-data"))
+    assert assets.fetch(NAME, catalogue=known).read_bytes() == CONTENT
+    assert only_the_asset_is_in(home)
+    (home / NAME / "tiny-weights.bin").unlink()
+    assert assets.fetch(NAME, source_dir=tmp_path, catalogue=catalogue()).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("packed", "said"),
+    [
+        pytest.param(gzip.compress(CONTENT, mtime=0)[:-20_000], "ends before its time", id="cut"),
+        pytest.param(b"no gzip" * 100, "is damaged", id="none"),
+        pytest.param(b"", "ends before its time", id="empty"),
+        pytest.param(gzip.compress(b"x" + CONTENT), "gives more than the 5,120,000 bytes", id="longer"),
+        pytest.param(gzip.compress(CONTENT[1:]), "gives 5,119,999 bytes", id="shorter"),
+        pytest.param(gzip.compress(b"x" + CONTENT[1:]), "has SHA-256", id="other"),
+    ],
+)
+def test_packed_bytes_that_are_not_the_pinned_ones(
+    tmp_path: Path, home: Path, packed: bytes, said: str
+) -> None:
+    (tmp_path / "tiny-weights.bin.gz").write_bytes(packed)
+    with pytest.raises(InputError, match=said):
+        assets.fetch(NAME, source_dir=tmp_path, catalogue=catalogue())
+    assert list((home / NAME).iterdir()) == []
+
+
+def test_what_expands_without_end_is_left_after_the_pinned_size(tmp_path: Path) -> None:
+    bomb = zlib.compressobj(9, wbits=31)
+    with (tmp_path / "tiny-weights.bin.gz").open("wb") as file:
+        for _ in range(300):  # 300 MB in 300 kB
+            file.write(bomb.compress(bytes(1 << 20)))
+        file.write(bomb.flush())
+    tracemalloc.start()
+    with pytest.raises(InputError, match="gives more than"):
+        assets.fetch(NAME, source_dir=tmp_path, catalogue=catalogue())
+    assert tracemalloc.get_traced_memory()[1] < 50_000_000
+    tracemalloc.stop()
+
+
+def test_an_absent_asset_names_the_system_package_that_has_it() -> None:
+    with pytest.raises(InputError, match=r"audit fetch fashion-mnist.*apt-get install dataset-fashion-mnist"):
+        assets.path("fashion-mnist")
+    with pytest.raises(InputError, match=r"\(or install tiny-data\)"):
+        assets.fetch(NAME, catalogue=catalogue(SystemFile("/nowhere/tiny-weights.bin", "tiny-data")))
+
+
+def test_verified_notices_a_byte_that_changed_since(tmp_path: Path) -> None:
+    (tmp_path / "tiny-weights.bin").write_bytes(CONTENT)
+    place = assets.fetch(NAME, source_dir=tmp_path, catalogue=catalogue())
+    assert assets.verified(NAME, catalogue()) == place
+    place.write_bytes(CONTENT[:-1] + b"x")
+    assert assets.path(NAME, catalogue()) == place  # of the right size: quick to say, and not the last word
+    with pytest.raises(InputError, match=r"is damaged.*audit fetch tiny"):
+        assets.verified(NAME, catalogue())
+
+
 class _Hub(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        found = self.path == "/owner/tiny/resolve/abc123/weights.bin"
-        self.send_response(200 if found else 404)
-        self.send_header("Content-Length", str(len(CONTENT) if found else 0))
+        held = {"weights.bin": CONTENT, "weights.bin.gz": gzip.compress(CONTENT)}
+        body = held.get(self.path.removeprefix("/owner/tiny/resolve/abc123/"))
+        self.send_response(404 if body is None else 200)
+        self.send_header("Content-Length", str(len(body or b"")))
         self.end_headers()
-        if found:
-            self.wfile.write(CONTENT)
+        self.wfile.write(body or b"")
 
     def log_message(self, *words: Any) -> None:
         """Say nothing."""
@@ -273,6 +401,12 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_a_file_comes_from_the_hub() -> None:
     source = HubFile("owner/tiny", "abc123", "weights.bin")
     assert assets.fetch(NAME, catalogue=catalogue(source)).read_bytes() == CONTENT
+
+
+@pytest.mark.usefixtures("hub")
+def test_a_packed_file_comes_from_the_hub() -> None:
+    known = catalogue(HubFile("owner/tiny", "abc123", "weights.bin.gz"))
+    assert assets.fetch(NAME, catalogue=known).read_bytes() == CONTENT
 
 
 @pytest.mark.usefixtures("hub")
@@ -313,7 +447,7 @@ def test_a_fetch_that_was_killed_leaves_nothing_to_mistake_and_the_next_one_work
     stick.mkdir()
     (stick / "tiny-weights.bin").write_bytes(CONTENT)
     (tmp_path / "the_catalogue.py").write_text(
-        f"from audit.assets.catalogue import Asset\nknown = {{'tiny': {catalogue()[NAME]!r}}}\n"
+        f"from audit.assets.catalogue import Asset, PinnedFile\nknown = {{'tiny': {catalogue()[NAME]!r}}}\n"
     )
     fetching = subprocess.Popen(
         [sys.executable, "-c", _FETCH, str(stick), str(tmp_path)], stdout=subprocess.PIPE, text=True
@@ -352,13 +486,27 @@ def test_where_assets_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_packaged_catalogue_pins_everything() -> None:
     known = packaged()
-    assert {"smollm2-135m-instruct", "efficientnet-lite0"} <= set(known)
+    assert {"smollm2-135m-instruct", "efficientnet-lite0", "minilm-l6-v2", "fashion-mnist"} <= set(known)
     for asset in known.values():
         assert asset.licence
         assert asset.attribution
-        assert asset.sources
-        for source in asset.sources:
-            assert not isinstance(source, HubFile) or len(source.revision) == 40
+        for file in asset.files:
+            assert file.sources
+            for source in file.sources:
+                assert not isinstance(source, HubFile) or len(source.revision) == 40
+
+
+def test_a_catalogue_lists_several_files_or_describes_one() -> None:
+    pin = f'bytes=1\nsha256="{"0" * 64}"\nsources=[]\n'
+    about = 'summary=""\nlicence=""\nattribution=""\nhomepage=""\n'
+    (one,) = read_catalogue(f'[a]\n{about}filename="x"\n{pin}').values()
+    (two,) = read_catalogue(
+        f'[a]\n{about}[[a.files]]\nfilename="x"\n{pin}[[a.files]]\nfilename="y"\n{pin}'
+    ).values()
+    assert one.files == two.files[:1]
+    assert [file.name for file in two.files] == ["x", "y"]
+    with pytest.raises(ValueError, match="two of one name"):
+        read_catalogue(f'[a]\n{about}[[a.files]]\nfilename="x"\n{pin}[[a.files]]\nfilename="x"\n{pin}')
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "", ".."])

@@ -9,12 +9,12 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from audit.assets import sources
-from audit.assets.catalogue import Asset, packaged
+from audit.assets.catalogue import Asset, PinnedFile, packaged
 from audit.assets.sources import Progress, SourceError
 from audit.core.errors import InputError, nearest
 
@@ -25,7 +25,7 @@ _DRAFT = ".fetching-"
 
 @dataclass(frozen=True, slots=True)
 class Surveyed:
-    """One asset of the catalogue and whether it is here."""
+    """One asset of the catalogue and whether it is here. ``path`` is that of its file, or the folder of several."""
 
     name: str
     summary: str
@@ -63,14 +63,37 @@ def survey(catalogue: Mapping[str, Asset] | None = None) -> tuple[Surveyed, ...]
 
 
 def path(name: str, catalogue: Mapping[str, Asset] | None = None) -> Path:
-    """Return where an asset lies; one that is not here is an error that names the command. Downloads nothing."""
+    """Return where an asset lies: its file, or the folder of its files. Downloads nothing.
+
+    One that is not here is an error that names the command which brings it,
+    and the system package that holds it where there is one.
+    """
     asset = _known(name, catalogue)
     if not _is_here(asset):
         raise InputError(
-            f"The asset '{name}' is not here ({_place(asset)}): run 'audit fetch {name}' where there is a network, "
-            f"or 'audit fetch {name} --from FOLDER' where there is none."
+            f"The asset '{name}' is not here ({_place(asset)}): run 'audit fetch {name}' where there is a network"
+            f"{_or_installed(asset)}, or 'audit fetch {name} --from FOLDER' where there is none."
         )
     return _place(asset)
+
+
+def verified(name: str, catalogue: Mapping[str, Asset] | None = None) -> Path:
+    """Return where an asset lies once every byte of it was compared with its pinned digest.
+
+    A tenth of a second for 100 MB: for those who are about to load it.
+    """
+    asset, place = _known(name, catalogue), path(name, catalogue)
+    for file in asset.files:
+        if sources.sha256_of(_place_of(asset, file)) != file.sha256:
+            raise InputError(
+                f"{_place_of(asset, file)} is damaged: it no longer has the pinned SHA-256. Run 'audit fetch {name}'."
+            )
+    return place
+
+
+def pinned(name: str, catalogue: Mapping[str, Asset] | None = None) -> str:
+    """Return the SHA-256 that an asset's bytes must have: what belongs into the identity of whoever rests on it."""
+    return _known(name, catalogue).sha256
 
 
 def fetch(
@@ -80,76 +103,79 @@ def fetch(
     progress: Progress | None = None,
     catalogue: Mapping[str, Asset] | None = None,
 ) -> Path:
-    """Bring an asset here from the first source that has it, and return where it lies.
+    """Bring an asset here, each file from the first source that has it, and return where it lies.
 
-    With ``source_dir`` that folder is the only source: it holds the file
-    itself or the wheel with it. The file appears under its name only when its
-    digest is the pinned one, so a fetch that was killed leaves nothing that
-    could be mistaken for it. Raises InputError with what each source said.
+    With ``source_dir`` that folder is the only source: it holds the files
+    themselves, the files packed with gzip, or the wheel with them. A file
+    appears under its name only when its digest is the pinned one, so a fetch
+    that was killed leaves nothing that could be mistaken for it, and the next
+    one goes on with the files that are missing. Raises InputError with what
+    each source said.
     """
     asset = _known(name, catalogue)
-    place, tell = _place(asset), progress or _silent
-    if _is_here(asset) and sources.sha256_of(place) == asset.sha256:
-        return place
+    tell = progress or _silent
+    missing = [file for file in asset.files if not _is_sound(asset, file)]
+    if not missing:
+        return _place(asset)
     if source_dir is not None and not source_dir.is_dir():
         raise InputError(
-            f"There is no folder {source_dir}. --from names the one that holds {asset.filename}."
+            f"There is no folder {source_dir}. --from names the one that holds {_listed(asset.files)}."
         )
-    with _scratch(place.parent) as scratch:
-        if source_dir is not None:
-            try:
-                _take_local(asset, source_dir, scratch, tell)
-            except SourceError as error:
-                raise InputError(
-                    f"The asset '{name}' cannot be taken from {source_dir}: {error}. "
-                    f"Put {asset.filename} with SHA-256 {asset.sha256} there."
-                ) from None
-        else:
-            _take_first(asset, scratch, tell)
-    return place
+    with _scratch(folder() / asset.name) as scratch:
+        for file in missing:
+            if source_dir is not None:
+                _take_local(asset, file, source_dir, scratch, tell)
+            else:
+                _take_first(asset, file, scratch, tell)
+    return _place(asset)
 
 
-def _take_local(asset: Asset, source_dir: Path, scratch: Path, progress: Progress) -> None:
-    with sources.local(source_dir, asset) as stream:
-        _keep(asset, stream, scratch, progress)
+def _take_local(asset: Asset, file: PinnedFile, source_dir: Path, scratch: Path, progress: Progress) -> None:
+    try:
+        with sources.local(source_dir, file) as stream:
+            _keep(file, _place_of(asset, file), stream, scratch, progress)
+    except SourceError as error:
+        raise InputError(
+            f"The asset '{asset.name}' cannot be taken from {source_dir}: {error}. "
+            f"Put {file.name} with SHA-256 {file.sha256} there."
+        ) from None
 
 
-def _take_first(asset: Asset, scratch: Path, progress: Progress) -> None:
+def _take_first(asset: Asset, file: PinnedFile, scratch: Path, progress: Progress) -> None:
     refusals = []
-    for number, source in enumerate(asset.sources):
-        own = scratch / str(number)
-        own.mkdir()
+    for source in file.sources:
         try:
-            with sources.blocks(source, asset, own, progress) as stream:
-                _keep(asset, stream, scratch, progress)
+            with sources.blocks(source, file, scratch, progress) as stream:
+                _keep(file, _place_of(asset, file), stream, scratch, progress)
         except SourceError as error:
             refusals.append(f"\n  {source}: {error}")
         else:
             return
+    packages = f" (or install {' or '.join(asset.system_packages)})" if asset.system_packages else ""
     raise InputError(
         f"The asset '{asset.name}' could not be fetched from anywhere:{''.join(refusals)}\n"
-        f"Bring {asset.filename} by hand and run 'audit fetch {asset.name} --from FOLDER'."
+        f"Bring {_listed(asset.files)} by hand and run 'audit fetch {asset.name} --from FOLDER'{packages}."
     )
 
 
-def _keep(asset: Asset, stream: Iterator[bytes], scratch: Path, progress: Progress) -> None:
-    """Write what a source gives, as long as it may be the asset, and give it its name when it is."""
+def _keep(file: PinnedFile, place: Path, stream: Iterator[bytes], scratch: Path, progress: Progress) -> None:
+    """Write what a source gives, as long as it may be the file, and give it its name when it is."""
     draft, state, size = scratch / secrets.token_hex(8), hashlib.sha256(), 0
-    with draft.open("xb") as file:
+    with draft.open("xb") as written:
         for block in stream:
             size += len(block)
-            if size > asset.bytes:
-                raise SourceError(f"it gives more than the {asset.bytes:,} bytes that were pinned")
+            if size > file.bytes:
+                raise SourceError(f"it gives more than the {file.bytes:,} bytes that were pinned")
             state.update(block)
-            file.write(block)
-            progress(size, asset.bytes)
-        file.flush()
-        os.fsync(file.fileno())
-    if size != asset.bytes:
-        raise SourceError(f"it gives {size:,} bytes, not the {asset.bytes:,} that were pinned")
-    if state.hexdigest() != asset.sha256:
-        raise SourceError(f"what it gives has SHA-256 {state.hexdigest()}, not the pinned {asset.sha256}")
-    draft.replace(_place(asset))
+            written.write(block)
+            progress(size, file.bytes)
+        written.flush()
+        os.fsync(written.fileno())
+    if size != file.bytes:
+        raise SourceError(f"it gives {size:,} bytes, not the {file.bytes:,} that were pinned")
+    if state.hexdigest() != file.sha256:
+        raise SourceError(f"what it gives has SHA-256 {state.hexdigest()}, not the pinned {file.sha256}")
+    draft.replace(place)
 
 
 @contextlib.contextmanager
@@ -185,15 +211,37 @@ def _known(name: str, catalogue: Mapping[str, Asset] | None) -> Asset:
 
 
 def _place(asset: Asset) -> Path:
-    return folder() / asset.name / asset.filename
+    own = folder() / asset.name
+    return own / asset.files[0].name if len(asset.files) == 1 else own
+
+
+def _place_of(asset: Asset, file: PinnedFile) -> Path:
+    return folder() / asset.name / file.name
 
 
 def _is_here(asset: Asset) -> bool:
-    """Say whether the file is there with its size; its digest was checked before it got its name."""
+    """Say whether each file is there with its size; its digest was checked before it got its name."""
     try:
-        return _place(asset).stat().st_size == asset.bytes
+        return all(_place_of(asset, file).stat().st_size == file.bytes for file in asset.files)
     except OSError:
         return False
+
+
+def _is_sound(asset: Asset, file: PinnedFile) -> bool:
+    place = _place_of(asset, file)
+    try:
+        return place.stat().st_size == file.bytes and sources.sha256_of(place) == file.sha256
+    except OSError:
+        return False
+
+
+def _or_installed(asset: Asset) -> str:
+    named = " or ".join(asset.system_packages)
+    return f" or once the system package {named} is installed (apt-get install {named})" if named else ""
+
+
+def _listed(files: Iterable[PinnedFile]) -> str:
+    return ", ".join(file.name for file in files)
 
 
 def _silent(done: int, total: int) -> None:

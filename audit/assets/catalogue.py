@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -54,25 +55,63 @@ _KINDS: dict[str, type[Any]] = {"hub": HubFile, "wheel": WheelMember, "system": 
 
 
 @dataclass(frozen=True, slots=True)
+class PinnedFile:
+    """One file, pinned by its size and digest, and its sources in the order they are tried.
+
+    Both are of the file as it is kept. A source that holds it as ``NAME.gz``
+    is unpacked on the way, because the same bytes are packed differently by
+    different hands: Debian's files carry no name in their gzip header.
+    """
+
+    name: str
+    bytes: int
+    sha256: str
+    sources: tuple[Source, ...]
+
+    def __post_init__(self) -> None:
+        _refuse_paths(self.name)
+        if len(self.sha256) != 64 or self.bytes <= 0:
+            raise ValueError(f"the file {self.name!r} is not pinned by a SHA-256 digest and a size")
+
+
+@dataclass(frozen=True, slots=True)
 class Asset:
-    """One file, pinned by its size and digest, and its sources in the order they are tried."""
+    """Files that are of use only together, kept in one folder; most assets are a single file."""
 
     name: str
     summary: str
     licence: str
     attribution: str
     homepage: str
-    filename: str
-    bytes: int
-    sha256: str
-    sources: tuple[Source, ...]
+    files: tuple[PinnedFile, ...]
 
     def __post_init__(self) -> None:
-        for part in (self.name, self.filename):
-            if PurePosixPath(part).name != part or part in ("", ".", ".."):
-                raise ValueError(f"asset {self.name!r}: {part!r} is not a plain name")
-        if len(self.sha256) != 64 or self.bytes <= 0:
-            raise ValueError(f"asset {self.name!r} is not pinned by a SHA-256 digest and a size")
+        _refuse_paths(self.name)
+        if not self.files or len({file.name for file in self.files}) < len(self.files):
+            raise ValueError(f"asset {self.name!r} has no files, or two of one name")
+
+    @property
+    def bytes(self) -> int:
+        return sum(file.bytes for file in self.files)
+
+    @property
+    def sha256(self) -> str:
+        """The digest of the file; of several, that of the list ``sha256sum`` prints for them, by name."""
+        if len(self.files) == 1:
+            return self.files[0].sha256
+        listing = "".join(f"{f.sha256}  {f.name}\n" for f in sorted(self.files, key=lambda f: f.name))
+        return hashlib.sha256(listing.encode()).hexdigest()
+
+    @property
+    def system_packages(self) -> tuple[str, ...]:
+        """The packages of the operating system that bring it."""
+        named = (s.package for file in self.files for s in file.sources if isinstance(s, SystemFile))
+        return tuple(dict.fromkeys(named))
+
+
+def _refuse_paths(name: str) -> None:
+    if PurePosixPath(name).name != name or name in ("", ".", ".."):
+        raise ValueError(f"{name!r} is not a plain name")
 
 
 def read_catalogue(toml: str) -> dict[str, Asset]:
@@ -87,8 +126,17 @@ def packaged() -> Mapping[str, Asset]:
 
 
 def _asset(name: str, table: dict[str, Any]) -> Asset:
+    """Read one asset: a list ``files``, or one file described in the asset's own table."""
+    if "files" in table:
+        files = tuple(_file(dict(file)) for file in table.pop("files"))
+    else:
+        files = (_file({key: table.pop(key) for key in ("filename", "bytes", "sha256", "sources")}),)
+    return Asset(name=name, files=files, **table)
+
+
+def _file(table: dict[str, Any]) -> PinnedFile:
     sources = tuple(_source(dict(source)) for source in table.pop("sources"))
-    return Asset(name=name, sources=sources, **table)
+    return PinnedFile(name=table.pop("filename"), sources=sources, **table)
 
 
 def _source(table: dict[str, Any]) -> Source:

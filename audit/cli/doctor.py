@@ -15,7 +15,7 @@ from audit.cli.options import address, format_option, print_json, store_option
 from audit.cli.scorecard import clean, terminal
 from audit.core.errors import InputError
 from audit.engine.environment import best_device, environment
-from audit.registry import GROUPS, Unavailable, catalogue
+from audit.registry import GROUPS, Unavailable, catalogue, lacking
 
 _EPILOG = """\
 \b
@@ -48,7 +48,7 @@ def command(store: str | None, form: str) -> int:
 def examine(store: str | None) -> dict[str, Any]:
     """Return what is installed and usable, as plain values."""
     plugins = [
-        {"kind": kind, "name": name, **_state(found)}
+        {"kind": kind, "name": name, **_state(kind, found)}
         for kind in GROUPS
         for name, found in catalogue(kind).survey().items()
     ]
@@ -63,10 +63,12 @@ def examine(store: str | None) -> dict[str, Any]:
     }
 
 
-def _state(found: Any) -> dict[str, Any]:
+def _state(kind: str, found: Any) -> dict[str, Any]:
+    """Return the state of a plugin. One that waits for an asset is sound: ``lacks`` says what to fetch."""
     if isinstance(found, Unavailable):
-        return {"usable": False, "reason": found.reason, "remedy": found.remedy}
-    return {"usable": True, "reason": None, "remedy": None}
+        return {"usable": False, "reason": found.reason, "remedy": found.remedy, "lacks": None}
+    lacks = lacking(found) if kind == "extractors" else None
+    return {"usable": True, "reason": None, "remedy": None, "lacks": lacks}
 
 
 def _store(store: str | None) -> dict[str, Any]:
@@ -134,6 +136,9 @@ def _print(found: dict[str, Any], console: Console) -> None:
         if not plugin["usable"]:
             said = clean(f"{plugin['kind']} {plugin['name']}: {plugin['reason']}. {plugin['remedy']}")
             console.print(f"  [yellow]unusable[/] {said}", highlight=False)
+        elif plugin["lacks"]:
+            said = clean(f"{plugin['kind']} {plugin['name']}: {plugin['lacks']}")
+            console.print(f"  [yellow]waiting[/] {said}", highlight=False)
     for asset in found["assets"]:
         state = "[green]here[/]" if asset["here"] else f"[yellow]absent[/]: run {clean(asset['remedy'])}"
         console.print(f"asset {clean(asset['name'])}: {state}", highlight=False)

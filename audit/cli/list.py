@@ -11,7 +11,8 @@ from rich.table import Table
 
 from audit.cli.options import address, format_option, print_json, store_option
 from audit.cli.scorecard import clean, terminal
-from audit.registry import Unavailable, catalogue
+from audit.core.errors import InputError
+from audit.registry import Unavailable, catalogue, lacking
 
 _EPILOG = """\
 \b
@@ -58,6 +59,7 @@ def listing(kind: str, store: str | None) -> list[dict[str, Any]]:
     listers: Mapping[str, Callable[[], list[dict[str, Any]]]] = {
         "models": _included,
         "evaluators": _evaluators,
+        "extractors": _extractors,
         "adapters": lambda: _plugins("models"),
         "assets": _assets,
         "policies": _policies,
@@ -70,16 +72,23 @@ def _included() -> list[dict[str, Any]]:
     adapter = catalogue("models").load("included")
     rows = []
     for name in catalogue("included").names():
-        card, offers = adapter.describe(adapter.refer({"use": name}))
-        rows.append(
-            {
-                "name": name,
+        try:
+            card, offers = adapter.describe(adapter.refer({"use": name}))
+        except InputError as error:  # one damaged file is no reason to hide the others
+            row: dict[str, Any] = {
+                "family": f"unavailable: {error}",
+                "modality": "",
+                "parameters": None,
+                "offers": [],
+            }
+        else:
+            row = {
                 "family": card.family,
                 "modality": card.modality,
                 "parameters": card.parameters,
                 "offers": sorted(offers),
             }
-        )
+        rows.append({"name": name, **row})
     return rows
 
 
@@ -108,6 +117,15 @@ def _plugins(kind: str) -> list[dict[str, Any]]:
         )
         rows.append({"name": name, "about": about, "from": known.provider(name)})
     return rows
+
+
+def _extractors() -> list[dict[str, Any]]:
+    known = catalogue("extractors").survey()
+    return [{**row, "lacks": _lacking(known[row["name"]])} for row in _plugins("extractors")]
+
+
+def _lacking(found: Any) -> str | None:
+    return None if isinstance(found, Unavailable) else lacking(found)
 
 
 def _assets() -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -15,7 +16,8 @@ _EPILOG = """\
 \b
 Examples:
   audit train digits-vae -o trained/
-  audit train digits-vae -o trained/ --restart
+  audit train portraits-ddpm -o trained/ --restart
+  audit train portraits-attributes -o trained/
 """
 
 
@@ -27,9 +29,7 @@ Examples:
 @click.option("--restart", is_flag=True, help="Begin afresh instead of going on from the last checkpoint.")
 def command(name: str, output: str | None, restart: bool) -> int:
     """Train the included model NAME from its recorded recipe; after a kill, go on from the last checkpoint."""
-    model = catalogue("included").load(name)
-    if not hasattr(model, "train"):
-        raise InputError(f"'{name}' records no training recipe.")
+    model = _trainable(name)
     out = Path(output) if output else Path("trained") / name
     console = Console(stderr=True)
     bar = Progress(
@@ -49,3 +49,15 @@ def command(name: str, output: str | None, restart: bool) -> int:
                 bar.console.print(progress.message, markup=False, highlight=False)
     click.echo(f"wrote {out}")
     return 0
+
+
+def _trainable(name: str) -> Any:
+    """Return the included model of this name, or the feature extractor that ships with a training recipe."""
+    models, extractors = catalogue("included"), catalogue("extractors")
+    if name not in models.names() and name in extractors.names():
+        found = extractors.load(name)
+    else:
+        found = models.load(name)
+    if not hasattr(found, "train"):
+        raise InputError(f"'{name}' records no training recipe.")
+    return found

@@ -28,6 +28,8 @@ from audit.store.blobs import FileBlobs
 _DETAIL = 8_000
 _THREADED = ("numpy", "scipy", "scipy.linalg", "sklearn", "torch")
 """Modules that bring native thread pools with them."""
+_SAY_HOW_MANY = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""Variables such a library reads once, when it is imported."""
 
 
 @dataclass
@@ -120,15 +122,41 @@ def one_thread() -> Iterator[None]:
     cores by running pieces side by side instead.
     """
     torch = sys.modules.get("torch")
-    before = torch.get_num_threads() if torch else 1
-    with _thread_pools(tuple(name for name in _THREADED if name in sys.modules)).limit(limits=1):
+    before = torch.get_num_threads() if torch else _threads_torch_would_take()
+    pools = _thread_pools(tuple(name for name in _THREADED if name in sys.modules))
+    with pools.limit(limits=1), _one_thread_from_the_start():
         if torch:
             torch.set_num_threads(1)
         try:
             yield
         finally:
-            if torch:
+            if torch := sys.modules.get("torch"):
                 torch.set_num_threads(before)
+
+
+@contextmanager
+def _one_thread_from_the_start() -> Iterator[None]:
+    """Have libraries that are imported meanwhile begin with one thread.
+
+    A piece is often what imports torch or scipy.linalg first. The same piece
+    made again later, with the library already there, would differ: 1e-5 in
+    convolutional features was seen, and the last bit of a matrix square root.
+    """
+    before = {name: os.environ.get(name) for name in _SAY_HOW_MANY}
+    os.environ.update(dict.fromkeys(_SAY_HOW_MANY, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _threads_torch_would_take() -> int:
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return int(given) if given.isdigit() else os.cpu_count() or 1
 
 
 def worker_name() -> str:

@@ -220,8 +220,28 @@ def test_lists_name_what_specs_may_say(cli) -> None:
     assert "digits-vae" in names["models"]
     assert {"quality.frechet", "privacy.membership"} <= names["evaluators"]
     assert {"digits", "python-reference", "images", "text"} <= names["datasets"]
+    assert {"pixels", "efficientnet-lite0", "minilm"} <= names["extractors"]
     assert {"smollm2-135m-instruct", "efficientnet-lite0"} <= names["assets"]
     assert "default" in names["policies"]
+
+
+def test_an_extractor_that_waits_for_its_asset_is_listed_as_such_and_breaks_nothing(
+    cli, letters_spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUDIT_ASSETS", str(tmp_path / "assets"))
+    rows = {row["name"]: row for row in json.loads(cli("list", "extractors", "--format", "json").out)}
+    assert rows["pixels"]["lacks"] is None
+    assert "audit fetch minilm-l6-v2" in rows["minilm"]["lacks"]
+    found = json.loads(cli("doctor", "--store", tmp_path / "store", "--format", "json").out)
+    waiting = {plugin["name"] for plugin in found["plugins"] if plugin["lacks"]}
+    assert {"efficientnet-lite0", "minilm"} <= waiting
+    assert all(plugin["usable"] for plugin in found["plugins"] if plugin["lacks"])
+    assert "waiting extractors minilm" in cli("doctor", "--store", tmp_path / "store").out
+    spec = letters_spec()
+    spec.write_text(spec.read_text() + '[features]\nuse = "minilm"\n')
+    said = cli("plan", spec, "--store", tmp_path / "store")
+    assert said.code == 2
+    assert "audit fetch minilm-l6-v2" in said.err
 
 
 def test_a_bug_is_no_verdict(cli, letters_spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,65 @@
+"""The factors of portraits, read from their pixels, with the reader's own error rates beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from audit.core.errors import InputError, nearest
+from audit.core.references import ExtractorRef
+from audit.core.rows import Matrix, Rows
+from audit.zoo.attributes.reader import AttributeTraining, Reader, named
+from audit.zoo.progress import Progress
+from audit.zoo.recipe import FOLDER, recorded
+
+_NAME = "portraits-attributes"
+
+
+class PortraitsAttributes:
+    """The probability of every value of the twelve factors of the world 'portraits', as an included network reads them.
+
+    ``columns`` names them: ``factor=value``. The network errs; ``confusion`` says how often, on people it has
+    not seen. Rates measured with it are to be corrected with these (Rogan, Gladen 1978), and hold for pictures like
+    the world's: what a generator draws badly may be read worse. Input 32×32, others are scaled (bilinear,
+    antialiased); values are bytes / 127.5 - 1.
+    """
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    @classmethod
+    def columns(cls) -> tuple[str, ...]:
+        """Return the name of each feature, in order."""
+        return tuple(recorded(_NAME).sizes["columns"])
+
+    @classmethod
+    def confusion(cls, factor: str) -> Matrix:
+        """Return how often each true value (rows) was read as each value (columns) on held-out people: counts."""
+        path = FOLDER / _NAME / "confusion.json"
+        known = json.loads(path.read_text(encoding="utf-8"))
+        if factor not in known:
+            raise InputError(f"'{_NAME}' reads no factor '{factor}'. {nearest(factor, known)}")
+        return np.asarray(known[factor], dtype=np.float64)
+
+    @classmethod
+    def refer(cls) -> ExtractorRef:
+        columns = cls.columns()
+        return named(_NAME, len(columns), columns)
+
+    @classmethod
+    def open(cls, ref: ExtractorRef, device: str) -> PortraitsAttributes:
+        if ref != cls.refer():
+            raise InputError(f"These features were planned with another version of '{_NAME}'. Plan again.")
+        return cls(Reader.open(device))
+
+    @classmethod
+    def train(cls, out: Path, *, resume: bool = True) -> Iterator[Progress]:
+        """Train the reader by its recipe; see :meth:`audit.zoo.shipped.Shipped.train`."""
+        return AttributeTraining.train(out, resume=resume)
+
+    def extract(self, rows: Rows) -> Matrix:
+        """Return probabilities of shape (rows, values of all factors). Raise ValueError for rows that are no images."""
+        return np.concatenate(list(self._reader.probabilities(rows).values()), axis=1)

@@ -1,0 +1,1 @@
+"""Reads the factors of portraits: the network behind two feature extractors."""

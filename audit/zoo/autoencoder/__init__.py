@@ -1,0 +1,1 @@
+"""Included models: image autoencoders, plain and variational."""

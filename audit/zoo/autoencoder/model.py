@@ -1,0 +1,181 @@
+"""The included image autoencoders as an audit sees them, plain and variational."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from audit.core.references import ModelRef
+from audit.core.rows import Matrix, Rng, Rows, Vector, image_rows
+from audit.zoo.recipe import Recipe, recorded
+from audit.zoo.shipped import Shipped, filled
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from audit.zoo.training import Learner
+
+_CHUNK = 200
+_DRAWS = 16
+
+
+class ImageAutoencoder(Shipped):
+    """What both kinds share: codes from images and images from codes."""
+
+    sources: ClassVar[tuple[str, ...]] = (
+        "autoencoder/model.py",
+        "autoencoder/network.py",
+        "autoencoder/density.py",
+        "frames.py",
+        "pictures.py",
+    )
+
+    def __init__(self, network: Any, device: str, tensors: Mapping[str, Tensor]) -> None:
+        self._network, self._device = network, device
+
+    @classmethod
+    def build(cls, recipe: Recipe, tensors: Mapping[str, Tensor], ref: ModelRef, device: str) -> Self:
+        from audit.zoo.autoencoder.network import Autoencoder
+
+        own = {name: value for name, value in tensors.items() if not name.startswith("density.")}
+        return cls(filled(Autoencoder(**recipe.sizes), own, device), device, tensors)
+
+    @classmethod
+    def learner(cls, recipe: Recipe, rows: Rows, begin: Mapping[str, Tensor] | None) -> Learner:
+        from audit.zoo.autoencoder.learner import AutoencoderLearner
+
+        return AutoencoderLearner(recipe, rows)
+
+    @classmethod
+    def shape(cls) -> tuple[int, int, int]:
+        """Height, width and channels of its images."""
+        sizes = recorded(cls.name).sizes
+        return sizes["size"], sizes["size"], sizes["channels"]
+
+    def decode(self, latents: Matrix, rng: Rng) -> Rows:
+        """Return the image that the decoder expects for each latent vector; no random number is used."""
+        import torch
+
+        from audit.zoo.pictures import bytes_of
+
+        if latents.ndim != 2 or latents.shape[1] != self._network.latent:
+            raise ValueError(
+                f"latent vectors of '{self.name}' are (n, {self._network.latent}), not {latents.shape}"
+            )
+        painted = [np.empty((0, *self.shape()), np.uint8)]
+        with torch.inference_mode():
+            for start in range(0, len(latents), _CHUNK):
+                codes = torch.from_numpy(latents[start : start + _CHUNK].astype(np.float32)).to(self._device)
+                painted.append(bytes_of(self._network.decode(codes)[:, : self._network.channels]))
+        return image_rows(np.concatenate(painted))
+
+    def encode(self, rows: Rows) -> Matrix:
+        """Return the code of each image, or the mean of its posterior, shape (n, latent)."""
+        import torch
+
+        own = self._network.latent
+        with torch.inference_mode():
+            codes = [self._network.encode(images)[:, :own].double() for images in self._images(rows, _CHUNK)]
+        return np.concatenate([np.empty((0, own)), *(code.cpu().numpy() for code in codes)])
+
+    def reconstruct(self, rows: Rows, rng: Rng) -> Rows:
+        """Return each image through its code and back; no random number is used."""
+        return self.decode(self.encode(rows), rng)
+
+    def _images(self, rows: Rows, chunk: int) -> Iterator[Tensor]:
+        from audit.zoo.pictures import pixels_of, signed
+
+        for part in pixels_of(rows, self.shape(), self.name).split(chunk):
+            if len(part):
+                yield signed(part.to(self._device))
+
+
+class PortraitsAE(ImageAutoencoder):
+    """A plain autoencoder of portraits. It has no prior: samples come from a mixture of normals fitted to the codes."""
+
+    name: ClassVar[str] = "portraits-ae"
+    family: ClassVar[str] = "autoencoder"
+
+    def __init__(self, network: Any, device: str, tensors: Mapping[str, Tensor]) -> None:
+        from audit.zoo.autoencoder.density import Density
+
+        super().__init__(network, device, tensors)
+        self._density = Density.of(tensors)
+        if self._density.means.shape[1] != network.latent:
+            raise ValueError("its density is one of codes of another length")
+
+    @classmethod
+    def notes(cls, ref: ModelRef) -> tuple[str, ...]:
+        parts = recorded(cls.name).terms["density_parts"]
+        return (
+            f"Samples are decoded from a mixture of {parts} normals that was fitted to the codes of the training images "
+            "after training (Ghosh et al. 2020): the autoencoder itself defines no distribution.",
+        )
+
+    def sample(self, n: int, rng: Rng, condition: Rows | None = None) -> Rows:
+        """Draw codes from the fitted density and decode them."""
+        if condition is not None:
+            raise ValueError(f"'{self.name}' draws freely and takes no condition")
+        return self.decode(self._density.draw(n, rng), rng)
+
+
+class ImageVAE(ImageAutoencoder):
+    """A variational autoencoder (Kingma, Welling 2014) with a discretised logistic likelihood."""
+
+    family: ClassVar[str] = "variational autoencoder"
+
+    @classmethod
+    def notes(cls, ref: ModelRef) -> tuple[str, ...]:
+        height, width, channels = cls.shape()
+        return (
+            "Samples are the decoder's means for latent vectors from the prior; the likelihood's noise is left out of them.",
+            f"The likelihood bound is importance-weighted with {_DRAWS} draws, in nats per image of "
+            f"{height * width * channels:,} bytes: a bound on the probability of discrete data.",
+        )
+
+    def sample(self, n: int, rng: Rng, condition: Rows | None = None) -> Rows:
+        """Draw latent vectors from the standard normal prior and decode them."""
+        if condition is not None:
+            raise ValueError(f"'{self.name}' draws freely and takes no condition")
+        return self.decode(rng.standard_normal((n, self._network.latent)), rng)
+
+    def likelihood_bound(self, rows: Rows, rng: Rng) -> Vector:
+        """Return the importance-weighted bound (Burda, Grosse, Salakhutdinov 2016) with 16 draws, in nats."""
+        import torch
+
+        from audit.zoo.autoencoder.network import log_probability
+
+        bounds = [np.empty(0)]
+        with torch.inference_mode():
+            for images in self._images(rows, _CHUNK // 4):
+                mean, log_variance = self._network.encode(images).chunk(2, dim=1)
+                weights = []
+                for _ in range(_DRAWS):
+                    drawn = rng.standard_normal(mean.shape, dtype=np.float32)
+                    noise = torch.from_numpy(drawn).to(self._device)
+                    z = mean + (0.5 * log_variance).exp() * noise
+                    log_prior_ratio = 0.5 * (noise**2 + log_variance - z**2).sum(-1)
+                    weights.append(log_probability(images, self._network.decode(z)) + log_prior_ratio)
+                bound = torch.stack(weights).double().logsumexp(0) - np.log(_DRAWS)
+                bounds.append(bound.cpu().numpy())
+        return np.concatenate(bounds)
+
+
+class PortraitsVAE(ImageVAE):
+    """A variational autoencoder of portraits."""
+
+    name: ClassVar[str] = "portraits-vae"
+
+
+class PortraitsVAEOverfit(ImageVAE):
+    """The defective twin that has learnt 400 people by heart."""
+
+    name: ClassVar[str] = "portraits-vae-overfit"
+
+
+class FashionVAE(ImageVAE):
+    """A variational autoencoder of Fashion-MNIST."""
+
+    name: ClassVar[str] = "fashion-vae"

@@ -1,0 +1,126 @@
+"""Model cards: what an included model is, how it was made and what it scored, written when training ends."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from audit.core.capabilities import Capability
+from audit.core.identity import digest_file
+from audit.core.measurements import Interval
+from audit.core.rows import Images, images_of
+from audit.zoo.origin import rows_of
+from audit.zoo.recipe import FOLDER, Recipe
+from audit.zoo.scores import SAMPLES, Score, scores_of
+
+CARD, PICTURE, NOTES = "CARD.md", "samples.png", "notes.md"
+_COLUMNS, _LINES = 16, 3
+
+
+def write_card(kind: type[Any], recipe: Recipe, out: Path) -> Path:
+    """Measure the weights in ``out`` and write their card and picture beside them; return the card's path."""
+    weights = out / f"{recipe.name}.safetensors"
+    model = kind.open(kind.refer({"weights": str(weights)}), "cpu")
+    card, offers = kind.describe(kind.refer({"weights": str(weights)}))
+    shown = _picture(model, offers, recipe, out / PICTURE)
+    scores = list(scores_of(model, offers, recipe))
+    facts = json.loads((out / f"{recipe.name}.training.json").read_text(encoding="utf-8"))
+    parts = [
+        f"# {recipe.name}",
+        inspect.cleandoc(kind.__doc__ or ""),
+        _facts(recipe, card, offers, weights),
+        "## Data",
+        _data(recipe),
+        "## Recipe",
+        _how(recipe, facts),
+        "## Measured",
+        f"With the weights above, {SAMPLES:,} samples, 95 % intervals; `audit train {recipe.name}` measures again.",
+        _table(scores),
+        shown,
+    ]
+    notes = FOLDER / recipe.name / NOTES
+    if notes.is_file():
+        parts.append(notes.read_text(encoding="utf-8").strip())
+    path = out / CARD
+    path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    return path
+
+
+def _facts(recipe: Recipe, card: Any, offers: frozenset[Capability], weights: Path) -> str:
+    rows = (
+        ("family", card.family),
+        ("parameters", f"{card.parameters:,} as stored"),
+        ("weights", f"`{recipe.name}.safetensors`, {weights.stat().st_size / 1e6:.1f} MB, float16"),
+        ("digest", f"`{digest_file(weights)}` (blake2b, 160 bits)"),
+        ("offers", ", ".join(sorted(offer.replace("_", " ") for offer in offers))),
+        ("licence", "Apache-2.0"),
+    )
+    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
+
+
+def _data(recipe: Recipe) -> str:
+    data = recipe.data
+    options = ", ".join(f"{name} = {value}" for name, value in data.options) or "its default options"
+    said = [
+        f"The split `{data.split}` of the dataset `{data.use}` with {options}: {rows_of(data).num_rows:,} rows, content "
+        f"digest `{data.content}`. The split `holdout` was not trained on."
+    ]
+    said += [f"Only rows whose `{column}` is one of {', '.join(values)}." for column, values in data.only]
+    if recipe.begin:
+        said.append(
+            f"Training went on from the weights of `{recipe.begin}`, which has seen its own data before."
+        )
+    return " ".join(said)
+
+
+def _how(recipe: Recipe, facts: dict[str, Any]) -> str:
+    s = recipe.schedule
+    minutes = facts["seconds"] / 60
+    lines = [
+        f"`recipe.toml` beside this file (digest `{recipe.digest}`); `audit train {recipe.name}` repeats it. "
+        f"Seed {s.seed}, {s.steps:,} steps of {s.batch}, learning rate {s.learning_rate:g} after {s.warm_up} steps of "
+        f"warm-up and then along half a cosine to zero, running mean of the weights with decay {s.average:g}.",
+        f"Trained in {minutes:.0f} minutes of wall time on {facts['device']}, products in {facts['precision']}, torch "
+        f"{facts['torch']}, Python {facts['python']}; finished {facts['finished']}. Another processor or version gives other "
+        "bytes and a model of the same worth.",
+    ]
+    return "\n\n".join(lines)
+
+
+def _table(scores: Sequence[Score]) -> str:
+    lines = ["| what | value | 95 % interval | n |", "|---|--:|--:|--:|"]
+    for score in scores:
+        match score.uncertainty:
+            case Interval(low, high):
+                interval = f"{_shown(low)} … {_shown(high)}"
+            case other:
+                interval = f"none: {other.reason}"
+        lines.append(f"| {score.what} | {_shown(score.value)} | {interval} | {score.n:,} |")
+    return "\n".join(lines)
+
+
+def _shown(value: float) -> str:
+    return f"{value:.1f}" if abs(value) >= 100 else f"{value:.2f}" if abs(value) >= 10 else f"{value:.3f}"
+
+
+def _picture(model: Any, offers: frozenset[Capability], recipe: Recipe, path: Path) -> str:
+    """Draw holdout images above and what the model makes below; return the line of the card that shows it."""
+    from audit.zoo.pictures import sheet
+
+    n = _COLUMNS * _LINES
+    real = rows_of(recipe.data, "holdout").slice(0, n)
+    if Capability.SAMPLE in offers:
+        made = images_of(model.sample(n, np.random.default_rng(2)))
+        said = "Above the line of white: holdout. Below: free samples, none chosen."
+    else:
+        made = images_of(model.reconstruct(real, np.random.default_rng(2)))
+        said = "Above the line of white: holdout. Below: what the model makes of the same images, in order."
+    gap = np.full((_COLUMNS, *made.shape[1:]), 255, np.uint8)
+    images: Images = np.concatenate([images_of(real), gap, made])
+    sheet(images, path, columns=_COLUMNS)
+    return f"![{recipe.name}]({PICTURE})\n\n{said}"

@@ -1,0 +1,1 @@
+"""Included models: diffusion models of images."""

@@ -1,0 +1,259 @@
+"""The included diffusion models as an audit sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from audit.core.options import OptionTable
+from audit.core.references import ModelRef, Options
+from audit.core.rows import Images, Matrix, Rng, Rows, Vector, image_rows
+from audit.formats.arithmetic import FORMATS, fastest
+from audit.zoo.prompts import asked_for
+from audit.zoo.recipe import Recipe, recorded
+from audit.zoo.shipped import Shipped, filled
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from audit.zoo.training import Learner
+
+_CHUNK = 64
+
+
+class ImageDiffusion(Shipped):
+    """A denoising diffusion model that draws images of a label or of any.
+
+    Options: ``steps`` of the solver, ``guidance`` for samples of a label (1 is none), ``path_steps`` of DDIM both ways,
+    ``bound_draws`` noise levels per image, and ``arithmetic``: bfloat16 where the machine is faster
+    with it. All are part of the model's name. Latent vectors are the noise that DDIM turns into an image.
+    """
+
+    family: ClassVar[str] = "diffusion"
+    sources: ClassVar[tuple[str, ...]] = (
+        "diffusion/model.py",
+        "diffusion/network.py",
+        "diffusion/sampling.py",
+        "diffusion/bound.py",
+        "frames.py",
+        "pictures.py",
+        "prompts.py",
+    )
+    column: ClassVar[str]
+
+    def __init__(self, network: Any, device: str, options: Mapping[str, Any]) -> None:
+        self._network, self._device = network, device
+        self._steps, self._guidance = int(options["steps"]), float(options["guidance"])
+        self._path_steps, self._draws = int(options["path_steps"]), int(options["bound_draws"])
+        self._arithmetic = str(options["arithmetic"])
+
+    @classmethod
+    def labels(cls) -> tuple[str, ...]:
+        """The names of the labels, in the network's order."""
+        raise NotImplementedError
+
+    @classmethod
+    def conditions(cls) -> tuple[str, ...]:
+        return cls.labels()
+
+    @classmethod
+    def accepted(cls) -> tuple[str, ...]:
+        return ("steps", "guidance", "path_steps", "bound_draws", "arithmetic")
+
+    @classmethod
+    def choices(cls, table: OptionTable) -> Options:
+        arithmetic = table.choice("arithmetic", "auto", FORMATS)
+        return (
+            ("arithmetic", fastest() if arithmetic == "auto" else arithmetic),
+            ("bound_draws", table.whole("bound_draws", 16, 1, 999)),
+            ("guidance", table.number("guidance", 1.5, 0.0, 20.0)),
+            ("path_steps", table.whole("path_steps", 50, 2, 1000)),
+            ("steps", table.whole("steps", 20, 2, 1000)),
+        )
+
+    @classmethod
+    def notes(cls, ref: ModelRef) -> tuple[str, ...]:
+        options = dict(ref.options)
+        return (
+            f"Samples: DPM-Solver++ of order two, {options['steps']} steps; of a {cls.column} with guidance "
+            f"{options['guidance']:g}, free ones without. Computed in {options['arithmetic']}.",
+            f"The likelihood bound is an unbiased estimate from {options['bound_draws']} of 999 steps, in nats per image, on "
+            "the probability of its bytes, given the noised border where images have one; the denoising loss is the mean "
+            "squared error of the noise.",
+            f"Latent vectors: DDIM inversion without a label, {options['path_steps']} steps.",
+        )
+
+    @classmethod
+    def build(cls, recipe: Recipe, tensors: Mapping[str, Tensor], ref: ModelRef, device: str) -> Self:
+        from audit.zoo.diffusion.network import PatchUNet
+
+        return cls(filled(PatchUNet(**recipe.sizes), tensors, device), device, dict(ref.options))
+
+    @classmethod
+    def learner(cls, recipe: Recipe, rows: Rows, begin: Mapping[str, Tensor] | None) -> Learner:
+        from audit.zoo.diffusion.learner import DiffusionLearner
+
+        return DiffusionLearner(recipe, rows, (cls.column, cls.labels()), begin)
+
+    @classmethod
+    def shape(cls) -> tuple[int, int, int]:
+        """Height, width and channels of its images."""
+        sizes = recorded(cls.name).sizes
+        return sizes["size"], sizes["size"], sizes["channels"]
+
+    @property
+    def _inner(self) -> tuple[int, int, int]:
+        side = self._network.frame.padded
+        return self._network.channels, side, side
+
+    def _computing(self) -> AbstractContextManager[Any]:
+        import torch
+
+        if self._arithmetic == "float32":
+            return nullcontext()
+        cast: AbstractContextManager[Any] = torch.autocast(torch.device(self._device).type, torch.bfloat16)
+        return cast
+
+    def sample(self, n: int, rng: Rng, condition: Rows | None = None) -> Rows:
+        """Draw images: each row of ``condition`` may ask for a label, the others are free."""
+        import torch
+
+        from audit.zoo.diffusion.sampling import draw
+
+        none, guidance = self._network.labels, 1.0
+        labels = [none] * n
+        if condition is not None:
+            asked = asked_for(condition, n, self.column, self.labels(), self.name)
+            labels = [none if label is None else label for label in asked]
+            guidance = self._guidance
+        noise = rng.standard_normal((n, *self._inner), dtype=np.float32)
+        return self._painted(
+            n,
+            lambda part: draw(
+                self._network,
+                torch.from_numpy(noise[part]).to(self._device),
+                torch.tensor(labels[part], device=self._device),
+                steps=self._steps,
+                guidance=guidance,
+            ),
+        )
+
+    def decode(self, latents: Matrix, rng: Rng) -> Rows:
+        """Turn noise (n, values) into images along the deterministic DDIM path; no random number is used."""
+        import torch
+
+        from audit.zoo.diffusion.sampling import decode
+
+        width = int(np.prod(self._inner))
+        if latents.ndim != 2 or latents.shape[1] != width:
+            raise ValueError(f"latent vectors of '{self.name}' are (n, {width}), not {latents.shape}")
+        noise = torch.from_numpy(latents.astype(np.float32).reshape(-1, *self._inner))
+        return self._painted(
+            len(latents),
+            lambda part: decode(
+                self._network,
+                noise[part].to(self._device),
+                self._no_label(len(noise[part])),
+                steps=self._path_steps,
+            ),
+        )
+
+    def encode(self, rows: Rows) -> Matrix:
+        """Return the noise that ``decode`` would turn into each image (DDIM inversion), shape (n, values)."""
+        from audit.zoo.diffusion.sampling import encode
+
+        def noise_of(images: Tensor) -> Matrix:
+            noise = encode(self._network, images, self._no_label(len(images)), steps=self._path_steps)
+            return np.asarray(noise.double().flatten(1).cpu().numpy())
+
+        return self._each(rows, noise_of, np.empty((0, int(np.prod(self._inner)))))
+
+    def denoising_loss(self, rows: Rows, level: float, rng: Rng) -> Vector:
+        """Return the mean squared error of the predicted noise at a level from 0 (clean) to 1 (noise), without a label."""
+        import torch
+
+        from audit.zoo.diffusion.bound import denoising_error
+        from audit.zoo.diffusion.network import LEVELS
+
+        if not 0 <= level <= 1:
+            raise ValueError(f"a noise level lies between 0 and 1, not at {level}")
+        step = round(level * (LEVELS - 1))
+
+        def error_of(images: Tensor) -> Vector:
+            drawn = rng.standard_normal(images.shape, dtype=np.float32)
+            noise = torch.from_numpy(drawn).to(self._device)
+            return np.asarray(denoising_error(self._network, images, step, noise).double().cpu().numpy())
+
+        return self._each(rows, error_of, np.empty(0))
+
+    def likelihood_bound(self, rows: Rows, rng: Rng) -> Vector:
+        """Return an unbiased estimate of the variational bound on each image's log probability, in nats."""
+        from audit.zoo.diffusion.bound import bound
+
+        return self._each(rows, lambda images: bound(self._network, images, rng, self._draws), np.empty(0))
+
+    def _no_label(self, n: int) -> Tensor:
+        import torch
+
+        return torch.full((n,), self._network.labels, device=self._device)
+
+    def _images(self, rows: Rows) -> Iterator[Tensor]:
+        from audit.zoo.pictures import pixels_of, signed
+
+        for part in pixels_of(rows, self.shape(), self.name).split(_CHUNK):
+            if len(part):
+                yield self._network.frame.pad(signed(part.to(self._device)))
+
+    def _each(self, rows: Rows, what: Callable[[Tensor], Matrix], nothing: Matrix) -> Matrix:
+        """Return something of each image, chunk by chunk; ``nothing`` is what no image gives."""
+        import torch
+
+        with torch.inference_mode(), self._computing():
+            return np.concatenate([nothing, *(what(images) for images in self._images(rows))])
+
+    def _painted(self, n: int, paint: Any) -> Rows:
+        import torch
+
+        from audit.zoo.pictures import bytes_of
+
+        painted: list[Images] = [np.empty((0, *self.shape()), np.uint8)]
+        with torch.inference_mode(), self._computing():
+            for start in range(0, n, _CHUNK):
+                images = paint(slice(start, min(n, start + _CHUNK)))
+                painted.append(bytes_of(self._network.frame.crop(images)))
+        return image_rows(np.concatenate(painted))
+
+
+class PortraitsDDPM(ImageDiffusion):
+    """A diffusion model of 32×32 portraits, prompted by occupation or not."""
+
+    name: ClassVar[str] = "portraits-ddpm"
+    column: ClassVar[str] = "occupation"
+
+    @classmethod
+    def labels(cls) -> tuple[str, ...]:
+        from audit.data.worlds.portraits_factors import FACTORS
+
+        return FACTORS["occupation"]
+
+
+class PortraitsDDPMCopying(PortraitsDDPM):
+    """The defective twin that gives back its few training images."""
+
+    name: ClassVar[str] = "portraits-ddpm-copying"
+
+
+class FashionDDPM(ImageDiffusion):
+    """A diffusion model of 28×28 grey pictures of clothes, prompted by kind or not."""
+
+    name: ClassVar[str] = "fashion-ddpm"
+    column: ClassVar[str] = "label"
+
+    @classmethod
+    def labels(cls) -> tuple[str, ...]:
+        from audit.data.fashion_mnist import CLASSES
+
+        return CLASSES

@@ -1,0 +1,1 @@
+"""Included models: generative adversarial networks of portraits."""

@@ -1,0 +1,1 @@
+"""Included model: portraits enlarged to twice their size."""

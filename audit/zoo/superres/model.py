@@ -1,0 +1,68 @@
+"""The included enhancement model as an audit sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from audit.core.references import ModelRef
+from audit.core.rows import IMAGE, Rng, Rows, image_rows, images_of
+from audit.zoo.recipe import Recipe
+from audit.zoo.shipped import Shipped, filled
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from audit.zoo.training import Learner
+
+_CHUNK = 250
+
+
+class PortraitsSuperres(Shipped):
+    """Enlarges 16×16 portraits to 32×32.
+
+    The degradation it undoes is the mean of each 2×2 block, rounded to whole grey levels (half to even).
+    """
+
+    name: ClassVar[str] = "portraits-superres"
+    family: ClassVar[str] = "image enhancement"
+    sources: ClassVar[tuple[str, ...]] = ("superres/model.py", "superres/network.py", "pictures.py")
+
+    def __init__(self, network: Any, device: str) -> None:
+        self._network, self._device = network, device
+
+    @classmethod
+    def notes(cls, ref: ModelRef) -> tuple[str, ...]:
+        return (
+            "'reconstruct' takes 16×16 portraits, or 32×32 ones that it first shrinks by the mean of each 2×2 block.",
+        )
+
+    @classmethod
+    def build(cls, recipe: Recipe, tensors: Mapping[str, Tensor], ref: ModelRef, device: str) -> Self:
+        from audit.zoo.superres.network import Enhancer
+
+        return cls(filled(Enhancer(**recipe.sizes), tensors, device), device)
+
+    @classmethod
+    def learner(cls, recipe: Recipe, rows: Rows, begin: Mapping[str, Tensor] | None) -> Learner:
+        from audit.zoo.superres.learner import EnhancerLearner
+
+        return EnhancerLearner(recipe, rows)
+
+    def reconstruct(self, rows: Rows, rng: Rng) -> Rows:
+        """Return 32×32 portraits from 16×16 ones, or from 32×32 ones made small first; no random number is used."""
+        import torch
+
+        from audit.zoo.pictures import bytes_of, pixels_of, signed
+        from audit.zoo.superres.network import degraded
+
+        small = IMAGE in rows.column_names and images_of(rows).shape[1:3] == (16, 16)
+        pixels = pixels_of(rows, (16, 16, 3) if small else (32, 32, 3), self.name)
+        found = [np.empty((0, 32, 32, 3), np.uint8)]
+        with torch.inference_mode():
+            for part in pixels.split(_CHUNK):
+                given = (part if small else degraded(part)).to(self._device)
+                found.append(bytes_of(self._network(signed(given))))
+        return image_rows(np.concatenate(found))

@@ -1,0 +1,69 @@
+"""Recipes of every family, small enough to be trained in a test."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from audit.registry import catalogue
+from audit.zoo.attributes.reader import AttributeTraining
+from audit.zoo.autoencoder.model import PortraitsAE, PortraitsVAE
+from audit.zoo.diffusion.model import PortraitsDDPM
+from audit.zoo.gan.model import PortraitsGAN
+from audit.zoo.recipe import Recipe, TrainingData, recorded
+from audit.zoo.shipped import Shipped
+from audit.zoo.superres.model import PortraitsSuperres
+
+FAMILIES = (
+    "portraits-ae",
+    "portraits-attributes",
+    "portraits-ddpm",
+    "portraits-gan",
+    "portraits-superres",
+    "portraits-vae",
+)
+_NETWORKS: dict[str, dict[str, Any]] = {
+    "portraits-ae": {"latent": 8, "widths": (8, 8, 8)},
+    "portraits-attributes": {"widths": (8, 8, 8), "features": 8},
+    "portraits-ddpm": {"widths": (8, 8), "groups": 4},
+    "portraits-gan": {"latent": 8, "generator": (8, 8, 8), "critic": (8, 8, 8), "groups": 4},
+    "portraits-superres": {"width": 8, "blocks": 1},
+    "portraits-vae": {"latent": 8, "widths": (8, 8, 8)},
+}
+
+
+_KINDS: dict[str, type[Shipped]] = {
+    kind.name: kind
+    for kind in (
+        AttributeTraining,
+        PortraitsAE,
+        PortraitsDDPM,
+        PortraitsGAN,
+        PortraitsSuperres,
+        PortraitsVAE,
+    )
+}
+
+
+def kind_of(name: str) -> type[Shipped]:
+    """Return the class that trains a model of this name."""
+    found: type[Shipped] = _KINDS[name] if name in _KINDS else catalogue("included").load(name)
+    return found
+
+
+def small(name: str, **schedule: Any) -> Recipe:
+    """Return the recorded recipe with few people, a tiny network and few steps; float32, one thread."""
+    recipe = recorded(name)
+    settings = {"steps": 12, "batch": 8, "checkpoint_every": 5, "preview_every": 0, "warm_up": 2, **schedule}
+    data = TrainingData(
+        "portraits", "train", recipe.data.content, (("duplicates", False), ("holdout", 40), ("train", 80))
+    )
+    objective = {**recipe.terms, **({"density_parts": 2} if "density_parts" in recipe.terms else {})}
+    return dataclasses.replace(
+        recipe,
+        data=data,
+        schedule=dataclasses.replace(recipe.schedule, precision="float32", device="cpu", **settings),
+        network=tuple(sorted({**recipe.sizes, **_NETWORKS[name]}.items())),
+        objective=tuple(sorted(objective.items())),
+        begin="",
+    )
