@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from audit.core.errors import InputError
 from audit.models.lm_head import Head, log_probabilities
 from audit.models.lm_packing import WIDE, Batch, Window, batches
 from audit.models.lm_tokens import Words
@@ -80,7 +81,14 @@ def load(place: Path, dtype: str, arithmetic: str, device: str) -> Network:
         del kind["use_safetensors"]
     with contextlib.redirect_stderr(io.StringIO()):  # progress bars that no option turns off
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **where)
-        model = transformers.AutoModelForCausalLM.from_pretrained(folder, **where, **kind)
+        model, said = transformers.AutoModelForCausalLM.from_pretrained(
+            folder, **where, **kind, output_loading_info=True
+        )
+    if missing := sorted(said["missing_keys"]):  # the library would fill them with random numbers
+        raise InputError(
+            f"'{place.name}' lacks {len(missing)} of the weights of its architecture, among them {missing[0]}. "
+            "Bring the whole model."
+        )
     model = model.to(device=device, dtype=getattr(torch, arithmetic)).eval().requires_grad_(False)
     return network(place.name, model, tokenizer, torch.device(device))
 

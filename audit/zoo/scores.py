@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -89,8 +89,10 @@ def _sample_scores(model: Any, drawn: Rows, recipe: Recipe) -> Iterator[Score]:
     kind = entry.load()
     extractor = kind.open(kind.refer(), "cpu")
     x, y, z = (extractor.extract(rows) for rows in (drawn, holdout, everything.slice(0, SAMPLES)))
-    yield frechet_score(f"Fréchet distance of samples from holdout, FD[{name}]", x, y)
-    yield frechet_score("the same between train and holdout", z, y)
+    for what, side in (("samples", x), ("train", z)):
+        yield _relative(
+            frechet_score(f"relative Fréchet distance of {what} from holdout, {name}", side, y), y
+        )
     yield _copies(drawn, everything, holdout)
     if portraits:
         yield from _portrait_scores(model, drawn, holdout)
@@ -197,6 +199,17 @@ def frechet_score(what: str, x: Matrix, y: Matrix) -> Score:
     if (obstacle := unsettled(residual_bias(whole, halves, quarters), error)) is not None:
         return Score(what, value, Unquantified(obstacle), len(x))
     return Score(what, value, influence_interval(value, error), len(x))
+
+
+def _relative(score: Score, y: Matrix) -> Score:
+    """Return a distance over the total variance of the real rows: 1 is what their mean alone would score."""
+    scale = 1 / float(Moments.of(y).variance.sum())
+    match score.uncertainty:
+        case Interval(low, high, level, method):
+            uncertainty: Interval | Unquantified = Interval(low * scale, high * scale, level, method)
+        case other:
+            uncertainty = other
+    return replace(score, value=score.value * scale, uncertainty=uncertainty)
 
 
 def _parts(x: Matrix, y: Matrix, parts: int) -> list[float]:
