@@ -170,7 +170,7 @@ class PortraitsVAE(ImageVAE):
 
 
 class PortraitsVAEOverfit(ImageVAE):
-    """The defective twin that has learnt 400 people by heart."""
+    """The defective twin that has learnt 200 people by heart."""
 
     name: ClassVar[str] = "portraits-vae-overfit"
 

@@ -11,6 +11,8 @@ from audit.zoo.frames import Frame
 _LEAST_LOG_SCALE = -7.0
 """Least logarithm of the logistic scale, on the axis from -1 to 1: there its standard deviation is a fifth of a grey level."""
 
+_FIRST_LOG_SCALE = -3.5
+
 
 class _Block(nn.Module):  # type: ignore[misc]  # mypy does not follow torch, whose classes are Any to it
     """A residual block without normalisation that begins as the identity."""
@@ -62,6 +64,10 @@ class Autoencoder(nn.Module):  # type: ignore[misc]
         self.narrow = nn.Linear(widths[-1] * self.corner**2, each * latent)
         self.widen = nn.Linear(latent, widths[-1] * self.corner**2)
         self.paint = nn.Conv2d(widths[0], 4 * each * channels, 3, padding=1)
+        if (
+            variational
+        ):  # begin with narrow logistics, or the latent variables stay unused while the image is blurred
+            nn.init.constant_(self.paint.bias[4 * channels :], _FIRST_LOG_SCALE)
 
     def encode(self, images: Tensor) -> Tensor:
         """Return the code of images from -1 to 1: (n, latent), or (n, 2 latent) of means and log-variances."""

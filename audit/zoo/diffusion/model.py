@@ -241,7 +241,7 @@ class PortraitsDDPM(ImageDiffusion):
 
 
 class PortraitsDDPMCopying(PortraitsDDPM):
-    """The defective twin that gives back its few training images."""
+    """The defective twin that gives back the planted people, whom it saw over and over."""
 
     name: ClassVar[str] = "portraits-ddpm-copying"
 

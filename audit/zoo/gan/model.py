@@ -128,6 +128,8 @@ class PortraitsGAN(Shipped):
         found = [np.empty(0)]
         with torch.inference_mode():
             for part in pixels_of(rows, (32, 32, 3), self.name).split(_CHUNK):
+                if not len(part):
+                    continue
                 untold = torch.zeros(len(part), self._generator.columns, device=self._device)
                 found.append(self._critic(signed(part.to(self._device)), untold).double().cpu().numpy())
         return np.concatenate(found)
