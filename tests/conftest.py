@@ -14,6 +14,11 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+
+# Before anything imports torch: two test processes with two threads each wait for one another on two cores, and what
+# takes seconds takes minutes. Recipes are made with one thread anyway.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from hypothesis import HealthCheck, settings
 
 from audit import registry
