@@ -7,12 +7,11 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from audit.core.rows import Rows
 from audit.zoo.autoencoder.density import fit_density
 from audit.zoo.autoencoder.network import Autoencoder, divergence, log_probability
-from audit.zoo.checkpoints import inside, optimiser_tensors, restore_optimiser, under
+from audit.zoo.averaged import Averaged
 from audit.zoo.pictures import bytes_of, pixels_of, sheet, signed
 from audit.zoo.recipe import Recipe
 from audit.zoo.training import Place
@@ -31,14 +30,8 @@ class AutoencoderLearner:
     def __init__(self, recipe: Recipe, rows: Rows) -> None:
         schedule, sizes = recipe.schedule, recipe.sizes
         self._recipe, self._place = recipe, Place.of(schedule)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(schedule.seed)
-            network = Autoencoder(**sizes)
-        self._network = network.to(self._place.device, memory_format=torch.channels_last)
-        self._average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(schedule.average))
-        self._optimiser = torch.optim.AdamW(
-            network.parameters(), schedule.learning_rate, (0.9, 0.99), weight_decay=schedule.weight_decay
-        )
+        self._learning = Averaged(lambda: Autoencoder(**sizes), schedule, self._place.device)
+        self._network = self._learning.network
         self._pixels = pixels_of(rows, (sizes["size"], sizes["size"], sizes["channels"]), recipe.name)
 
     def step(self, number: int, rate: float, generator: torch.Generator) -> float:
@@ -48,15 +41,7 @@ class AutoencoderLearner:
         images = signed(self._pixels[chosen].to(self._place.device))
         noise = torch.randn(len(images), self._network.latent, generator=generator).to(images.device)
         loss = self._bound(images, noise, number) if self._network.variational else self._error(images)
-        self._optimiser.zero_grad()
-        loss.backward()
-        if schedule.clip:
-            torch.nn.utils.clip_grad_norm_(self._network.parameters(), schedule.clip)
-        for group in self._optimiser.param_groups:
-            group["lr"] = rate
-        self._optimiser.step()
-        self._average.update_parameters(self._network)
-        return float(loss.detach())
+        return self._learning.descend(loss, rate)
 
     def _bound(self, images: Tensor, noise: Tensor, number: int) -> Tensor:
         with self._place.cast():
@@ -74,20 +59,13 @@ class AutoencoderLearner:
         return (painted.float() - images).square().mean() + shrinkage
 
     def state(self) -> dict[str, Tensor]:
-        return (
-            under("network", self._network.state_dict())
-            | under("average", self._average.state_dict())
-            | under("optimiser", optimiser_tensors(self._optimiser))
-        )
+        return self._learning.state()
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        self._network.load_state_dict(inside("network", state))
-        self._average.load_state_dict(inside("average", state))
-        restore_optimiser(self._optimiser, inside("optimiser", state))
+        self._learning.restore(state)
 
     def finished(self) -> dict[str, Tensor]:
-        network = self._average.module.eval()
-        kept = {name: value.to(torch.float16) for name, value in network.state_dict().items()}
+        network, kept = self._learning.mean, self._learning.kept()
         if network.variational:
             return kept
         with torch.inference_mode():
@@ -97,7 +75,7 @@ class AutoencoderLearner:
         return kept | fit_density(codes.numpy(), int(self._recipe.terms["density_parts"]))
 
     def preview(self, out: Path, step: int) -> str:
-        network = self._average.module.eval()
+        network = self._learning.mean
         images = self._pixels[:32]
         with torch.inference_mode():
             codes = network.encode(signed(images.to(self._place.device)))[:, : network.latent]

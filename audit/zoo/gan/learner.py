@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from audit.core.rows import Rows
+from audit.zoo.averaged import begun, halved, paced, running_mean, seeded
 from audit.zoo.checkpoints import inside, optimiser_tensors, restore_optimiser, under
 from audit.zoo.factors import codes_of, shares_of
 from audit.zoo.gan.network import PEOPLE, SIZE, networks
@@ -31,15 +31,12 @@ class GanLearner:
     def __init__(self, recipe: Recipe, rows: Rows, begin: Mapping[str, Tensor] | None) -> None:
         schedule, terms = recipe.schedule, recipe.terms
         self._place = Place.of(schedule)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(schedule.seed)
-            self._generator, self._critic = networks(recipe)
-        if begin is not None:
-            self._generator.load_state_dict({n: v.float() for n, v in inside("generator", begin).items()})
-            self._critic.load_state_dict({n: v.float() for n, v in inside("critic", begin).items()})
-        for network in (self._generator, self._critic):
-            network.to(self._place.device, memory_format=torch.channels_last)
-        self._average = AveragedModel(self._generator, multi_avg_fn=get_ema_multi_avg_fn(schedule.average))
+        with seeded(schedule.seed):
+            self._generator, self._critic = (
+                begun(network, self._place.device, None if begin is None else inside(part, begin))
+                for part, network in zip(("generator", "critic"), networks(recipe), strict=True)
+            )
+        self._average = running_mean(self._generator, schedule.average)
         betas, rate = (0.0, 0.99), schedule.learning_rate
         self._made_by = torch.optim.Adam(self._generator.parameters(), rate, betas)
         self._judged_by = torch.optim.Adam(self._critic.parameters(), rate, betas)
@@ -55,8 +52,7 @@ class GanLearner:
     def step(self, number: int, rate: float, generator: torch.Generator) -> float:
         """Take one step of the critic and one of the generator; return the critic's loss."""
         for optimiser in (self._made_by, self._judged_by):
-            for group in optimiser.param_groups:
-                group["lr"] = rate
+            paced(optimiser, rate)
         loss = self._step_critic(number, generator)
         self._step_generator(generator)
         self._average.update_parameters(self._generator)
@@ -128,7 +124,7 @@ class GanLearner:
         kept = under("generator", self._average.module.state_dict())
         if self._keep_critic:
             kept |= under("critic", self._critic.state_dict())
-        return {name: value.to(torch.float16) for name, value in kept.items()} | {PEOPLE: self._codes}
+        return halved(kept) | {PEOPLE: self._codes}
 
     def preview(self, out: Path, step: int) -> str:
         generator = torch.Generator().manual_seed(0)

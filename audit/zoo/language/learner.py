@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from audit.core.rows import Rows, texts_of
+from audit.zoo.averaged import halved, paced, seeded
 from audit.zoo.checkpoints import inside, optimiser_tensors, restore_optimiser, under
 from audit.zoo.language.network import Decoder
 from audit.zoo.language.tokens import BEGIN_ID, END_ID, documents
@@ -34,8 +35,7 @@ class LanguageLearner:
     ) -> None:
         schedule = recipe.schedule
         self._place = Place.of(schedule)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(schedule.seed)
+        with seeded(schedule.seed):
             network = Decoder(**recipe.sizes)
         if begin is not None:
             network.load_state_dict({name: value.float() for name, value in begin.items()})
@@ -61,9 +61,7 @@ class LanguageLearner:
             states = self._network(tokens, blocks)
         loss = self._backward(states, targets)
         for optimiser, share in ((self._matrices, 1.0), (self._vectors, self._share)):
-            for group in optimiser.param_groups:
-                group["lr"] = rate * share
-            optimiser.step()
+            paced(optimiser, rate * share).step()
             optimiser.zero_grad()
         return loss
 
@@ -108,7 +106,7 @@ class LanguageLearner:
         restore_optimiser(self._vectors, inside("vectors", state))
 
     def finished(self) -> dict[str, Tensor]:
-        return {name: value.to(torch.float16) for name, value in self._network.state_dict().items()}
+        return halved(self._network.state_dict())
 
     def preview(self, out: Path, step: int) -> str:
         """Write four texts of the model and show the first."""
