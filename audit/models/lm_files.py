@@ -13,6 +13,8 @@ from typing import Any, BinaryIO
 
 from audit.core.errors import InputError
 from audit.core.identity import Digest, digest_file, digest_files
+from audit.formats.hostile import UnreadableError
+from audit.formats.tensors import tensors_in
 
 _UNSAFE = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 _READ = (
@@ -153,16 +155,10 @@ def facts_of(place: Path) -> Facts:
 
 
 def _safetensors_size(path: Path) -> int:
-    with path.open("rb") as file:
-        start = file.read(8)
-        length = struct.unpack("<Q", start)[0] if len(start) == 8 else _MOST_HEADER + 1
-        if length > _MOST_HEADER:
-            raise InputError(f"{path.name} is not a safetensors file.")
-        try:
-            header = json.loads(file.read(length))
-            return int(sum(math.prod(t["shape"]) for name, t in header.items() if name != "__metadata__"))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise InputError(f"{path.name} has a damaged safetensors header.") from None
+    try:
+        return sum(tensor.size for tensor in tensors_in(path, _MOST_HEADER).values())
+    except UnreadableError as error:
+        raise InputError(f"{path.name} {error}.") from None
 
 
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}

@@ -14,6 +14,7 @@ from audit.core.capabilities import Capability
 from audit.core.identity import digest_file
 from audit.core.measurements import Interval
 from audit.core.rows import Images, images_of
+from audit.formats.tensors import tensors_in
 from audit.zoo.origin import rows_of
 from audit.zoo.recipe import FOLDER, Recipe
 from audit.zoo.scores import SAMPLES, Score, scores_of
@@ -55,12 +56,21 @@ def _facts(recipe: Recipe, card: Any, offers: frozenset[Capability], weights: Pa
     rows = (
         ("family", card.family),
         ("parameters", f"{card.parameters:,} as stored"),
-        ("weights", f"`{recipe.name}.safetensors`, {weights.stat().st_size / 1e6:.1f} MB, float16"),
+        (
+            "weights",
+            f"`{recipe.name}.safetensors`, {weights.stat().st_size / 1e6:.1f} MB, {_precision(weights)}",
+        ),
         ("digest", f"`{digest_file(weights)}` (blake2b, 160 bits)"),
         ("offers", ", ".join(sorted(offer.replace("_", " ") for offer in offers))),
         ("licence", "Apache-2.0"),
     )
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
+
+
+def _precision(weights: Path) -> str:
+    names = {"F16": "float16", "F32": "float32"}
+    kinds = sorted({tensor.dtype for tensor in tensors_in(weights).values() if tensor.holds_numbers})
+    return " and ".join(names.get(kind, kind) for kind in kinds)
 
 
 def _data(recipe: Recipe) -> str:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
-import struct
 import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -17,6 +14,8 @@ from audit.core.identity import Digest, canonical, digest_file, digest_files, di
 from audit.core.options import OptionTable
 from audit.core.references import ModelRef, Options
 from audit.core.subjects import ModelCard
+from audit.formats.hostile import UnreadableError
+from audit.formats.tensors import tensors_in
 from audit.zoo.progress import Progress
 from audit.zoo.recipe import FOLDER, Recipe, recorded
 
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
 ZOO = FOLDER.parent
 WEIGHTS = ZOO / "weights"
-_MOST_HEADER = 1 << 24
 
 
 @cache
@@ -214,15 +212,6 @@ def beginning_of(recipe: Recipe) -> dict[str, Tensor] | None:
 def parameters_in(path: Path) -> int:
     """Return how many floating-point numbers a safetensors file holds, from its header. Raise InputError when it is none."""
     try:
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > _MOST_HEADER:
-                raise ValueError("the header is too long")
-            header = json.loads(file.read(length))
-            tensors = [tensor for name, tensor in header.items() if name != "__metadata__"]
-            numbers = [tensor["shape"] for tensor in tensors if "F" in tensor["dtype"]]
-            if not all(isinstance(side, int) and side >= 0 for shape in numbers for side in shape):
-                raise ValueError("a shape is not made of whole numbers")
-            return sum(math.prod(shape) for shape in numbers)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, struct.error) as error:
-        raise InputError(f"{path} is no safetensors file, or is cut short: {error}.") from error
+        return sum(tensor.size for tensor in tensors_in(path).values() if tensor.holds_numbers)
+    except (OSError, UnreadableError) as error:
+        raise InputError(f"{path} is no safetensors file, or is cut short: it {error}.") from error

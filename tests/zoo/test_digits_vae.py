@@ -167,14 +167,18 @@ def test_the_parameters_are_counted_right(model: DigitsVAE) -> None:
 
 
 def test_the_model_card_states_what_the_package_holds() -> None:
-    from audit.zoo.digits_vae.model import SHIPPED
-    from audit.zoo.digits_vae.recipe import recorded
+    from audit.zoo.recipe import FOLDER, recorded
+    from audit.zoo.shipped import pinned
 
-    recipe = recorded()
-    text = (Path(DigitsVAE.refer({}).location).parents[1] / "digits_vae" / "CARD.md").read_text(
-        encoding="utf-8"
-    )
-    for fact in (SHIPPED, recipe.content, f"{recipe.steps:,} steps", f"seed {recipe.seed}"):
+    recipe = recorded("digits-vae")
+    text = (FOLDER / "digits-vae" / "CARD.md").read_text(encoding="utf-8")
+    schedule = recipe.schedule
+    for fact in (
+        pinned()["digits-vae"],
+        recipe.data.content,
+        f"{schedule.steps:,} steps",
+        f"seed {schedule.seed}",
+    ):
         assert str(fact) in text
     for value in CARD.values():
         assert f"{value:.2f}".replace("-", "−") in text

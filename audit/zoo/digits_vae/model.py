@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from importlib.resources import files
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from audit.core.capabilities import Capability, implemented
-from audit.core.errors import InputError
-from audit.core.identity import Digest, digest_file, digest_files
-from audit.core.options import OptionTable
-from audit.core.references import DataRef, ModelRef
+from audit.core.references import ModelRef
 from audit.core.rows import IMAGE, Matrix, Rng, Rows, Vector, image_rows, images_of
-from audit.core.subjects import ModelCard
-from audit.zoo.digits_vae.recipe import recorded
-from audit.zoo.progress import Progress
+from audit.zoo.recipe import Recipe
+from audit.zoo.shipped import Shipped, filled
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from audit.zoo.training import Learner
 
 NAME = "digits-vae"
-SHIPPED = Digest("fc68f4cdb569f2314f054249e466feb2d726e219")
-"""Digest of the weights in the package; its card states how they were made."""
 _LEVELS = 16
 _PIXELS = 64
 _DRAWS = 32
 _CHUNK = 2048
-_HERE = Path(str(files("audit.zoo.digits_vae")))
-_WEIGHTS = _HERE.parent / "weights" / f"{NAME}.safetensors"
 
 
-class DigitsVAE:
+class DigitsVAE(Shipped):
     """A variational autoencoder of 8×8 handwritten digits, trained on the ``train`` split of the dataset ``digits``.
 
     Digits have 17 grey levels, stored as ``round(level * 255 / 16)``; a pixel between two of these
@@ -40,89 +35,31 @@ class DigitsVAE:
     small enough, and its numbers are then the same everywhere.
     """
 
+    name: ClassVar[str] = NAME
+    family: ClassVar[str] = "variational autoencoder"
+    sources: ClassVar[tuple[str, ...]] = ("digits_vae/model.py", "digits_vae/network.py")
+
     def __init__(self, network: Any) -> None:
         self._network = network
 
     @classmethod
-    def refer(cls, options: dict[str, Any]) -> ModelRef:
-        """Name the shipped weights, or those in ``weights``: a file that ``audit train digits-vae`` made."""
-        table = OptionTable.of(f"The included model '{NAME}'", options, ("weights",))
-        weights = table.path("weights") or _WEIGHTS
-        try:
-            digest = digest_file(weights)
-        except OSError as error:
-            raise InputError(f"{weights} cannot be read: {error.strerror}.") from error
-        if weights == _WEIGHTS and digest != SHIPPED:
-            raise InputError(
-                f"The weights of '{NAME}' in this installation are damaged: digest {digest}, expected {SHIPPED}. "
-                "Reinstall generative-audit."
-            )
-        code = digest_files({name: _HERE / name for name in ("model.py", "network.py")})
-        return ModelRef("included", digest, (("code", code),), str(weights))
-
-    @classmethod
-    def describe(cls, ref: ModelRef) -> tuple[ModelCard, frozenset[Capability]]:
-        recipe = recorded()
-        notes = [
-            f"Trained on the split 'train' of the dataset '{recipe.use}' with seed {recipe.data_seed} and "
-            f"{recipe.train:,} digits (content {recipe.content}); with other options the splits say nothing about it.",
+    def notes(cls, ref: ModelRef) -> tuple[str, ...]:
+        return (
             f"The likelihood bound is importance-weighted with {_DRAWS} draws, in nats per digit of {_PIXELS} pixels "
             "with 17 levels each: a bound on the probability of discrete data.",
-        ]
-        if ref.weights != SHIPPED:
-            notes.insert(0, "These weights are not the ones that ship with the package.")
-        trained_on = DataRef(
-            recipe.use, recipe.content, (("seed", recipe.data_seed), ("train", recipe.train))
         )
-        card = ModelCard(
-            "variational autoencoder", "image", _parameters(), notes=tuple(notes), trained_on=trained_on
-        )
-        return card, implemented(cls)
 
     @classmethod
-    def open(cls, ref: ModelRef, device: str) -> DigitsVAE:
-        from safetensors import SafetensorError
-        from safetensors.torch import load
-
-        from audit.core.identity import digest_of
+    def build(cls, recipe: Recipe, tensors: Mapping[str, Tensor], ref: ModelRef, device: str) -> Self:
         from audit.zoo.digits_vae.network import Network
 
-        path, recipe = Path(ref.location), recorded()
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror}.") from error
-        if digest_of(data) != ref.weights:
-            raise InputError(
-                f"{path} has changed since the audit was planned. Restore it, or plan the audit again."
-            )
-        network = Network(recipe.latent, recipe.hidden, recipe.dropout)
-        try:
-            network.load_state_dict(load(data))
-        except (SafetensorError, RuntimeError) as error:
-            raise InputError(f"{path} does not hold the weights of '{NAME}': {error}") from error
-        return cls(network.eval())
+        return cls(filled(Network(**recipe.sizes), tensors, "cpu"))
 
     @classmethod
-    def train(cls, out: Path, *, resume: bool = True) -> Iterator[Progress]:
-        """Train by the recorded recipe into ``out``, yielding progress; the last message says what came out."""
-        from audit.zoo.digits_vae import training
+    def learner(cls, recipe: Recipe, rows: Rows, begin: Mapping[str, Tensor] | None) -> Learner:
+        from audit.zoo.digits_vae.learner import DigitsLearner
 
-        recipe = recorded()
-        yield from training.train(recipe, out, resume=resume)
-        made = out / training.WEIGHTS
-        model = cls.open(cls.refer({"weights": str(made)}), "cpu")
-        bounds = {
-            split: model.likelihood_bound(training.split_of(recipe, split), np.random.default_rng(0))
-            for split in ("train", "holdout")
-        }
-        means = " and ".join(f"{bound.mean():.2f} on {split}" for split, bound in bounds.items())
-        yield Progress(
-            recipe.steps,
-            recipe.steps,
-            float(-bounds["train"].mean()),
-            f"{made}: digest {digest_file(made)}; likelihood bound in nats per digit {means}",
-        )
+        return DigitsLearner(recipe, rows)
 
     def sample(self, n: int, rng: Rng, condition: Rows | None = None) -> Rows:
         """Draw digits: a latent vector from the standard normal prior, then every pixel from its beta-binomial."""
@@ -187,33 +124,24 @@ class DigitsVAE:
         return np.concatenate(bounds)
 
 
-def _levels(rows: Rows, chunk: int = _CHUNK) -> Iterator[Any]:
-    """Yield the grey levels 0 … 16 of images in chunks, as tensors of shape (n, 64)."""
-    import torch
-
+def levels_of(rows: Rows) -> NDArray[np.float32]:
+    """Return the grey levels 0 … 16 of images, shape (n, 64). Raise ValueError for anything but 8×8 grey images."""
     if IMAGE not in rows.column_names:
         raise ValueError(f"'{NAME}' reads images; these rows have {', '.join(rows.column_names)}")
     images = images_of(rows)
     if images.shape[1:] != (8, 8, 1):
         raise ValueError(f"'{NAME}' reads images of shape (8, 8, 1), not {images.shape[1:]}")
-    levels = np.rint(images.reshape(-1, _PIXELS) * (_LEVELS / 255)).astype(np.float32)
+    return np.asarray(np.rint(images.reshape(-1, _PIXELS) * (_LEVELS / 255)), dtype=np.float32)
+
+
+def _levels(rows: Rows, chunk: int = _CHUNK) -> Iterator[Any]:
+    """Yield the grey levels of images in chunks, as tensors."""
+    import torch
+
+    levels = levels_of(rows)
     for start in range(0, len(levels), chunk):
         yield torch.from_numpy(levels[start : start + chunk])
 
 
 def _digits(levels: Matrix) -> Rows:
     return image_rows(np.rint(levels * (255 / _LEVELS)).astype(np.uint8).reshape(-1, 8, 8, 1))
-
-
-def _parameters() -> int:
-    """Return the number of weights of the recorded network, from its sizes."""
-    recipe = recorded()
-    widths = (
-        (_PIXELS, recipe.hidden),
-        (recipe.hidden, recipe.hidden),
-        (recipe.hidden, 2 * recipe.latent),
-        (recipe.latent, recipe.hidden),
-        (recipe.hidden, recipe.hidden),
-        (recipe.hidden, 2 * _PIXELS),
-    )
-    return sum((inputs + 1) * outputs for inputs, outputs in widths)
