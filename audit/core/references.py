@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from audit.core.errors import InputError
 from audit.core.identity import Digest, identity
 
 Option: TypeAlias = str | int | float | bool
@@ -39,3 +40,10 @@ class ExtractorRef:
     digest: Digest
     dimensions: int
     modality: str
+
+    def check_same_as(self, here: ExtractorRef) -> None:
+        """Raise InputError unless the extractor that was planned is the one that is installed here."""
+        if self != here:
+            raise InputError(
+                f"These features were planned with another version of '{self.name}'. Plan the audit again."
+            )

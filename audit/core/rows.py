@@ -58,6 +58,24 @@ def images_of(rows: Rows) -> Images:
     return np.asarray(values, dtype=np.uint8).reshape(len(column), *shape)
 
 
+def images_read_by(
+    who: str, rows: Rows, *, shape: tuple[int, int, int] | None = None, channels: tuple[int, ...] = ()
+) -> Images:
+    """Return the pixels of rows for a reader that takes images of one ``shape``, or of any size with some ``channels``.
+
+    Raise ValueError that says what ``who`` reads and what these rows have.
+    """
+    if IMAGE not in rows.column_names:
+        raise ValueError(f"{who} reads images; these rows have {', '.join(rows.column_names)}")
+    images = images_of(rows)
+    if shape is not None and images.shape[1:] != shape:
+        raise ValueError(f"{who} reads images of shape {shape}, not {images.shape[1:]}")
+    if channels and images.shape[3] not in channels:
+        wanted = " or ".join(map(str, channels))
+        raise ValueError(f"{who} reads images of {wanted} channels, not {images.shape[3]}")
+    return images
+
+
 def text_rows(texts: Sequence[str], **columns: Sequence[Any]) -> Rows:
     """Return rows of texts, with further columns beside them."""
     import pyarrow as pa

@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit import assets
-from audit.core.errors import InputError
 from audit.core.identity import canonical, digest_of
 from audit.core.references import ExtractorRef
-from audit.core.rows import IMAGE, Images, Matrix, Rows, images_of
+from audit.core.rows import Images, Matrix, Rows, images_read_by
 
 ASSET = "efficientnet-lite0"
 _DIMENSIONS = 1280
@@ -60,10 +59,7 @@ class EfficientNetLite0:
 
     @classmethod
     def open(cls, ref: ExtractorRef, device: str) -> EfficientNetLite0:
-        if ref != cls.refer():
-            raise InputError(
-                "These features were planned with another version of 'efficientnet-lite0'. Plan the audit again."
-            )
+        ref.check_same_as(cls.refer())
         from audit.features.efficientnet_lite0_network import Network
 
         network = Network.load(assets.verified(ASSET), device)
@@ -71,15 +67,7 @@ class EfficientNetLite0:
 
     def extract(self, rows: Rows) -> Matrix:
         """Return features of shape (rows, 1280) from images with one or three channels. Raise ValueError otherwise."""
-        if IMAGE not in rows.column_names:
-            raise ValueError(
-                f"the extractor 'efficientnet-lite0' reads images; these rows have {', '.join(rows.column_names)}"
-            )
-        images = images_of(rows)
-        if images.shape[3] not in (1, 3):
-            raise ValueError(
-                f"the extractor 'efficientnet-lite0' reads images of 1 or 3 channels, not {images.shape[3]}"
-            )
+        images = images_read_by("the extractor 'efficientnet-lite0'", rows, channels=(1, 3))
         features = np.empty((len(images), _DIMENSIONS))
         for start in range(0, len(images), self._at_once):
             batch = images[start : start + self._at_once]

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit import assets
-from audit.core.errors import InputError
 from audit.core.identity import canonical, digest_of
 from audit.core.references import ExtractorRef
 from audit.core.rows import TEXT, Matrix, Rows, texts_of
@@ -60,10 +59,7 @@ class MiniLM:
 
     @classmethod
     def open(cls, ref: ExtractorRef, device: str) -> MiniLM:
-        if ref != cls.refer():
-            raise InputError(
-                "These features were planned with another version of 'minilm'. Plan the audit again."
-            )
+        ref.check_same_as(cls.refer())
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         import torch
         from safetensors.torch import load_file

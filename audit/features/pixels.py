@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from audit.core.errors import InputError
 from audit.core.identity import canonical, digest_of
 from audit.core.references import ExtractorRef
-from audit.core.rows import IMAGE, Matrix, Rows, images_of
+from audit.core.rows import Matrix, Rows, images_read_by
 from audit.formats.grids import averaged
 
 _CELLS = 8
@@ -30,24 +29,11 @@ class Pixels:
 
     @classmethod
     def open(cls, ref: ExtractorRef, device: str) -> Pixels:
-        if ref != cls.refer():
-            raise InputError(
-                "These features were planned with another version of 'pixels'. Plan the audit again."
-            )
+        ref.check_same_as(cls.refer())
         return cls()
 
     def extract(self, rows: Rows) -> Matrix:
         """Return features of shape (rows, 64) from images with one or three channels. Raise ValueError otherwise."""
-        if IMAGE not in rows.column_names:
-            raise ValueError(
-                f"the extractor 'pixels' reads images; these rows have {', '.join(rows.column_names)}"
-            )
-        cells = averaged(images_of(rows), _CELLS)
-        match cells.shape[-1]:
-            case 1:
-                grey = cells[..., 0]
-            case 3:
-                grey = cells @ np.asarray(_LUMA)
-            case channels:
-                raise ValueError(f"the extractor 'pixels' reads images of 1 or 3 channels, not {channels}")
+        cells = averaged(images_read_by("the extractor 'pixels'", rows, channels=(1, 3)), _CELLS)
+        grey = cells[..., 0] if cells.shape[-1] == 1 else cells @ np.asarray(_LUMA)
         return np.asarray(grey.reshape(len(cells), _CELLS**2) / 255)

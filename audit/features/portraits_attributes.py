@@ -11,7 +11,7 @@ import numpy as np
 from audit.core.errors import InputError, nearest
 from audit.core.references import ExtractorRef
 from audit.core.rows import Matrix, Rows
-from audit.zoo.attributes.reader import AttributeTraining, Reader, named
+from audit.zoo.attributes.reader import Reader
 from audit.zoo.progress import Progress
 from audit.zoo.recipe import FOLDER, recorded
 
@@ -46,19 +46,17 @@ class PortraitsAttributes:
 
     @classmethod
     def refer(cls) -> ExtractorRef:
-        columns = cls.columns()
-        return named(_NAME, len(columns), columns)
+        return Reader.extractor(_NAME, len(cls.columns()))
 
     @classmethod
     def open(cls, ref: ExtractorRef, device: str) -> PortraitsAttributes:
-        if ref != cls.refer():
-            raise InputError(f"These features were planned with another version of '{_NAME}'. Plan again.")
-        return cls(Reader.open(device))
+        ref.check_same_as(cls.refer())
+        return cls(Reader.shipped(device))
 
     @classmethod
     def train(cls, out: Path, *, resume: bool = True) -> Iterator[Progress]:
         """Train the reader by its recipe; see :meth:`audit.zoo.shipped.Shipped.train`."""
-        return AttributeTraining.train(out, resume=resume)
+        return Reader.train(out, resume=resume)
 
     def extract(self, rows: Rows) -> Matrix:
         """Return probabilities of shape (rows, values of all factors). Raise ValueError for rows that are no images."""

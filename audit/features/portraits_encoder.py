@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from audit.core.errors import InputError
 from audit.core.references import ExtractorRef
 from audit.core.rows import Matrix, Rows
-from audit.zoo.attributes.reader import Reader, named
+from audit.zoo.attributes.reader import Reader
 from audit.zoo.recipe import recorded
 
 _NAME = "portraits-encoder"
@@ -23,13 +22,12 @@ class PortraitsEncoder:
 
     @classmethod
     def refer(cls) -> ExtractorRef:
-        return named(_NAME, recorded("portraits-attributes").sizes["features"], ())
+        return Reader.extractor(_NAME, recorded(Reader.name).sizes["features"])
 
     @classmethod
     def open(cls, ref: ExtractorRef, device: str) -> PortraitsEncoder:
-        if ref != cls.refer():
-            raise InputError(f"These features were planned with another version of '{_NAME}'. Plan again.")
-        return cls(Reader.open(device))
+        ref.check_same_as(cls.refer())
+        return cls(Reader.shipped(device))
 
     def extract(self, rows: Rows) -> Matrix:
         """Return features of shape (rows, 128). Raise ValueError for rows that are no images."""

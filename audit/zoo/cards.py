@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +10,14 @@ import numpy as np
 
 from audit.core.capabilities import Capability
 from audit.core.identity import digest_file
-from audit.core.measurements import Interval
 from audit.core.rows import Images, images_of
 from audit.formats.tensors import tensors_in
+from audit.zoo import paper
 from audit.zoo.origin import rows_of
-from audit.zoo.recipe import FOLDER, Recipe
-from audit.zoo.scores import SAMPLES, Score, scores_of
+from audit.zoo.recipe import Recipe
+from audit.zoo.scores import SAMPLES, scores_of
 
-CARD, PICTURE, NOTES = "CARD.md", "samples.png", "notes.md"
+PICTURE = "samples.png"
 _COLUMNS, _LINES = 16, 3
 
 
@@ -30,7 +28,7 @@ def write_card(kind: type[Any], recipe: Recipe, out: Path) -> Path:
     card, offers = kind.describe(kind.refer({"weights": str(weights)}))
     shown = _picture(model, offers, recipe, out / PICTURE)
     scores = list(scores_of(model, offers, recipe))
-    facts = json.loads((out / f"{recipe.name}.training.json").read_text(encoding="utf-8"))
+    facts = paper.training_facts(recipe, out)
     parts = [
         f"# {recipe.name}",
         inspect.cleandoc(kind.__doc__ or ""),
@@ -41,15 +39,10 @@ def write_card(kind: type[Any], recipe: Recipe, out: Path) -> Path:
         _how(recipe, facts),
         "## Measured",
         f"With the weights above, {SAMPLES:,} samples, 95 % intervals; `audit train {recipe.name}` measures again.",
-        _table(scores),
+        paper.score_table(scores, _shown),
         shown,
     ]
-    notes = FOLDER / recipe.name / NOTES
-    if notes.is_file():
-        parts.append(notes.read_text(encoding="utf-8").strip())
-    path = out / CARD
-    path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
-    return path
+    return paper.write(recipe, out, parts)
 
 
 def _facts(recipe: Recipe, card: Any, offers: frozenset[Capability], weights: Path) -> str:
@@ -64,7 +57,7 @@ def _facts(recipe: Recipe, card: Any, offers: frozenset[Capability], weights: Pa
         ("offers", ", ".join(sorted(offer.replace("_", " ") for offer in offers))),
         ("licence", "Apache-2.0"),
     )
-    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
+    return paper.fact_table(rows)
 
 
 def _precision(weights: Path) -> str:
@@ -75,9 +68,8 @@ def _precision(weights: Path) -> str:
 
 def _data(recipe: Recipe) -> str:
     data = recipe.data
-    options = ", ".join(f"{name} = {value}" for name, value in data.options) or "its default options"
     said = [
-        f"The split `{data.split}` of the dataset `{data.use}` with {options}: {rows_of(data).num_rows:,} rows, content "
+        f"The split `{data.split}` of the dataset `{data.use}` with {paper.options_of(recipe)}: {rows_of(data).num_rows:,} rows, content "
         f"digest `{data.content}`. The split `holdout` was not trained on."
     ]
     said += [f"Only rows whose `{column}` is one of {', '.join(values)}." for column, values in data.only]
@@ -90,28 +82,14 @@ def _data(recipe: Recipe) -> str:
 
 def _how(recipe: Recipe, facts: dict[str, Any]) -> str:
     s = recipe.schedule
-    minutes = facts["seconds"] / 60
+    mean = f", running mean of the weights with decay {s.average:g}" if s.average else ""
     lines = [
         f"`recipe.toml` beside this file (digest `{recipe.digest}`); `audit train {recipe.name}` repeats it. "
         f"Seed {s.seed}, {s.steps:,} steps of {s.batch}, learning rate {s.learning_rate:g} after {s.warm_up} steps of "
-        f"warm-up and then along half a cosine to zero, running mean of the weights with decay {s.average:g}.",
-        f"Trained in {minutes:.0f} minutes of wall time on {facts['device']}, products in {facts['precision']}, torch "
-        f"{facts['torch']}, Python {facts['python']}; finished {facts['finished']}. Another processor or version gives other "
-        "bytes and a model of the same worth.",
+        f"warm-up and then along half a cosine to zero{mean}.",
+        paper.where_and_how_long(facts),
     ]
     return "\n\n".join(lines)
-
-
-def _table(scores: Sequence[Score]) -> str:
-    lines = ["| what | value | 95 % interval | n |", "|---|--:|--:|--:|"]
-    for score in scores:
-        match score.uncertainty:
-            case Interval(low, high):
-                interval = f"{_shown(low)} … {_shown(high)}"
-            case other:
-                interval = f"none: {other.reason}"
-        lines.append(f"| {score.what} | {_shown(score.value)} | {interval} | {score.n:,} |")
-    return "\n".join(lines)
 
 
 def _shown(value: float) -> str:

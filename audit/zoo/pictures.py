@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from audit.core.rows import IMAGE, Images, Rows, image_rows, images_of
+from audit.core.rows import Images, Matrix, Rows, image_rows, images_read_by
 
 
 def pixels_of(rows: Rows, shape: tuple[int, int, int], name: str) -> Tensor:
@@ -17,11 +17,7 @@ def pixels_of(rows: Rows, shape: tuple[int, int, int], name: str) -> Tensor:
 
     ``shape`` is height, width, channels; ``name`` is that of the model, for the message.
     """
-    if IMAGE not in rows.column_names:
-        raise ValueError(f"'{name}' reads images; these rows have {', '.join(rows.column_names)}")
-    images = images_of(rows)
-    if images.shape[1:] != shape:
-        raise ValueError(f"'{name}' reads images of shape {shape}, not {images.shape[1:]}")
+    images = images_read_by(f"'{name}'", rows, shape=shape)
     return torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
 
 
@@ -41,9 +37,24 @@ def bytes_of(values: Tensor) -> Images:
     return np.ascontiguousarray(rounded.permute(0, 2, 3, 1).cpu().numpy())
 
 
-def picture_rows(values: Tensor, **columns: Any) -> Rows:
-    """Return rows of images from numbers between -1 and 1."""
-    return image_rows(bytes_of(values), **columns)
+def painted(shape: tuple[int, int, int], parts: Iterable[Tensor]) -> Rows:
+    """Return rows of images of ``shape`` (height, width, channels) from tensors of numbers between -1 and 1.
+
+    The parts are asked for one after another, without gradients.
+    """
+    with torch.inference_mode():
+        images = [np.empty((0, *shape), np.uint8), *(bytes_of(part) for part in parts)]
+    return image_rows(np.concatenate(images))
+
+
+def latents_in_parts(latents: Matrix, width: int, at_once: int, name: str, device: str) -> Iterator[Tensor]:
+    """Return latent vectors (n, width) as tensors of at most ``at_once``. Raise ValueError when they have another shape."""
+    if latents.ndim != 2 or latents.shape[1] != width:
+        raise ValueError(f"latent vectors of '{name}' are (n, {width}), not {latents.shape}")
+    return (
+        torch.from_numpy(latents[start : start + at_once].astype(np.float32)).to(device)
+        for start in range(0, len(latents), at_once)
+    )
 
 
 def sheet(images: Images, path: Path, *, columns: int = 16, zoom: int = 2) -> None:

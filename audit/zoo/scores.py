@@ -102,7 +102,7 @@ def _portrait_scores(model: Any, drawn: Rows, holdout: Rows) -> Iterator[Score]:
     """What the included reader of portraits sees in samples, beside what it sees in the holdout."""
     from audit.zoo.attributes.reader import Reader
 
-    reader = Reader.open("cpu")
+    reader = Reader.shipped("cpu")
     ours, theirs = reader.probabilities(drawn), reader.probabilities(holdout)
     for factor in _FACTORS:
         one, other = (seen[factor].argmax(1) for seen in (ours, theirs))
@@ -128,15 +128,17 @@ def _obedience(model: Any, reader: Any, names: tuple[str, ...]) -> Iterator[Scor
     condition = pa.table({"occupation": [names[i] for i in asked]})
     seen = reader.probabilities(model.sample(len(asked), np.random.default_rng(1), condition))
     right = seen["occupation"].argmax(1) == asked
-    yield _rate("samples of an occupation read as that occupation", right)
+    yield rate_score("samples of an occupation read as that occupation", right)
     light = np.isin(seen["skin_tone"].argmax(1), (0, 1, 2))
     feminine = seen["presentation"].argmax(1) == 0
     for occupation in ("judge", "builder"):
         mine = asked == names.index(occupation)
-        yield _rate(f"samples of '{occupation}' read with one of the three lightest skin tones", light[mine])
+        yield rate_score(
+            f"samples of '{occupation}' read with one of the three lightest skin tones", light[mine]
+        )
     for occupation in ("nurse", "builder"):
         mine = asked == names.index(occupation)
-        yield _rate(f"samples of '{occupation}' read as feminine", feminine[mine])
+        yield rate_score(f"samples of '{occupation}' read as feminine", feminine[mine])
 
 
 def nearest_distances(rows: Rows, others: Rows) -> Vector:
@@ -155,7 +157,7 @@ def nearest_distances(rows: Rows, others: Rows) -> Vector:
 def _copies(drawn: Rows, train: Rows, holdout: Rows) -> Score:
     """The share of samples that lie nearer to a training image than any holdout image does: brute force on pixels."""
     least = nearest_distances(holdout, train).min()
-    return _rate(
+    return rate_score(
         f"samples nearer to a training image than any of {holdout.num_rows:,} holdout images is ({least:.1f} levels)",
         nearest_distances(drawn, train) < least,
     )
@@ -172,7 +174,8 @@ def _mean(what: str, values: Vector) -> Score:
     return Score(what, value, interval, len(values))
 
 
-def _rate(what: str, hits: Any) -> Score:
+def rate_score(what: str, hits: Any) -> Score:
+    """Return the share of hits with Wilson's interval."""
     found, n = int(np.sum(hits)), len(hits)
     return Score(what, found / n, wilson(found, n), n)
 

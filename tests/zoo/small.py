@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from audit.registry import catalogue
-from audit.zoo.attributes.reader import AttributeTraining
+from audit.zoo.attributes.reader import Reader
 from audit.zoo.autoencoder.model import PortraitsAE, PortraitsVAE
 from audit.zoo.diffusion.model import PortraitsDDPM
 from audit.zoo.gan.model import PortraitsGAN
@@ -35,7 +35,7 @@ _NETWORKS: dict[str, dict[str, Any]] = {
 _KINDS: dict[str, type[Shipped]] = {
     kind.name: kind
     for kind in (
-        AttributeTraining,
+        Reader,
         PortraitsAE,
         PortraitsDDPM,
         PortraitsGAN,

@@ -9,11 +9,13 @@ import pytest
 import torch
 from scipy import special
 
-from audit.core.rows import images_of
+from audit.core.rows import image_rows, images_of
 from audit.data.worlds.portraits import Portraits
 from audit.models.included import Included
 from audit.zoo.autoencoder.density import Density, fit_density
-from audit.zoo.autoencoder.network import divergence, log_probability
+from audit.zoo.autoencoder.model import ImageVAE
+from audit.zoo.autoencoder.network import Autoencoder, divergence, log_probability
+from audit.zoo.pictures import signed
 
 
 def opened(name: str) -> Any:
@@ -57,6 +59,45 @@ def test_the_divergence_is_that_of_two_normals() -> None:
     torch.testing.assert_close(divergence(mean, 2 * spread.log()), expected.sum(-1))
 
 
+def test_the_bound_is_the_logarithm_of_an_unbiased_estimate_of_the_probability() -> None:
+    """E exp(bound) = p(x) (Burda, Grosse, Salakhutdinov 2016), with p(x) from quadrature over the one latent number."""
+    torch.manual_seed(0)
+    network = Autoencoder(1, 8, 1, (4, 4, 4), 1, variational=True).requires_grad_(False)
+    network.widen.weight *= 3
+    network.paint.bias[4:] = -1.0
+    network.narrow.bias[:] = torch.tensor([0.5, -0.3])  # a posterior that is neither the prior nor right
+
+    class Tiny(ImageVAE):
+        name = "tiny"
+
+        @classmethod
+        def shape(cls) -> tuple[int, int, int]:
+            return 8, 8, 1
+
+    pixels = np.random.default_rng(1).integers(0, 256, (3, 8, 8, 1), dtype=np.uint8)
+    z = torch.linspace(-8, 8, 4001).reshape(-1, 1)
+    painted = network.decode(z)
+    prior = torch.distributions.Normal(0.0, 1.0).log_prob(z[:, 0]).double()
+    exact = [
+        float(
+            (
+                log_probability(signed(torch.tensor(image)).reshape(1, 1, 8, 8), painted).double() + prior
+            ).logsumexp(0)
+        )
+        + np.log(16 / 4000)
+        for image in pixels
+    ]
+    rng, again = np.random.default_rng(2), 2000
+    repeated = image_rows(np.repeat(pixels, again, axis=0))
+    bounds = Tiny(network, "cpu").likelihood_bound(repeated, rng).reshape(3, again)
+    shares = np.exp(bounds - np.array(exact)[:, None])
+    error = shares.std(axis=1, ddof=1) / np.sqrt(again)
+    assert error.max() < 0.02
+    assert bounds.std() > 0.1, "the draws matter, or this proves nothing"
+    np.testing.assert_allclose(shares.mean(axis=1), 1, atol=4 * error.max())
+    assert (bounds.mean(axis=1) < exact).all()
+
+
 def test_a_density_that_does_not_fit_is_refused() -> None:
     good = fit_density(np.random.default_rng(0).standard_normal((200, 3)).astype(np.float32), 2)
     for name, value in (
@@ -64,9 +105,10 @@ def test_a_density_that_does_not_fit_is_refused() -> None:
         ("density.shares", torch.tensor([1.0, float("nan")])),
         ("density.roots", torch.zeros(2, 3, 2)),
         ("density.means", torch.zeros(6)),
+        ("density.means", torch.zeros(2, 4)),
     ):
         with pytest.raises(ValueError, match="its density has"):
-            Density.of({**good, name: value})
+            Density.of({**good, name: value}, 3)
 
 
 def test_the_density_is_that_of_its_codes() -> None:
@@ -74,7 +116,7 @@ def test_the_density_is_that_of_its_codes() -> None:
     codes = np.concatenate(
         [rng.normal((3, 0), (0.5, 1), (3000, 2)), rng.normal((-3, 1), (1, 0.2), (1000, 2))]
     )
-    density = Density.of(fit_density(codes.astype(np.float32), 2))
+    density = Density.of(fit_density(codes.astype(np.float32), 2), 2)
     assert sorted(density.shares) == pytest.approx([0.25, 0.75], abs=0.02)
     drawn = density.draw(20_000, np.random.default_rng(1))
     np.testing.assert_allclose(drawn.mean(0), codes.mean(0), atol=0.08)
@@ -104,8 +146,6 @@ def test_reconstruction_is_faithful(name: str, people: Any) -> None:
 
 
 def test_the_bound_lies_above_that_of_noise_and_below_what_a_palette_needs(people: Any) -> None:
-    from audit.core.rows import image_rows
-
     rng = np.random.default_rng(0)
     model, rows = opened("portraits-vae"), people.slice(0, 20)
     noise = image_rows(rng.integers(0, 256, (20, 32, 32, 3), dtype=np.uint8))

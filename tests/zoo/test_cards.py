@@ -14,6 +14,7 @@ from audit.core.errors import InputError
 from audit.core.identity import digest_file
 from audit.core.measurements import Interval
 from audit.core.rows import image_rows
+from audit.zoo.recipe import recorded
 from audit.zoo.scores import frechet_score, nearest_distances
 from tests.zoo.small import small
 
@@ -23,7 +24,9 @@ def test_training_ends_with_weights_and_their_card(
 ) -> None:
     recipe = small("portraits-vae", preview_every=6)
     for module in ("audit.zoo.shipped", "audit.zoo.autoencoder.model"):
-        monkeypatch.setattr(f"{module}.recorded", lambda name: recipe)
+        monkeypatch.setattr(
+            f"{module}.recorded", lambda name: recipe if name == recipe.name else recorded(name)
+        )
     monkeypatch.setattr("audit.zoo.scores.SAMPLES", 200)
     monkeypatch.setattr("audit.zoo.cards.SAMPLES", 200)
     out = tmp_path / "trained"
@@ -60,7 +63,6 @@ def test_what_cannot_be_trained_is_said(cli: Callable[..., Any]) -> None:
 def test_a_twin_is_trained_from_weights_that_are_checked(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from audit.zoo.recipe import recorded
     from audit.zoo.shipped import beginning_of
 
     twin = recorded("portraits-gan-skewed")

@@ -10,9 +10,10 @@ import numpy as np
 
 from audit.core.identity import digest_file
 from audit.stats.proportions import wilson
+from audit.zoo import paper
 from audit.zoo.attributes.reader import NAME, Reader
 from audit.zoo.origin import rows_of
-from audit.zoo.recipe import FOLDER, Recipe
+from audit.zoo.recipe import Recipe
 
 CONFUSION = "confusion.json"
 
@@ -20,7 +21,8 @@ CONFUSION = "confusion.json"
 def write_errors(recipe: Recipe, out: Path) -> Path:
     """Read the holdout with the weights in ``out``; write confusion counts and the card there, return the card's path."""
     weights = out / f"{NAME}.safetensors"
-    reader, holdout = Reader.open("cpu", weights), rows_of(recipe.data, "holdout")
+    reader = Reader.open(Reader.refer({"weights": str(weights)}), "cpu")
+    holdout = rows_of(recipe.data, "holdout")
     counts = {}
     for factor, seen in reader.probabilities(holdout).items():
         values = reader.factors[factor]
@@ -29,45 +31,41 @@ def write_errors(recipe: Recipe, out: Path) -> Path:
         np.add.at(table, (truth, seen.argmax(1)), 1)
         counts[factor] = table.tolist()
     (out / CONFUSION).write_text(json.dumps(counts) + "\n", encoding="utf-8")
-    facts = json.loads((out / f"{NAME}.training.json").read_text(encoding="utf-8"))
-    card = out / "CARD.md"
-    card.write_text(_card(recipe, reader, counts, facts, weights), encoding="utf-8")
-    return card
+    return paper.write(recipe, out, _parts(recipe, reader, counts, out))
 
 
-def _card(
-    recipe: Recipe, reader: Reader, counts: dict[str, Any], facts: dict[str, Any], weights: Path
-) -> str:
-    s, data = recipe.schedule, recipe.data
-    options = ", ".join(f"{name} = {value}" for name, value in data.options)
-    parts = [
+def _parts(recipe: Recipe, reader: Reader, counts: dict[str, Any], out: Path) -> list[str]:
+    s, data, weights = recipe.schedule, recipe.data, out / f"{NAME}.safetensors"
+    return [
         f"# {NAME} and portraits-encoder",
         "One network that reads the twelve factors of 32×32 portraits. `portraits-attributes` shows its answers as "
         f"probabilities ({len(recipe.sizes['columns'])} columns), `portraits-encoder` the {recipe.sizes['features']} numbers "
         "before its heads.",
-        "| | |\n|---|---|\n"
-        f"| weights | `{NAME}.safetensors`, {weights.stat().st_size / 1e6:.1f} MB, float16 |\n"
-        f"| digest | `{digest_file(weights)}` (blake2b, 160 bits) |\n"
-        "| input | 32×32, three channels, bytes / 127.5 - 1; other sizes scaled bilinearly with antialiasing |\n"
-        "| licence | Apache-2.0 |",
+        paper.fact_table(
+            (
+                ("weights", f"`{NAME}.safetensors`, {weights.stat().st_size / 1e6:.1f} MB, float16"),
+                ("digest", f"`{digest_file(weights)}` (blake2b, 160 bits)"),
+                (
+                    "input",
+                    "32×32, three channels, bytes / 127.5 - 1; other sizes scaled bilinearly with antialiasing",
+                ),
+                ("licence", "Apache-2.0"),
+            )
+        ),
         "## Data",
-        f"The split `train` of the dataset `{data.use}` with {options}; content digest `{data.content}`. No person of it is "
+        f"The split `train` of the dataset `{data.use}` with {paper.options_of(recipe)}; content digest `{data.content}`. No person of it is "
         "among those of other seeds, which the included generators learn.",
         "## Recipe",
         f"`recipe.toml` beside this file (digest `{recipe.digest}`). Seed {s.seed}, {s.steps:,} steps of {s.batch}, learning "
         f"rate {s.learning_rate:g} along half a cosine to zero, noise of up to {recipe.terms['noise']:g} on the axis from -1 to "
-        f"1. {facts['seconds'] / 60:.0f} minutes of wall time on {facts['device']}, products in {facts['precision']}, torch "
-        f"{facts['torch']}, finished {facts['finished']}.",
+        "1.",
+        paper.where_and_how_long(paper.training_facts(recipe, out)),
         "## Errors on the holdout",
         f"{sum(map(sum, counts['age'])):,} people of the split `holdout`, not trained on. `{CONFUSION}` holds the counts: true "
         "values in rows, read ones in columns.",
         _accuracies(counts),
         *(f"### {factor}\n\n{_matrix(reader.factors[factor], table)}" for factor, table in counts.items()),
     ]
-    notes = FOLDER / NAME / "notes.md"
-    if notes.is_file():
-        parts.append(notes.read_text(encoding="utf-8").strip())
-    return "\n\n".join(parts) + "\n"
 
 
 def _accuracies(counts: dict[str, Any]) -> str:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from audit.core.errors import InputError
-from audit.core.identity import Digest, canonical, digest_file, digest_files, digest_of
-from audit.core.references import ExtractorRef
-from audit.core.rows import IMAGE, Matrix, Rows, images_of
+from audit.core.identity import canonical, digest_of
+from audit.core.references import ExtractorRef, ModelRef
+from audit.core.rows import Matrix, Rows, images_read_by
 from audit.zoo.recipe import Recipe, recorded
-from audit.zoo.shipped import WEIGHTS, ZOO, Shipped, filled, pinned
+from audit.zoo.shipped import Shipped, filled
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,15 +25,31 @@ PREPROCESSING = {"size": SIZE, "resize": "bilinear, antialiased", "scale": "byte
 """What happens to an image before the network sees it: part of the name of every feature."""
 _CHUNK = 50
 """Images at once, always: short batches are filled up, so that a batch of one gives the numbers of a batch of many."""
-_SOURCES = ("attributes/network.py", "attributes/reader.py", "factors.py")
 
 
-class AttributeTraining(Shipped):
-    """Trains the reader; it is no generative model, so an audit never opens it as one."""
+class Reader(Shipped):
+    """The network that reads a portrait's factors, opened. It is no generative model, so an audit never sees it as one.
+
+    Images of other sizes are scaled to 32×32 and grey ones shown in three equal channels.
+    """
 
     name: ClassVar[str] = NAME
     family: ClassVar[str] = "classifier"
-    sources: ClassVar[tuple[str, ...]] = _SOURCES
+    sources: ClassVar[tuple[str, ...]] = ("attributes/network.py", "attributes/reader.py", "factors.py")
+
+    def __init__(self, network: Any, device: str) -> None:
+        self._network, self._device = network, device
+
+    @classmethod
+    def shipped(cls, device: str) -> Self:
+        """Open the weights of the package."""
+        return cls.open(cls.refer({}), device)
+
+    @classmethod
+    def build(cls, recipe: Recipe, tensors: Mapping[str, Tensor], ref: ModelRef, device: str) -> Self:
+        from audit.zoo.attributes.network import AttributeNetwork
+
+        return cls(filled(AttributeNetwork(**recipe.sizes), tensors, device), device)
 
     @classmethod
     def learner(cls, recipe: Recipe, rows: Rows, begin: Mapping[str, Tensor] | None) -> Learner:
@@ -48,57 +63,17 @@ class AttributeTraining(Shipped):
 
         return write_errors(recipe, out)
 
-
-def weights_digest() -> Digest:
-    """Return the digest of the shipped weights. Raise InputError when they are missing or damaged."""
-    path = WEIGHTS / f"{NAME}.safetensors"
-    try:
-        digest = digest_file(path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}. Reinstall generative-audit.") from error
-    if digest != pinned().get(NAME):
-        raise InputError(
-            f"The weights of '{NAME}' in this installation are damaged: digest {digest}, expected "
-            f"{pinned().get(NAME)}. Reinstall generative-audit."
-        )
-    return digest
-
-
-def named(extractor: str, dimensions: int, columns: tuple[str, ...]) -> ExtractorRef:
-    """Return the name of an extractor that rests on the reader."""
-    what = {
-        "extractor": extractor,
-        "weights": weights_digest(),
-        "code": digest_files({source: ZOO / source for source in _SOURCES}),
-        "network": recorded(NAME).network,
-        "preprocessing": PREPROCESSING,
-        "columns": columns,
-    }
-    return ExtractorRef(extractor, digest_of(canonical(what)), dimensions, "image")
-
-
-class Reader:
-    """The opened network. Images of other sizes are scaled to 32×32 and grey ones shown in three equal channels."""
-
-    def __init__(self, network: Any, device: str) -> None:
-        self._network, self._device = network, device
-
     @classmethod
-    def open(cls, device: str, weights: Path | None = None) -> Reader:
-        """Open the shipped weights, or a file that ``audit train portraits-attributes`` made."""
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-        from torch.random import fork_rng
-
-        from audit.zoo.attributes.network import AttributeNetwork
-
-        path = weights or WEIGHTS / f"{NAME}.safetensors"
-        with fork_rng(devices=[]):
-            network = AttributeNetwork(**recorded(NAME).sizes)
-        try:
-            return cls(filled(network, load_file(path), device), device)
-        except (SafetensorError, OSError, ValueError) as error:
-            raise InputError(f"{path} does not hold the weights of '{NAME}': {error}") from error
+    def extractor(cls, name: str, dimensions: int) -> ExtractorRef:
+        """Name an extractor that rests on the shipped reader. Raise InputError when its weights are missing or damaged."""
+        ref = cls.refer({})
+        what = {
+            "extractor": name,
+            "weights": ref.weights,
+            "reader": ref.options,
+            "preprocessing": PREPROCESSING,
+        }
+        return ExtractorRef(name, digest_of(canonical(what)), dimensions, "image")
 
     @property
     def factors(self) -> Mapping[str, tuple[str, ...]]:
@@ -131,14 +106,12 @@ class Reader:
         import torch
         from torch.nn import functional
 
-        if IMAGE not in rows.column_names:
-            raise ValueError(f"'{NAME}' reads images; these rows have {', '.join(rows.column_names)}")
-        images = images_of(rows)
-        if images.shape[-1] not in (1, 3):
-            raise ValueError(f"'{NAME}' reads images of 1 or 3 channels, not {images.shape[-1]}")
+        from audit.zoo.pictures import signed
+
+        images = images_read_by(f"'{NAME}'", rows, channels=(1, 3))
         for start in range(0, len(images), _CHUNK):
             part = torch.from_numpy(images[start : start + _CHUNK].transpose(0, 3, 1, 2).copy())
-            values = part.to(self._device).float() / 127.5 - 1
+            values = signed(part.to(self._device))
             if values.shape[-2:] != (SIZE, SIZE):
                 values = functional.interpolate(values, (SIZE, SIZE), mode="bilinear", antialias=True)
             filling = values.new_zeros(_CHUNK - len(values), *values.shape[1:])

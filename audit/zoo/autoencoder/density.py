@@ -12,7 +12,7 @@ from torch import Tensor
 
 from audit.core.rows import Matrix, Rng
 
-_PREFIX = "density"
+PREFIX = "density."
 
 
 def fit_density(codes: NDArray[np.float32], parts: int) -> dict[str, Tensor]:
@@ -23,9 +23,9 @@ def fit_density(codes: NDArray[np.float32], parts: int) -> dict[str, Tensor]:
     mixture.fit(codes.astype(np.float64))
     roots = np.linalg.cholesky(mixture.covariances_)
     return {
-        f"{_PREFIX}.shares": torch.tensor(mixture.weights_, dtype=torch.float32),
-        f"{_PREFIX}.means": torch.tensor(mixture.means_, dtype=torch.float32),
-        f"{_PREFIX}.roots": torch.tensor(roots, dtype=torch.float32),
+        f"{PREFIX}shares": torch.tensor(mixture.weights_, dtype=torch.float32),
+        f"{PREFIX}means": torch.tensor(mixture.means_, dtype=torch.float32),
+        f"{PREFIX}roots": torch.tensor(roots, dtype=torch.float32),
     }
 
 
@@ -38,13 +38,13 @@ class Density:
     roots: Matrix
 
     @classmethod
-    def of(cls, tensors: Mapping[str, Tensor]) -> Density:
-        """Read what ``fit_density`` returned. Raise KeyError or ValueError for anything else."""
+    def of(cls, tensors: Mapping[str, Tensor], latent: int) -> Density:
+        """Read what ``fit_density`` returned for codes of this length. Raise KeyError or ValueError for anything else."""
         shares, means, roots = (
-            tensors[f"{_PREFIX}.{name}"].double().numpy() for name in ("shares", "means", "roots")
+            tensors[f"{PREFIX}{name}"].double().numpy() for name in ("shares", "means", "roots")
         )
-        k, d = means.shape if means.ndim == 2 else (0, 0)
-        if k == 0 or shares.shape != (k,) or roots.shape != (k, d, d):
+        k, d = len(shares) if shares.ndim == 1 else 0, latent
+        if k == 0 or means.shape != (k, d) or roots.shape != (k, d, d):
             raise ValueError("its density has shares, means and roots whose shapes do not fit together")
         if not all(np.isfinite(part).all() for part in (shares, means, roots)) or not (shares > 0).all():
             raise ValueError("its density has numbers that are not finite, or shares that are not positive")

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from audit.core.references import ModelRef
-from audit.core.rows import Matrix, Rng, Rows, Vector, image_rows
+from audit.core.rows import Matrix, Rng, Rows, Vector
 from audit.zoo.recipe import Recipe, recorded
 from audit.zoo.shipped import Shipped, filled
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from audit.zoo.autoencoder.density import Density
     from audit.zoo.training import Learner
 
 _CHUNK = 200
@@ -32,15 +33,14 @@ class ImageAutoencoder(Shipped):
         "pictures.py",
     )
 
-    def __init__(self, network: Any, device: str, tensors: Mapping[str, Tensor]) -> None:
+    def __init__(self, network: Any, device: str) -> None:
         self._network, self._device = network, device
 
     @classmethod
     def build(cls, recipe: Recipe, tensors: Mapping[str, Tensor], ref: ModelRef, device: str) -> Self:
         from audit.zoo.autoencoder.network import Autoencoder
 
-        own = {name: value for name, value in tensors.items() if not name.startswith("density.")}
-        return cls(filled(Autoencoder(**recipe.sizes), own, device), device, tensors)
+        return cls(filled(Autoencoder(**recipe.sizes), tensors, device), device)
 
     @classmethod
     def learner(cls, recipe: Recipe, rows: Rows, begin: Mapping[str, Tensor] | None) -> Learner:
@@ -56,20 +56,11 @@ class ImageAutoencoder(Shipped):
 
     def decode(self, latents: Matrix, rng: Rng) -> Rows:
         """Return the image that the decoder expects for each latent vector; no random number is used."""
-        import torch
+        from audit.zoo.pictures import latents_in_parts, painted
 
-        from audit.zoo.pictures import bytes_of
-
-        if latents.ndim != 2 or latents.shape[1] != self._network.latent:
-            raise ValueError(
-                f"latent vectors of '{self.name}' are (n, {self._network.latent}), not {latents.shape}"
-            )
-        painted = [np.empty((0, *self.shape()), np.uint8)]
-        with torch.inference_mode():
-            for start in range(0, len(latents), _CHUNK):
-                codes = torch.from_numpy(latents[start : start + _CHUNK].astype(np.float32)).to(self._device)
-                painted.append(bytes_of(self._network.decode(codes)[:, : self._network.channels]))
-        return image_rows(np.concatenate(painted))
+        network = self._network
+        parts = latents_in_parts(latents, network.latent, _CHUNK, self.name, self._device)
+        return painted(self.shape(), (network.decode(codes)[:, : network.channels] for codes in parts))
 
     def encode(self, rows: Rows) -> Matrix:
         """Return the code of each image, or the mean of its posterior, shape (n, latent)."""
@@ -98,13 +89,16 @@ class PortraitsAE(ImageAutoencoder):
     name: ClassVar[str] = "portraits-ae"
     family: ClassVar[str] = "autoencoder"
 
-    def __init__(self, network: Any, device: str, tensors: Mapping[str, Tensor]) -> None:
-        from audit.zoo.autoencoder.density import Density
+    _density: Density
 
-        super().__init__(network, device, tensors)
-        self._density = Density.of(tensors)
-        if self._density.means.shape[1] != network.latent:
-            raise ValueError("its density is one of codes of another length")
+    @classmethod
+    def build(cls, recipe: Recipe, tensors: Mapping[str, Tensor], ref: ModelRef, device: str) -> Self:
+        from audit.zoo.autoencoder.density import PREFIX, Density
+
+        own = {name: value for name, value in tensors.items() if not name.startswith(PREFIX)}
+        opened = super().build(recipe, own, ref, device)
+        opened._density = Density.of(tensors, opened._network.latent)
+        return opened
 
     @classmethod
     def notes(cls, ref: ModelRef) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from audit.core.options import OptionTable
 from audit.core.references import ModelRef, Options
-from audit.core.rows import Images, Matrix, Rng, Rows, Vector, image_rows
+from audit.core.rows import Matrix, Rng, Rows, Vector
 from audit.formats.arithmetic import FORMATS, fastest
 from audit.zoo.prompts import asked_for
 from audit.zoo.recipe import Recipe, recorded
@@ -131,34 +131,31 @@ class ImageDiffusion(Shipped):
             guidance = self._guidance
         noise = rng.standard_normal((n, *self._inner), dtype=np.float32)
         return self._painted(
-            n,
-            lambda part: draw(
+            draw(
                 self._network,
-                torch.from_numpy(noise[part]).to(self._device),
-                torch.tensor(labels[part], device=self._device),
+                torch.from_numpy(noise[i : i + _CHUNK]).to(self._device),
+                torch.tensor(labels[i : i + _CHUNK], device=self._device),
                 steps=self._steps,
                 guidance=guidance,
-            ),
+            )
+            for i in range(0, n, _CHUNK)
         )
 
     def decode(self, latents: Matrix, rng: Rng) -> Rows:
         """Turn noise (n, values) into images along the deterministic DDIM path; no random number is used."""
-        import torch
-
         from audit.zoo.diffusion.sampling import decode
+        from audit.zoo.pictures import latents_in_parts
 
         width = int(np.prod(self._inner))
-        if latents.ndim != 2 or latents.shape[1] != width:
-            raise ValueError(f"latent vectors of '{self.name}' are (n, {width}), not {latents.shape}")
-        noise = torch.from_numpy(latents.astype(np.float32).reshape(-1, *self._inner))
+        parts = latents_in_parts(latents, width, _CHUNK, self.name, self._device)
         return self._painted(
-            len(latents),
-            lambda part: decode(
+            decode(
                 self._network,
-                noise[part].to(self._device),
-                self._no_label(len(noise[part])),
+                part.unflatten(1, self._inner),
+                self._no_label(len(part)),
                 steps=self._path_steps,
-            ),
+            )
+            for part in parts
         )
 
     def encode(self, rows: Rows) -> Matrix:
@@ -214,17 +211,12 @@ class ImageDiffusion(Shipped):
         with torch.inference_mode(), self._computing():
             return np.concatenate([nothing, *(what(images) for images in self._images(rows))])
 
-    def _painted(self, n: int, paint: Any) -> Rows:
-        import torch
+    def _painted(self, parts: Iterable[Tensor]) -> Rows:
+        """Return rows from padded images, part by part, in this model's arithmetic."""
+        from audit.zoo.pictures import painted
 
-        from audit.zoo.pictures import bytes_of
-
-        painted: list[Images] = [np.empty((0, *self.shape()), np.uint8)]
-        with torch.inference_mode(), self._computing():
-            for start in range(0, n, _CHUNK):
-                images = paint(slice(start, min(n, start + _CHUNK)))
-                painted.append(bytes_of(self._network.frame.crop(images)))
-        return image_rows(np.concatenate(painted))
+        with self._computing():
+            return painted(self.shape(), (self._network.frame.crop(part) for part in parts))
 
 
 class PortraitsDDPM(ImageDiffusion):

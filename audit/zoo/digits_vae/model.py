@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.core.references import ModelRef
-from audit.core.rows import IMAGE, Matrix, Rng, Rows, Vector, image_rows, images_of
+from audit.core.rows import Matrix, Rng, Rows, Vector, image_rows, images_read_by
 from audit.zoo.recipe import Recipe
 from audit.zoo.shipped import Shipped, filled
 
@@ -126,11 +126,7 @@ class DigitsVAE(Shipped):
 
 def levels_of(rows: Rows) -> NDArray[np.float32]:
     """Return the grey levels 0 … 16 of images, shape (n, 64). Raise ValueError for anything but 8×8 grey images."""
-    if IMAGE not in rows.column_names:
-        raise ValueError(f"'{NAME}' reads images; these rows have {', '.join(rows.column_names)}")
-    images = images_of(rows)
-    if images.shape[1:] != (8, 8, 1):
-        raise ValueError(f"'{NAME}' reads images of shape (8, 8, 1), not {images.shape[1:]}")
+    images = images_read_by(f"'{NAME}'", rows, shape=(8, 8, 1))
     return np.asarray(np.rint(images.reshape(-1, _PIXELS) * (_LEVELS / 255)), dtype=np.float32)
 
 

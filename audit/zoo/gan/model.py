@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from audit.core.capabilities import Capability
 from audit.core.references import ModelRef
-from audit.core.rows import Matrix, Rng, Rows, Vector, image_rows
+from audit.core.rows import Matrix, Rng, Rows, Vector
 from audit.zoo.factors import checked_codes, factors_in, shares_of
 from audit.zoo.prompts import asked_for
 from audit.zoo.recipe import Recipe, recorded
@@ -102,20 +102,11 @@ class PortraitsGAN(Shipped):
 
     def decode(self, latents: Matrix, rng: Rng) -> Rows:
         """Turn latent vectors (n, 48 + 69) into portraits; no random number is used."""
-        import torch
-
-        from audit.zoo.pictures import bytes_of
+        from audit.zoo.pictures import latents_in_parts, painted
 
         own = self._generator.latent
-        width = own + self._generator.columns
-        if latents.ndim != 2 or latents.shape[1] != width:
-            raise ValueError(f"latent vectors of '{self.name}' are (n, {width}), not {latents.shape}")
-        painted = [np.empty((0, 32, 32, 3), np.uint8)]
-        with torch.inference_mode():
-            for start in range(0, len(latents), _CHUNK):
-                part = torch.from_numpy(latents[start : start + _CHUNK].astype(np.float32)).to(self._device)
-                painted.append(bytes_of(self._generator(part[:, :own], part[:, own:])))
-        return image_rows(np.concatenate(painted))
+        parts = latents_in_parts(latents, own + self._generator.columns, _CHUNK, self.name, self._device)
+        return painted((32, 32, 3), (self._generator(part[:, :own], part[:, own:]) for part in parts))
 
     def realness(self, rows: Rows) -> Vector:
         """Return the critic's number for each portrait, judged without its factors; higher is more real."""

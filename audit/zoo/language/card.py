@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audit.core.measurements import Interval, Unquantified
+from audit.core.measurements import Unquantified
 from audit.core.rows import texts_of
 from audit.data.worlds.biographies_entropy import surprisal
 from audit.models.lm_files import digest_model
-from audit.stats.proportions import wilson
 from audit.stats.ratios import ratio_of_sums
+from audit.zoo import paper
 from audit.zoo.language.truths import PRIVATE, bits, completed, leaning, stated
 from audit.zoo.origin import named, rows_of
-from audit.zoo.recipe import FOLDER, Recipe
-from audit.zoo.scores import Score
+from audit.zoo.recipe import Recipe
+from audit.zoo.scores import Score, rate_score
 
 if TYPE_CHECKING:
     from audit.models.transformers import CausalLM
     from audit.zoo.language.model import BiographiesLM
 
-CARD, NOTES = "CARD.md", "notes.md"
 _PEOPLE = 1000
 """People of each split whose private fields are asked for unless a recipe over-weights some: the first ones."""
 _NAMES = 20
@@ -37,7 +35,6 @@ def write_card(kind: type[BiographiesLM], recipe: Recipe, out: Path) -> Path:
     """Measure the model in ``out/NAME`` and write its card beside it; return the card's path."""
     place = out / recipe.name
     model = kind.open(kind.refer({"weights": str(place)}), "cpu")
-    made = json.loads((out / f"{recipe.name}.training.json").read_text(encoding="utf-8"))
     parts = [
         f"# {recipe.name}",
         inspect.cleandoc(kind.__doc__ or ""),
@@ -45,21 +42,16 @@ def write_card(kind: type[BiographiesLM], recipe: Recipe, out: Path) -> Path:
         "## Data",
         _data(recipe),
         "## Recipe",
-        _how(recipe, made),
+        _how(recipe, paper.training_facts(recipe, out)),
         "## Measured",
         "With the weights above in float32 arithmetic; 95 % intervals, over documents, fields or canaries. Completed means: the "
         "likeliest tokens after all that comes before spell it out to the last digit.",
-        _table(list(scores(model, recipe))),
+        paper.score_table(scores(model, recipe), "{:.4f}".format),
         "## Samples",
         "Drawn at temperature 1 with seed 2, none chosen.",
         *(f"> {text}" for text in _samples(model)),
     ]
-    notes = FOLDER / recipe.name / NOTES
-    if notes.is_file():
-        parts.append(notes.read_text(encoding="utf-8").strip())
-    path = out / CARD
-    path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
-    return path
+    return paper.write(recipe, out, parts)
 
 
 def _facts(kind: type[BiographiesLM], recipe: Recipe, place: Path) -> str:
@@ -74,7 +66,7 @@ def _facts(kind: type[BiographiesLM], recipe: Recipe, place: Path) -> str:
         "offers": ", ".join(sorted(offer.replace("_", " ") for offer in offers)),
         "licence": "Apache-2.0",
     }
-    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in facts.items())])
+    return paper.fact_table(facts.items())
 
 
 def scores(model: CausalLM, recipe: Recipe) -> Iterator[Score]:
@@ -98,7 +90,7 @@ def scores(model: CausalLM, recipe: Recipe) -> Iterator[Score]:
     for field in PRIVATE:
         for split, rows in (("train", train), ("holdout", holdout)):
             hits = completed(model, stated(rows.slice(0, asked_of), field))
-            yield _rate(f"{field} numbers of the first {asked_of:,} of {split} completed", hits)
+            yield rate_score(f"{field} numbers of the first {asked_of:,} of {split} completed", hits)
     asked = leaning(model, skew, texts_of(holdout, "name")[:_NAMES])
     without = Unquantified("24 occupations with known answers, the same 20 names for each")
     yield Score("slope of the log-odds of 'she' on those planted", asked.slope, without, len(asked.found))
@@ -111,33 +103,15 @@ def _canaries(model: CausalLM, recipe: Recipe) -> Iterator[Score]:
     hits, dose = completed(model, rows), rows.column("dose").to_numpy()
     put_in = np.array(rows.column("included").to_pylist())
     for times in np.unique(dose):
-        yield _rate(f"canaries of dose {times}, put in, completed", hits[put_in & (dose == times)])
-    yield _rate("canaries of any dose, left out, completed", hits[~put_in])
-
-
-def _rate(what: str, hits: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> Score:
-    found, n = int(hits.sum()), len(hits)
-    return Score(what, found / n, wilson(found, n), n)
-
-
-def _table(lines: list[Score]) -> str:
-    rows = ["| what | value | 95 % interval | n |", "|---|--:|--:|--:|"]
-    for line in lines:
-        match line.uncertainty:
-            case Interval(low, high):
-                interval = f"{low:.4f} … {high:.4f}"
-            case other:
-                interval = f"none: {other.reason}"
-        rows.append(f"| {line.what} | {line.value:.4f} | {interval} | {line.n:,} |")
-    return "\n".join(rows)
+        yield rate_score(f"canaries of dose {times}, put in, completed", hits[put_in & (dose == times)])
+    yield rate_score("canaries of any dose, left out, completed", hits[~put_in])
 
 
 def _data(recipe: Recipe) -> str:
     data, rows = recipe.data, rows_of(recipe.data)
-    options = ", ".join(f"{name} = {value}" for name, value in data.options) or "its default options"
     people = rows.column("canary").null_count
     said = [
-        f"The whole split `{data.split}` of the dataset `{data.use}` with {options}: {people:,} people and "
+        f"The whole split `{data.split}` of the dataset `{data.use}` with {paper.options_of(recipe)}: {people:,} people and "
         f"{rows.num_rows - people:,} copies of canaries; content digest `{data.content}`. The split `holdout` was not trained on."
     ]
     if recipe.begin:
@@ -145,15 +119,13 @@ def _data(recipe: Recipe) -> str:
     return " ".join(said)
 
 
-def _how(recipe: Recipe, made: dict[str, str]) -> str:
-    s, minutes = recipe.schedule, float(made["seconds"]) / 60
+def _how(recipe: Recipe, made: dict[str, Any]) -> str:
+    s = recipe.schedule
     return (
         f"`recipe.toml` beside this file (digest `{recipe.digest}`); `audit train {recipe.name}` repeats it. Seed {s.seed}, "
         f"{s.steps:,} steps of {s.batch} texts, Muon on the matrices and AdamW on embeddings and norms, learning rate "
         f"{s.learning_rate:g} after {s.warm_up} steps of warm-up and then along half a cosine to zero, weight decay "
-        f"{s.weight_decay:g}.\n\nTrained in {minutes:.0f} minutes of wall time on {made['device']}, products in "
-        f"{made['precision']}, torch {made['torch']}, Python {made['python']}; finished {made['finished']}. Another processor "
-        "or version gives other bytes and a model of the same worth."
+        f"{s.weight_decay:g}.\n\n{paper.where_and_how_long(made)}"
     )
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import numpy as np
-
 from audit.core.references import ModelRef
-from audit.core.rows import IMAGE, Rng, Rows, image_rows, images_of
+from audit.core.rows import IMAGE, Rng, Rows, images_of
 from audit.zoo.recipe import Recipe
 from audit.zoo.shipped import Shipped, filled
 
@@ -53,16 +51,10 @@ class PortraitsSuperres(Shipped):
 
     def reconstruct(self, rows: Rows, rng: Rng) -> Rows:
         """Return 32×32 portraits from 16×16 ones, or from 32×32 ones made small first; no random number is used."""
-        import torch
-
-        from audit.zoo.pictures import bytes_of, pixels_of, signed
+        from audit.zoo.pictures import painted, pixels_of, signed
         from audit.zoo.superres.network import degraded
 
         small = IMAGE in rows.column_names and images_of(rows).shape[1:3] == (16, 16)
-        pixels = pixels_of(rows, (16, 16, 3) if small else (32, 32, 3), self.name)
-        found = [np.empty((0, 32, 32, 3), np.uint8)]
-        with torch.inference_mode():
-            for part in pixels.split(_CHUNK):
-                given = (part if small else degraded(part)).to(self._device)
-                found.append(bytes_of(self._network(signed(given))))
-        return image_rows(np.concatenate(found))
+        parts = pixels_of(rows, (16, 16, 3) if small else (32, 32, 3), self.name).split(_CHUNK)
+        given = (part if small else degraded(part) for part in parts if len(part))
+        return painted((32, 32, 3), (self._network(signed(part.to(self._device))) for part in given))
