@@ -101,7 +101,7 @@ class Needs:
             gaps.append(
                 Unmet(
                     need=f"a feature extractor for {card.modality}",
-                    found="none is available",
+                    found="none",
                     remedy="name one in [features]; 'audit list extractors' shows them",
                 )
             )

@@ -132,12 +132,7 @@ def test_a_reconstruction_is_the_same_person(name: str, people: Any) -> None:
     assert (apart.argmin(1) == np.arange(300)).mean() > 0.99
 
 
-_BLURRED = pytest.mark.xfail(
-    strict=True, reason="trained too short: its reconstructions miss 18 % of the variance"
-)
-
-
-@pytest.mark.parametrize("name", ["portraits-ae", pytest.param("portraits-vae", marks=_BLURRED)])
+@pytest.mark.parametrize("name", ["portraits-ae", "portraits-vae"])
 def test_reconstruction_is_faithful(name: str, people: Any) -> None:
     """What is lost of the pixels' variance is less than 15 in 100."""
     again = opened(name).reconstruct(people, np.random.default_rng(0))
