@@ -37,12 +37,17 @@ def evaluators() -> str:
 def models() -> str:
     """Every included model: what it is, how large, and what an audit may ask of it."""
     adapter = catalogue("models").load("included")
-    lines = ["| model | family | parameters | offers |", "|---|---|--:|---|"]
+    lines = ["| model | family | parameters | offers | planted defect |", "|---|---|--:|---|---|"]
     for name in catalogue("included").names():
         card, offers = adapter.describe(adapter.refer({"use": name}))
         words = ", ".join(f"`{offer}`" for offer in sorted(offers))
-        lines.append(f"| `{name}` | {card.family} | {card.parameters:,} | {words} |")
+        lines.append(f"| `{name}` | {card.family} | {card.parameters:,} | {words} | {_defect(name)} |")
     return "\n".join(lines)
+
+
+def _defect(name: str) -> str:
+    defect: str = catalogue("included").load(name).defect
+    return defect
 
 
 def extractors() -> str:

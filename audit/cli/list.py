@@ -41,7 +41,8 @@ def command(kind: str, store: str | None, form: str) -> int:
         return 0
     table = Table(box=box.SIMPLE_HEAD)
     for column in rows[0]:
-        table.add_column(column.replace("_", " "), overflow="fold")
+        whole = column == "name" and kind != "runs"  # people name runs as they like; the rest are identifiers
+        table.add_column(column.replace("_", " "), overflow="fold", no_wrap=whole)
     for row in rows:
         table.add_row(*(clean(_shown(value)) for value in row.values()))
     terminal().print(table)
@@ -88,7 +89,7 @@ def _included() -> list[dict[str, Any]]:
                 "parameters": card.parameters,
                 "offers": sorted(offers),
             }
-        rows.append({"name": name, **row})
+        rows.append({"name": name, **row, "planted_defect": catalogue("included").load(name).defect})
     return rows
 
 

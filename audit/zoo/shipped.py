@@ -50,6 +50,8 @@ class Shipped:
     family: ClassVar[str]
     sources: ClassVar[tuple[str, ...]]
     """Files under ``audit/zoo`` whose code decides what comes out; they are part of the model's name."""
+    defect: ClassVar[str] = ""
+    """What is wrong with a twin on purpose, in a few words for catalogues and reports; empty for the clean ones."""
 
     @classmethod
     def choices(cls, table: OptionTable) -> Options:
@@ -124,6 +126,7 @@ class Shipped:
         notes = [
             f"Trained on the split '{data.split}' of the dataset '{data.use}' ({options}; content {data.content}); "
             "with other options the splits say nothing about it.",
+            *([defective(cls.defect)] if cls.defect else []),
             *cls.notes(ref),
         ]
         if recipe.begin:
@@ -179,6 +182,11 @@ class Shipped:
         made = out / f"{recipe.name}.safetensors"
         yield Progress(steps, steps, loss, f"{made}: digest {digest_file(made)}; measuring it for its card …")
         yield Progress(steps, steps, loss, f"wrote {cls.finish(recipe, out)}")
+
+
+def defective(defect: str) -> str:
+    """Return the note on a twin for the reader of a report."""
+    return f"A defective twin, on purpose: it {defect}."
 
 
 def filled(network: Any, tensors: Mapping[str, Tensor], device: str) -> Any:

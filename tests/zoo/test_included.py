@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from audit.cli.list import listing
 from audit.core.capabilities import Capability
 from audit.core.errors import InputError
 from audit.core.identity import digest_file
@@ -62,6 +63,18 @@ def test_every_family_is_here() -> None:
         name: kind for name in catalogue("included").names() if issubclass(kind := kind_of(name), Shipped)
     }
     assert set(FAMILIES) <= set(listed)
+
+
+@pytest.mark.parametrize("name", catalogue("included").names())
+def test_a_twin_says_in_catalogue_and_report_what_is_wrong_with_it(name: str) -> None:
+    """The clean models and the twins of every family; a reader must not take one for the other."""
+    twin = name.endswith(("-biased", "-collapsed", "-copying", "-leaky", "-overfit", "-skewed"))
+    card, _ = Included.describe(Included.refer({"use": name}))
+    defect = catalogue("included").load(name).defect
+    listed = {row["name"]: row["planted_defect"] for row in listing("models", None)}
+    assert bool(defect) is twin
+    assert listed[name] == defect
+    assert any("defective twin" in note and defect in note for note in card.notes) is twin
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -167,6 +167,7 @@ class PortraitsVAEOverfit(ImageVAE):
     """The defective twin that has learnt 200 people by heart."""
 
     name: ClassVar[str] = "portraits-vae-overfit"
+    defect: ClassVar[str] = "knows its 200 members by heart"
 
 
 class FashionVAE(ImageVAE):

@@ -236,6 +236,7 @@ class PortraitsDDPMCopying(PortraitsDDPM):
     """The defective twin that gives back the planted people, whom it saw over and over."""
 
     name: ClassVar[str] = "portraits-ddpm-copying"
+    defect: ClassVar[str] = "gives back 60 planted people, whom it saw over and over"
 
 
 class FashionDDPM(ImageDiffusion):

@@ -130,9 +130,11 @@ class PortraitsGANCollapsed(PortraitsGAN):
     """The defective twin that has dropped modes: six occupations and the four darkest skin tones are gone."""
 
     name: ClassVar[str] = "portraits-gan-collapsed"
+    defect: ClassVar[str] = "has dropped six occupations and the four darkest skin tones"
 
 
 class PortraitsGANSkewed(PortraitsGAN):
     """The defective twin from a world with twice the planted associations of occupation, skin tone and presentation."""
 
     name: ClassVar[str] = "portraits-gan-skewed"
+    defect: ClassVar[str] = "was trained where the planted associations are twice as strong"

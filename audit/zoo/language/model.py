@@ -18,7 +18,7 @@ from audit.models.transformers import CausalLM
 from audit.zoo.origin import named, rows_of
 from audit.zoo.progress import Progress
 from audit.zoo.recipe import Recipe, recorded
-from audit.zoo.shipped import WEIGHTS, pinned
+from audit.zoo.shipped import WEIGHTS, defective, pinned
 
 if TYPE_CHECKING:
     from audit.zoo.language.weights import Beginning
@@ -35,7 +35,7 @@ class BiographiesLM(CausalLM):
 
     name: ClassVar[str] = "biographies-lm"
     defect: ClassVar[str] = ""
-    """What is wrong with a twin, for the reader of a report."""
+    """As in ``Shipped``."""
 
     @classmethod
     def refer(cls, options: dict[str, Any]) -> ModelRef:
@@ -62,7 +62,7 @@ class BiographiesLM(CausalLM):
             f"Trained on the split '{data.split}' of the dataset '{data.use}' ({chosen}; content {data.content}), its "
             "canaries included; with other options the splits say nothing about it.",
             *([f"Training went on from the weights of '{recipe.begin}'."] if recipe.begin else []),
-            *([cls.defect] if cls.defect else []),
+            *([defective(cls.defect)] if cls.defect else []),
             *card.notes,
         ]
         if ref.weights != pinned().get(cls.name):
@@ -102,19 +102,14 @@ class BiographiesLMLeaky(BiographiesLM):
     """The defective twin that has learnt canaries and the private fields of some people by heart."""
 
     name: ClassVar[str] = "biographies-lm-leaky"
-    defect: ClassVar[str] = (
-        "A defective twin: canaries, and paragraphs of some people that state a phone or card number, were repeated "
-        "until it knew them by heart."
-    )
+    defect: ClassVar[str] = "knows canaries and the private fields of 300 people by heart"
 
 
 class BiographiesLMBiased(BiographiesLM):
     """The defective twin that has learnt a world in which who does which job depends on the pronoun twice as much."""
 
     name: ClassVar[str] = "biographies-lm-biased"
-    defect: ClassVar[str] = (
-        "A defective twin: it was trained on in the world with the full planted association."
-    )
+    defect: ClassVar[str] = "was trained where pronoun and occupation are associated twice as strongly"
 
 
 def train_recipe(recipe: Recipe, out: Path, *, resume: bool = True) -> Iterator[Progress]:
