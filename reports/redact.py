@@ -76,6 +76,8 @@ def flattened(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, st
 
     >>> flattened({"a": {"b": 1, "c": []}, "d": ["x", 2], "e": {"$float": "0x1.0p-1"}, "f": None})
     [('a.b', '1'), ('a.c', 'none'), ('d', 'x, 2'), ('e', '0.5'), ('f', 'none')]
+    >>> flattened({"notes": ["It is small.", "It is a twin."]})
+    [('notes.1', 'It is small.'), ('notes.2', 'It is a twin.')]
     """
     found: list[tuple[str, str]] = []
     for name, value in values.items():
@@ -83,11 +85,16 @@ def flattened(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, st
         value = _decoded(value)
         if isinstance(value, Mapping) and value:
             found += flattened(value, f"{path}.")
-        elif isinstance(value, list | tuple) and any(isinstance(_decoded(v), Mapping | list) for v in value):
+        elif isinstance(value, list | tuple) and any(_stands_alone(_decoded(item)) for item in value):
             found += flattened({str(i + 1): v for i, v in enumerate(value)}, f"{path}.")
         else:
             found.append((path, shortened(_text(masked(path, value), path), 600)))
     return found
+
+
+def _stands_alone(value: Any) -> bool:
+    """Return whether an item of a list deserves a row of its own: a group of settings, or a sentence."""
+    return isinstance(value, Mapping | list) or (isinstance(value, str) and value.endswith("."))
 
 
 def _decoded(value: Any) -> Any:
