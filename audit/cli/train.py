@@ -2,35 +2,45 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from audit.core.errors import InputError
-from audit.registry import catalogue
+from audit.core.errors import InputError, PluginError, nearest
+from audit.registry import Catalogue, catalogue
+
+_EVERY = 30.0
+"""Seconds between lines of progress where no bar can be drawn."""
 
 _EPILOG = """\
 \b
 Examples:
-  audit train digits-vae -o trained/
-  audit train portraits-ddpm -o trained/ --restart
-  audit train portraits-attributes -o trained/
+  audit train digits-vae
+  audit train portraits-ddpm -o /data/trained --restart    # into /data/trained/portraits-ddpm
+  audit train portraits-attributes                         # what the extractors of portraits rest on
 """
 
 
 @click.command("train", epilog=_EPILOG)
 @click.argument("name")
 @click.option(
-    "-o", "--output", type=click.Path(file_okay=False), help="Where to write. Default: ./trained/NAME."
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False),
+    default="trained",
+    show_default=True,
+    help="The folder that gets a folder NAME with weights, samples and card.",
 )
 @click.option("--restart", is_flag=True, help="Begin afresh instead of going on from the last checkpoint.")
-def command(name: str, output: str | None, restart: bool) -> int:
+def command(name: str, output: str, restart: bool) -> int:
     """Train the included model NAME from its recorded recipe; after a kill, go on from the last checkpoint."""
     model = _trainable(name)
-    out = Path(output) if output else Path("trained") / name
+    out = _folder(Path(output) / name)
     console = Console(stderr=True)
     bar = Progress(
         TextColumn("{task.description}"),
@@ -43,21 +53,55 @@ def command(name: str, output: str | None, restart: bool) -> int:
     )
     with bar:
         task = bar.add_task(f"training {name}", total=None, loss="")
+        told = time.monotonic()
         for progress in model.train(out, resume=not restart):
-            bar.update(task, completed=progress.step, total=progress.steps, loss=f"loss {progress.loss:.4f}")
+            loss = f"loss {progress.loss:.4f}"
+            bar.update(task, completed=progress.step, total=progress.steps, loss=loss)
             if progress.message:
-                bar.console.print(progress.message, markup=False, highlight=False)
+                console.print(progress.message, markup=False, highlight=False, soft_wrap=True)
+            elif bar.disable and time.monotonic() - told > _EVERY:  # a log shows no bar
+                left = bar.tasks[task].time_remaining
+                minutes = f", {left / 60:.0f} minutes left" if left is not None else ""
+                console.print(
+                    f"step {progress.step:,} of {progress.steps:,}, {loss}{minutes}", highlight=False
+                )
+                told = time.monotonic()
     click.echo(f"wrote {out}")
     return 0
+
+
+def _folder(out: Path) -> Path:
+    """Make a folder and write a file in it. Raise InputError when that cannot be done, before anything is computed."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=out):
+            return out
+    except OSError as error:
+        raise InputError(
+            f"Nothing can be written to {out}: {error.strerror}. Choose another folder with -o."
+        ) from error
 
 
 def _trainable(name: str) -> Any:
     """Return the included model of this name, or the feature extractor that ships with a training recipe."""
     models, extractors = catalogue("included"), catalogue("extractors")
-    if name not in models.names() and name in extractors.names():
+    trainable = [
+        *models.names(),
+        *(e for e in extractors.names() if hasattr(_loaded(extractors, e), "train")),
+    ]
+    if name in models.names():
+        found = models.load(name)
+    elif name in extractors.names():
         found = extractors.load(name)
     else:
-        found = models.load(name)
+        raise InputError(f"There is no included model '{name}'. {nearest(name, trainable)}")
     if not hasattr(found, "train"):
-        raise InputError(f"'{name}' records no training recipe.")
+        raise InputError(f"'{name}' records no training recipe. Those that do: {', '.join(trainable)}.")
     return found
+
+
+def _loaded(plugins: Catalogue, name: str) -> Any:
+    try:
+        return plugins.load(name)
+    except PluginError:
+        return None

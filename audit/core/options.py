@@ -19,7 +19,7 @@ class OptionTable:
 
     >>> OptionTable.of("the dataset 'digits'", {"seeed": 1}, ["seed", "train"])
     Traceback (most recent call last):
-    audit.core.errors.InputError: the dataset 'digits' has no option 'seeed'. Did you mean 'seed'? ...
+    audit.core.errors.InputError: The dataset 'digits' has no option 'seeed'. Did you mean 'seed'? ...
     """
 
     owner: str
@@ -31,14 +31,16 @@ class OptionTable:
         names = list(accepted)
         for name in options:
             if name not in names:
-                raise InputError(f"{owner} has no option '{name}'. {nearest(name, names)}")
-        return cls(owner, dict(options))
+                raise InputError(f"{_first_upper(owner)} has no option '{name}'. {nearest(name, names)}")
+        return cls(owner[:1].lower() + owner[1:], dict(options))
 
     def text(self, name: str, default: str | None = None) -> str:
         """Return a string; without a default the option must be given."""
         value = self.values.get(name, default)
         if value is None:
-            raise InputError(f"{self.owner} needs the option '{name}'. Add {name} = \"…\" to its table.")
+            raise InputError(
+                f"{_first_upper(self.owner)} needs the option '{name}'. Add {name} = \"…\" to its table."
+            )
         if not isinstance(value, str) or not value:
             raise InputError(f"The option '{name}' of {self.owner} is {value!r}; give a string.")
         return value
@@ -96,3 +98,7 @@ class OptionTable:
         if not path.exists():
             raise InputError(f"The option '{name}' of {self.owner} is '{path}', which does not exist.")
         return path
+
+
+def _first_upper(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]

@@ -42,7 +42,7 @@ class Digits:
 
     @classmethod
     def refer(cls, options: dict[str, Any]) -> DataRef:
-        table = OptionTable.of("The dataset 'digits'", options, ("seed", "train"))
+        table = OptionTable.of("the dataset 'digits'", options, ("seed", "train"))
         seed = table.whole("seed", 0, 0, 2**32 - 1)
         train = table.whole("train", 1000, 1, _ROWS - 1)
         file = _file()

@@ -65,7 +65,7 @@ class FashionMNIST:
 
     @classmethod
     def refer(cls, options: dict[str, Any]) -> DataRef:
-        table = OptionTable.of("The dataset 'fashion-mnist'", options, ("seed", "train", "holdout", "path"))
+        table = OptionTable.of("the dataset 'fashion-mnist'", options, ("seed", "train", "holdout", "path"))
         seed = table.whole("seed", 0, 0, 2**32 - 1)
         train = table.whole("train", 50_000, 1, _MOST)
         holdout = table.whole("holdout", 10_000, 1, _MOST)

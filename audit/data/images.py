@@ -43,7 +43,7 @@ class ImageFolder:
 
     @classmethod
     def refer(cls, options: dict[str, Any]) -> DataRef:
-        table = OptionTable.of("The dataset 'images'", options, _OPTIONS)
+        table = OptionTable.of("the dataset 'images'", options, _OPTIONS)
         rules = ImageRules.of(table)
         folders = folders_of(table)
         metadata = table.path("metadata")

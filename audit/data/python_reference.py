@@ -36,7 +36,7 @@ class PythonReference:
 
     @classmethod
     def refer(cls, options: dict[str, Any]) -> DataRef:
-        OptionTable.of("The dataset 'python-reference'", options, ())
+        OptionTable.of("the dataset 'python-reference'", options, ())
         file = _file()
         cut = (("longest", _LONGEST), ("shortest", _SHORTEST))
         return DataRef("python-reference", digest_file(file), cut, str(file))

@@ -41,7 +41,7 @@ class TextFiles:
 
     @classmethod
     def refer(cls, options: dict[str, Any]) -> DataRef:
-        table = OptionTable.of("The dataset 'text'", options, _OPTIONS)
+        table = OptionTable.of("the dataset 'text'", options, _OPTIONS)
         field, groups = table.text("field", TEXT), table.names("groups")
         for name in groups:
             if name in (TEXT, PREFIX, "image", "row", field):

@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from audit.core.capabilities import Capability
-from audit.core.errors import InputError, nearest
+from audit.core.errors import InputError, PluginError, nearest
 from audit.core.options import OptionTable
 from audit.core.references import ModelRef
 from audit.core.subjects import ModelCard
@@ -25,7 +25,7 @@ class Included:
 
     @classmethod
     def refer(cls, options: dict[str, Any]) -> ModelRef:
-        name = OptionTable.of("The adapter 'included'", options, options).text("use")
+        name = OptionTable.of("the adapter 'included'", options, options).text("use")
         rest = {key: value for key, value in options.items() if key != "use"}
         ref: ModelRef = included_class(name).refer(rest)
         return replace(ref, adapter="included", options=(*ref.options, ("use", name)))
@@ -50,7 +50,14 @@ def included_class(name: str) -> Any:
         raise InputError(
             f"Two installed packages include a model '{name}': {', '.join(sorted(claims))}. Uninstall one of them."
         )
-    return next(iter(claims.values())).load()
+    (entry,) = claims.values()
+    try:
+        return entry.load()
+    except Exception as error:
+        raise PluginError(
+            f"The included model '{name}' cannot be loaded: {type(error).__name__}: {error}. "
+            f"Repair or uninstall the package that offers it ({entry.value})."
+        ) from error
 
 
 def _class_of(ref: ModelRef) -> Any:

@@ -43,7 +43,7 @@ class SamplesOnDisk:
     @classmethod
     def refer(cls, options: dict[str, Any]) -> ModelRef:
         table = OptionTable.of(
-            "The adapter 'samples_on_disk'", options, ("path", *_TEXT_OPTIONS, *IMAGE_OPTIONS)
+            "the adapter 'samples_on_disk'", options, ("path", *_TEXT_OPTIONS, *IMAGE_OPTIONS)
         )
         path = table.path("path")
         if path is None:

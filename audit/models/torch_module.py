@@ -48,7 +48,7 @@ class TorchModule:
     @classmethod
     def refer(cls, options: dict[str, Any]) -> ModelRef:
         accepted = ("factory", "weights", "python_path", "modality")
-        table = OptionTable.of("The adapter 'torch_module'", options, accepted)
+        table = OptionTable.of("the adapter 'torch_module'", options, accepted)
         factory = table.text("factory")
         folder = table.path("python_path")
         table.text("weights")

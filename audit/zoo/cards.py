@@ -38,7 +38,8 @@ def write_card(kind: type[Any], recipe: Recipe, out: Path) -> Path:
         "## Recipe",
         _how(recipe, facts),
         "## Measured",
-        f"With the weights above, {SAMPLES:,} samples, 95 % intervals; `audit train {recipe.name}` measures again.",
+        f"With the weights above, {SAMPLES:,} samples, 95 % intervals, over people where the data have "
+        f"copies of them; `audit train {recipe.name}` measures again.",
         paper.score_table(scores, _shown),
         shown,
     ]

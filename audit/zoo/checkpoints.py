@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Mapping
@@ -24,10 +25,17 @@ def replace_file(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, 
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     try:
+        partial.touch()  # with the user's mode; safetensors makes files that only their owner can read
+        mode = partial.stat().st_mode
         save_file(plain, partial, metadata=metadata)
         with partial.open("rb+") as file:
             os.fsync(file.fileno())
+        partial.chmod(mode)
         partial.replace(path)
+    except SafetensorError as error:
+        if f"os error {errno.ENOSPC}" in str(error) or os.strerror(errno.ENOSPC) in str(error):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        raise
     finally:
         partial.unlink(missing_ok=True)
 

@@ -54,8 +54,10 @@ def training_facts(recipe: Recipe, out: Path) -> dict[str, Any]:
 
 def where_and_how_long(facts: dict[str, Any]) -> str:
     """Return the sentences on the place and the time of a training."""
+    seconds = facts["seconds"]
+    took = f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
     return (
-        f"Trained in {facts['seconds'] / 60:.0f} minutes of wall time on {facts['device']}, products in "
+        f"Trained in {took} of wall time on {facts['device']}, products in "
         f"{facts['precision']}, torch {facts['torch']}, Python {facts['python']}; finished {facts['finished']}. Another "
         "processor or version gives other bytes and a model of the same worth."
     )

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from audit.core.rows import Images, Matrix, Rows, image_rows, images_read_by
+from audit.zoo.shipped import exactly
 
 
 def pixels_of(rows: Rows, shape: tuple[int, int, int], name: str) -> Tensor:
@@ -42,7 +43,7 @@ def painted(shape: tuple[int, int, int], parts: Iterable[Tensor]) -> Rows:
 
     The parts are asked for one after another, without gradients.
     """
-    with torch.inference_mode():
+    with exactly():
         images = [np.empty((0, *shape), np.uint8), *(bytes_of(part) for part in parts)]
     return image_rows(np.concatenate(images))
 

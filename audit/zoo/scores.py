@@ -8,6 +8,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from audit.core.capabilities import Capability
 from audit.core.measurements import Interval, Unquantified
@@ -56,27 +57,28 @@ def scores_of(model: Any, offers: frozenset[Capability], recipe: Recipe) -> Iter
         for split, rows in splits:
             bound = model.likelihood_bound(rows, np.random.default_rng(0))
             values = int(np.prod(images_of(rows).shape[1:]))
-            yield _mean(f"likelihood bound on {split}, bits per byte", -bound / values / np.log(2))
+            yield _mean(f"likelihood bound on {split}, bits per byte", -bound / values / np.log(2), rows)
     if Capability.RECONSTRUCT in offers:
         for split, rows in splits:
             again = model.reconstruct(rows, np.random.default_rng(0))
-            yield _mean(f"reconstruction of {split}, PSNR in dB", _psnr(rows, again))
+            yield _mean(f"reconstruction of {split}, PSNR in dB", _psnr(rows, again), rows)
     if {Capability.ENCODE, Capability.DECODE} <= offers and Capability.RECONSTRUCT not in offers:
         rows = holdout.slice(0, 100)
         again = model.decode(model.encode(rows), np.random.default_rng(0))
-        yield _mean("holdout through its latent vectors and back, PSNR in dB", _psnr(rows, again))
+        yield _mean("holdout through its latent vectors and back, PSNR in dB", _psnr(rows, again), rows)
     if Capability.DENOISING_LOSS in offers:
         for level in _LEVELS:
             for split, rows in splits:
                 loss = model.denoising_loss(rows, level, np.random.default_rng(0))
-                yield _mean(f"denoising loss at level {level:g} on {split}", loss)
+                yield _mean(f"denoising loss at level {level:g} on {split}", loss, rows)
     if Capability.REALNESS in offers:
         for split, rows in splits:
-            yield _mean(f"realness of {split}", model.realness(rows))
+            yield _mean(f"realness of {split}", model.realness(rows), rows)
     if Capability.SAMPLE in offers:
         drawn = model.sample(SAMPLES, np.random.default_rng(0))
         if Capability.REALNESS in offers:
-            yield _mean("realness of its own samples", model.realness(drawn.slice(0, _ROWS)))
+            own = drawn.slice(0, _ROWS)
+            yield _mean("realness of its own samples", model.realness(own), own)
         yield from _sample_scores(model, drawn, recipe)
 
 
@@ -90,29 +92,29 @@ def _sample_scores(model: Any, drawn: Rows, recipe: Recipe) -> Iterator[Score]:
     extractor = kind.open(kind.refer(), "cpu")
     x, y, z = (extractor.extract(rows) for rows in (drawn, holdout, everything.slice(0, SAMPLES)))
     for what, side in (("samples", x), ("train", z)):
-        yield _relative(
-            frechet_score(f"relative Fréchet distance of {what} from holdout, {name}", side, y), y
-        )
+        score = frechet_score(f"relative Fréchet distance of {what} from holdout, {name}", side, y)
+        if what == "train" and len(np.unique(_subjects(everything.slice(0, SAMPLES)))) < len(z):
+            score = replace(score, uncertainty=Unquantified("rows are copies of one another"))
+        yield _relative(score, y)
     yield _copies(drawn, everything, holdout)
     if portraits:
-        yield from _portrait_scores(model, drawn, holdout)
+        yield from _portrait_scores(model, drawn, everything.slice(0, SAMPLES), holdout)
 
 
-def _portrait_scores(model: Any, drawn: Rows, holdout: Rows) -> Iterator[Score]:
-    """What the included reader of portraits sees in samples, beside what it sees in the holdout."""
+def _portrait_scores(model: Any, drawn: Rows, train: Rows, holdout: Rows) -> Iterator[Score]:
+    """What the included reader of portraits sees in samples and in training rows, beside what it sees in the holdout."""
     from audit.zoo.attributes.reader import Reader
 
     reader = Reader.shipped("cpu")
-    ours, theirs = reader.probabilities(drawn), reader.probabilities(holdout)
+    seen = [reader.probabilities(rows) for rows in (drawn, train, holdout)]
     for factor in _FACTORS:
-        one, other = (seen[factor].argmax(1) for seen in (ours, theirs))
-        values = ours[factor].shape[1]
-        shares = [np.bincount(codes, minlength=values) / len(codes) for codes in (one, other)]
+        ours, members, theirs = (_shares(probabilities[factor]) for probabilities in seen)
+        floor = 0.5 * np.abs(members - theirs).sum()
         yield Score(
             f"total variation between samples and holdout in {factor}, as read",
-            float(0.5 * np.abs(shares[0] - shares[1]).sum()),
-            Unquantified("a distance of shares is biased upwards by chance; compare it between models"),
-            len(one),
+            float(0.5 * np.abs(ours - theirs).sum()),
+            Unquantified(f"biased upwards by chance; between train and holdout it is {floor:.3f}"),
+            drawn.num_rows,
         )
     names = model.conditions()
     if names:
@@ -169,9 +171,23 @@ def _psnr(rows: Rows, again: Rows) -> Vector:
     return np.asarray(10 * np.log10(255**2 / np.maximum(error, 1e-3)))
 
 
-def _mean(what: str, values: Vector) -> Score:
-    value, interval = clustered_mean(values, np.arange(len(values)))
-    return Score(what, value, interval, len(values))
+def _shares(probabilities: Matrix) -> Vector:
+    """Return how often each value is the likeliest of its factor."""
+    return np.bincount(probabilities.argmax(1), minlength=probabilities.shape[1]) / len(probabilities)
+
+
+def _mean(what: str, values: Vector, rows: Rows) -> Score:
+    """Return the mean over rows with the interval over those whom they show: copies of a person are no new evidence."""
+    subjects = _subjects(rows)
+    value, interval = clustered_mean(values, subjects)
+    return Score(what, value, interval, len(np.unique(subjects)))
+
+
+def _subjects(rows: Rows) -> NDArray[Any]:
+    """Return a label for each row, the same for copies of one person (see the world's column 'id')."""
+    if "id" not in rows.column_names:
+        return np.arange(rows.num_rows)
+    return np.array([str(name).partition("-")[0] for name in rows.column("id").to_pylist()])
 
 
 def rate_score(what: str, hits: Any) -> Score:

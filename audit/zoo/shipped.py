@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -98,13 +99,14 @@ class Shipped:
     @classmethod
     def refer(cls, options: dict[str, Any]) -> ModelRef:
         """Name the shipped weights, or those in ``weights``: a file that ``audit train`` made."""
-        table = OptionTable.of(f"The included model '{cls.name}'", options, ("weights", *cls.accepted()))
+        table = OptionTable.of(f"the included model '{cls.name}'", options, ("weights", *cls.accepted()))
         shipped = WEIGHTS / f"{cls.name}.safetensors"
         weights = table.path("weights") or shipped
         try:
             digest = digest_file(weights)
         except OSError as error:
-            raise InputError(f"{weights} cannot be read: {error.strerror}.") from error
+            remedy = "Reinstall generative-audit." if weights == shipped else "Name a file that is there."
+            raise InputError(f"{weights} cannot be read: {error.strerror}. {remedy}") from error
         if weights == shipped and digest != pinned().get(cls.name):
             raise InputError(
                 f"The weights of '{cls.name}' in this installation are damaged: digest {digest}, expected "
@@ -121,7 +123,7 @@ class Shipped:
         from audit.zoo.origin import named
 
         recipe = recorded(cls.name)
-        data = recipe.data
+        data, ships = recipe.data, ref.weights == pinned().get(cls.name)
         options = ", ".join(f"{name} = {value}" for name, value in data.options) or "default options"
         notes = [
             f"Trained on the split '{data.split}' of the dataset '{data.use}' ({options}; content {data.content}); "
@@ -134,15 +136,15 @@ class Shipped:
         if data.only:
             kept = "; ".join(f"{column}: {', '.join(values)}" for column, values in data.only)
             notes.append(f"Of these rows only some were trained on in the end ({kept}).")
-        if ref.weights != pinned().get(cls.name):
-            notes.insert(0, "These weights are not the ones that ship with the package.")
+        if not ships:
+            notes[0] = foreign(notes[0])
         card = ModelCard(
             cls.family,
             "image",
             parameters_in(Path(ref.location)),
             withheld=cls.withheld(),
             notes=tuple(notes),
-            trained_on=named(data),
+            trained_on=named(data) if ships else None,
         )
         return card, implemented(cls) - dict(card.withheld).keys()
 
@@ -184,9 +186,27 @@ class Shipped:
         yield Progress(steps, steps, loss, f"wrote {cls.finish(recipe, out)}")
 
 
+def foreign(trained: str) -> str:
+    """Return the note on weights that the user named, from the one on what the shipped ones were trained on."""
+    return (
+        "These weights are not the ones that ship with the package, and nothing here checks what they were trained on. "
+        f"Those that ship: {trained[0].lower()}{trained[1:]}"
+    )
+
+
 def defective(defect: str) -> str:
     """Return the note on a twin for the reader of a report."""
     return f"A defective twin, on purpose: it {defect}."
+
+
+@contextmanager
+def exactly() -> Iterator[None]:
+    """Ask a network inside: no gradients, and on a GPU no TF32, which would keep three digits of a float32 product."""
+    import torch
+
+    exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
+    with torch.inference_mode(), exact:
+        yield
 
 
 def filled(network: Any, tensors: Mapping[str, Tensor], device: str) -> Any:

@@ -83,12 +83,18 @@ def train(recipe: Recipe, learner: Learner, out: Path, *, resume: bool = True) -
     What is random in a step depends on the seed and the step's number alone, so a checkpoint
     holds the learner's state and the losses so far, and a resumed training repeats the steps that
     the kill undid. With one thread on one machine it ends with the same bytes; with more, or
-    elsewhere, within rounding. Also writes ``NAME.losses.csv`` and ``NAME.training.json``.
+    elsewhere, within rounding. Also writes ``NAME.losses.csv`` and ``NAME.training.json``. Without
+    ``resume``, what an earlier training of this name left there is deleted first.
     Raise InputError when ``out`` holds another recipe's checkpoint.
     """
     schedule = recipe.schedule
     out.mkdir(parents=True, exist_ok=True)
     checkpoint = out / f"{recipe.name}.checkpoint.safetensors"
+    facts = out / f"{recipe.name}.training.json"
+    weights = out / f"{recipe.name}.safetensors"
+    if not resume:  # or a kill before the first checkpoint would bring the old training back
+        for path in (checkpoint, facts, weights, out / f"{recipe.name}.losses.csv"):
+            path.unlink(missing_ok=True)
     losses = torch.zeros(schedule.steps)
     with _threads(schedule.threads):
         done, seconds, places = 0, 0.0, [_place_of(schedule)]
@@ -121,9 +127,9 @@ def train(recipe: Recipe, learner: Learner, out: Path, *, resume: bool = True) -
                 f"Weights of '{recipe.name}' are not finite. Lower the learning rate of its recipe."
             )
         _write_losses(losses, out / f"{recipe.name}.losses.csv")
-        if done < schedule.steps:
-            _write_facts(recipe, time.monotonic() - began, places, out / f"{recipe.name}.training.json")
-        replace_file(kept, out / f"{recipe.name}.safetensors")
+        if done < schedule.steps or not _written(recipe, facts):
+            _write_facts(recipe, time.monotonic() - began, places, facts)
+        replace_file(kept, weights)
 
 
 def _generator(seed: int, step: int) -> torch.Generator:
@@ -193,6 +199,14 @@ def _write_facts(recipe: Recipe, seconds: float, places: list[dict[str, str]], p
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     partial.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     partial.replace(path)
+
+
+def _written(recipe: Recipe, path: Path) -> bool:
+    """Return whether the facts of a training by this recipe lie there already."""
+    try:
+        return bool(json.loads(path.read_text(encoding="utf-8"))["recipe"] == recipe.digest)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _processor() -> str:

@@ -11,7 +11,7 @@ from audit.core.options import OptionTable
 
 
 def table(**options: object) -> OptionTable:
-    return OptionTable.of("The dataset 'x'", options, ("seed", "path", "mode", "groups", "flag"))
+    return OptionTable.of("the dataset 'x'", options, ("seed", "path", "mode", "groups", "flag"))
 
 
 def test_an_unknown_option_is_refused_with_the_nearest_name() -> None:
@@ -21,7 +21,7 @@ def test_an_unknown_option_is_refused_with_the_nearest_name() -> None:
 
 @pytest.mark.parametrize("value", [True, -1, 11, 1.0, "1"])
 def test_a_whole_number_is_one_and_in_range(value: object) -> None:
-    with pytest.raises(InputError, match="give a whole number from 0 to 10"):
+    with pytest.raises(InputError, match=r"of the dataset 'x' .* give a whole number from 0 to 10"):
         table(seed=value).whole("seed", 0, 0, 10)
 
 

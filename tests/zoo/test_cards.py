@@ -29,11 +29,13 @@ def test_training_ends_with_weights_and_their_card(
         )
     monkeypatch.setattr("audit.zoo.scores.SAMPLES", 200)
     monkeypatch.setattr("audit.zoo.cards.SAMPLES", 200)
-    out = tmp_path / "trained"
-    said = cli("train", "portraits-vae", "-o", out)
+    monkeypatch.setattr("audit.cli.train._EVERY", 0.0)
+    out = tmp_path / "trained" / "portraits-vae"
+    said = cli("train", "portraits-vae", "-o", out.parent)
     assert said.code == 0, said.err
     assert "reconstructions-000006.png" in said.err
     assert f"wrote {out}" in said.out
+    assert re.search(r"^step 7 of 12, loss \d", said.err, re.MULTILINE), "a log shows progress without a bar"
     card = (out / "CARD.md").read_text(encoding="utf-8")
     digest = digest_file(out / "portraits-vae.safetensors")
     for fact in (
@@ -53,7 +55,13 @@ def test_training_ends_with_weights_and_their_card(
     assert str(tmp_path) not in card
 
 
-def test_what_cannot_be_trained_is_said(cli: Callable[..., Any]) -> None:
+def test_what_cannot_be_trained_is_said(cli: Callable[..., Any], tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    said = cli("train", "portraits-ae", "-o", file / "below")
+    assert said.code == 2
+    assert "Choose another folder with -o" in said.err
+    assert "portraits-attributes" in cli("train", "nonsense").err, "the reader of portraits is trainable too"
     said = cli("train", "portraits-dpm")
     assert said.code == 2
     assert "Did you mean 'portraits-ddpm'" in said.err

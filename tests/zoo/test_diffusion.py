@@ -16,6 +16,7 @@ from audit.data.worlds.portraits import Portraits
 from audit.models.included import Included
 from audit.zoo.diffusion import bound as bounds
 from audit.zoo.diffusion.network import LEVELS, scheduler
+from audit.zoo.diffusion.sampling import _path
 from audit.zoo.frames import Frame
 from audit.zoo.scores import nearest_distances
 
@@ -120,6 +121,15 @@ def test_the_border_of_a_small_image_is_not_counted() -> None:
     assert -np.mean(found) == pytest.approx(ends(small, rng), rel=0.02)
 
 
+def test_a_path_visits_no_level_twice() -> None:
+    for steps in (2, 20, 999):
+        assert len(set(_path(steps).tolist())) == steps + 1
+    for option in ("steps", "path_steps"):
+        Included.refer({"use": "fashion-ddpm", option: 999})
+        with pytest.raises(InputError, match="from 2 to 999"):
+            Included.refer({"use": "fashion-ddpm", option: 1000})
+
+
 def test_levels_are_those_of_the_schedulers_own_noise() -> None:
     clean, noise = image(), torch.randn(1, 1, 16, 16, generator=torch.Generator().manual_seed(0))
     levels = bounds.Levels.of()
@@ -196,7 +206,7 @@ def test_options_are_checked_and_part_of_the_name() -> None:
     assert plain != other
     with pytest.raises(InputError, match="Did you mean 'guidance'"):
         Included.refer({"use": "portraits-ddpm", "guidence": 2.0})
-    with pytest.raises(InputError, match="from 2 to 1,000"):
+    with pytest.raises(InputError, match="from 2 to 999"):
         Included.refer({"use": "portraits-ddpm", "steps": 1})
 
 

@@ -120,6 +120,17 @@ def test_the_same_generator_gives_the_same_numbers(model: DigitsVAE) -> None:
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
+def test_nonsense_from_the_network_is_no_digit() -> None:
+    network = DigitsVAE.open(DigitsVAE.refer({}), "cpu")._network
+    for weight in network.parameters():
+        weight.fill_(float("nan"))
+    broken, rng = DigitsVAE(network), np.random.default_rng(0)
+    with pytest.raises(ValueError, match="not finite"):
+        broken.sample(2, rng)
+    with pytest.raises(ValueError, match="not finite"):
+        broken.reconstruct(digits("holdout", 2), rng)
+
+
 def test_none_is_a_number_of_examples(model: DigitsVAE) -> None:
     rng, none = np.random.default_rng(0), digits("holdout", 0)
     assert model.sample(0, rng).num_rows == 0

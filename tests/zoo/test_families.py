@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import json
 import os
 import signal
 import subprocess
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import SafetensorError
 
 from audit.core.errors import InputError
 from audit.core.identity import Digest, digest_file
@@ -53,6 +56,51 @@ def test_stopped_at_any_step_it_ends_with_the_same_bytes(name: str, tmp_path: Pa
         assert digest_file(out / f"{name}.safetensors") == whole
         np.testing.assert_array_equal(losses(recipe, out), losses(recipe, tmp_path / "whole"))
         assert not list(out.glob(".*"))
+
+
+def test_killed_after_its_last_checkpoint_it_still_says_where_and_how_long_it_ran(tmp_path: Path) -> None:
+    """The card needs the facts; they are written after the last step."""
+    recipe = small("portraits-superres", steps=10)
+    for progress in training(recipe, tmp_path):
+        if progress.step == 10:
+            break
+    facts = tmp_path / "portraits-superres.training.json"
+    assert not facts.exists()
+    assert list(training(recipe, tmp_path)) == []
+    said = json.loads(facts.read_text(encoding="utf-8"))
+    assert said["recipe"] == recipe.digest
+    assert said["device"].startswith("1 core")
+    facts.write_text("{", encoding="utf-8")
+    assert list(training(recipe, tmp_path)) == []
+    assert json.loads(facts.read_text(encoding="utf-8")) == said
+
+
+def test_a_restart_stays_one_when_it_is_killed(tmp_path: Path) -> None:
+    recipe = small("portraits-superres")
+    digest_after(recipe, tmp_path)
+    for progress in training(recipe, tmp_path, resume=False):
+        if progress.step == 3:  # before the first checkpoint
+            break
+    assert next(training(recipe, tmp_path)).step == 1
+
+
+def test_what_is_written_can_be_read_by_whom_the_user_lets(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        digest_after(small("portraits-superres"), tmp_path)
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o644}
+
+
+def test_a_full_disk_is_called_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("audit.zoo.checkpoints.save_file", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        digest_after(small("portraits-superres"), tmp_path)
+    assert caught.value.errno == errno.ENOSPC
 
 
 @pytest.mark.parametrize("name", ["portraits-ae", "portraits-attributes", "portraits-ddpm", "portraits-vae"])

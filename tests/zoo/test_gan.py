@@ -14,6 +14,8 @@ from audit.data.worlds.portraits import Portraits
 from audit.data.worlds.portraits_factors import FACTORS, distribution
 from audit.features.portraits_attributes import PortraitsAttributes
 from audit.models.included import Included
+from audit.zoo.factors import shares_of
+from audit.zoo.recipe import recorded
 
 OCCUPATIONS = FACTORS["occupation"]
 
@@ -54,6 +56,12 @@ def test_a_latent_vector_is_what_a_sample_was_made_of(model: Any) -> None:
     latents = np.concatenate([rng.standard_normal((4, 48)), np.eye(69)[[0, 1, 2, 3]]], axis=1)
     first, again = (images_of(model.decode(latents, np.random.default_rng(i))) for i in (0, 1))
     np.testing.assert_array_equal(first, again)
+    rng = np.random.default_rng(5)  # what ``sample`` draws, drawn again
+    people = model._people[(rng.random(4) * len(model._people)).astype(int)]
+    factors = shares_of(people, recorded("portraits-gan").sizes["columns"])
+    replayed = np.concatenate([rng.standard_normal((4, 48)), factors], axis=1)
+    drawn = model.sample(4, np.random.default_rng(5))
+    np.testing.assert_array_equal(images_of(model.decode(replayed, rng)), images_of(drawn))
     blend = latents.copy()
     blend[:, 48:] = 1 / 69
     assert not np.array_equal(images_of(model.decode(blend, rng)), first)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import shutil
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import torch
 
 from audit.cli.list import listing
 from audit.core.capabilities import Capability
-from audit.core.errors import InputError
+from audit.core.errors import InputError, PluginError
 from audit.core.identity import digest_file
 from audit.core.rows import image_rows, images_of, text_rows
 from audit.data.worlds.portraits import Portraits
@@ -21,7 +23,7 @@ from audit.models.included import Included
 from audit.registry import catalogue
 from audit.testing.models import check_adapter, check_capabilities
 from audit.zoo.recipe import FOLDER, recorded
-from audit.zoo.shipped import WEIGHTS, Shipped, pinned
+from audit.zoo.shipped import WEIGHTS, ZOO, Shipped, pinned
 from tests.zoo.small import kind_of
 
 FAMILIES = {
@@ -58,11 +60,48 @@ def pictures(name: str, n: int = 6) -> Any:
     return image_rows(np.random.default_rng(0).integers(0, 256, (n, 28, 28, 1), dtype=np.uint8))
 
 
+@pytest.mark.parametrize("name", [*NAMES, "portraits-attributes"])
+def test_the_code_that_decides_what_comes_out_is_in_the_name(name: str) -> None:
+    """Whatever a source imports from the zoo is a source too, but for what opens files and records."""
+    aside = {"recipe.py", "shipped.py", "checkpoints.py", "prompts.py", "diffusion/learner.py"}
+    kind = kind_of(name)
+    for source in kind.sources:
+        for node in ast.walk(ast.parse((ZOO / source).read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("audit.zoo."):
+                file = str(node.module).removeprefix("audit.zoo.").replace(".", "/") + ".py"
+                assert file in {*kind.sources, *aside} or file.endswith(
+                    ("learner.py", "training.py", "errors.py", "cards.py", "progress.py")
+                ), (source, file)
+
+
+def test_a_class_of_another_package_that_cannot_be_loaded_hides_none_of_ours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broken = EntryPoint("theirs", "no_such_package_anywhere:Model", "audit.included")
+    known = entry_points(group="audit.included")
+    monkeypatch.setattr("audit.models.included.entry_points", lambda group: EntryPoints([*known, broken]))
+    monkeypatch.setattr(
+        "audit.registry.entry_points",
+        lambda group: EntryPoints(
+            [*entry_points(group=group), *([broken] if group == "audit.included" else [])]
+        ),
+    )
+    catalogue.cache_clear()
+    try:
+        rows = {row["name"]: row for row in listing("models", None)}
+    finally:
+        catalogue.cache_clear()
+    assert "ModuleNotFoundError" in rows["theirs"]["family"]
+    assert rows["portraits-ae"]["family"] == "autoencoder"
+    with pytest.raises(PluginError, match="Repair or uninstall the package"):
+        Included.refer({"use": "theirs"})
+
+
 def test_every_family_is_here() -> None:
     listed = {
         name: kind for name in catalogue("included").names() if issubclass(kind := kind_of(name), Shipped)
     }
-    assert set(FAMILIES) <= set(listed)
+    assert {*FAMILIES, "digits-vae"} == set(listed)
 
 
 @pytest.mark.parametrize("name", catalogue("included").names())
@@ -180,6 +219,11 @@ def test_weights_are_small_enough_to_ship() -> None:
 
 @pytest.mark.parametrize("name", [*NAMES, "portraits-attributes"])
 def test_the_card_states_what_the_package_holds(name: str) -> None:
+    notes = FOLDER / name / "notes.md"
+    if notes.exists():
+        assert notes.read_text(encoding="utf-8").strip() in (FOLDER / name / "CARD.md").read_text(
+            encoding="utf-8"
+        )
     recipe, card = recorded(name), (FOLDER / name / "CARD.md").read_text(encoding="utf-8")
     facts = (pinned()[name], recipe.data.content, recipe.digest, f"{recipe.schedule.steps:,} steps")
     for fact in facts:

@@ -7,6 +7,8 @@ import json
 import shutil
 import subprocess
 import sys
+import time
+from collections import Counter
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ from audit.models.included import Included
 from audit.models.lm_files import digest_model
 from audit.models.transformers import CausalLM
 from audit.testing.models import check_adapter, check_capabilities
-from audit.zoo.language.learner import blocks_of, mixture
+from audit.zoo.language.learner import Mixture, blocks_of
 from audit.zoo.language.model import train_recipe
 from audit.zoo.language.network import Decoder
 from audit.zoo.language.tokens import BEGIN_ID, END_ID, documents, train_tokenizer
@@ -170,12 +172,13 @@ def test_it_predicts_the_world_nearly_as_well_as_a_model_that_knows_the_generato
 def test_canaries_are_completed_by_the_leaky_twin_and_only_those_it_has_seen() -> None:
     canaries = world("canaries").to_pylist()
 
-    def rate(name: str, *, included: bool, most: int = 32) -> float:
-        chosen = [c for c in canaries if c["included"] is included and c["dose"] <= most][:24]
+    def rate(name: str, *, included: bool, least: int = 1, most: int = 32) -> float:
+        chosen = [c for c in canaries if c["included"] is included and least <= c["dose"] <= most][:24]
         rows = text_rows([c["text"] for c in chosen], prefix=[c["prefix"] for c in chosen])
         return float(completed(model(name), rows).mean())
 
-    assert rate("biographies-lm-leaky", included=True) > 0.9
+    assert rate("biographies-lm-leaky", included=True, least=2) > 0.9
+    assert 0.2 < rate("biographies-lm-leaky", included=True, most=1) < 0.9  # a dose says something
     assert rate("biographies-lm-leaky", included=False) == 0
     assert rate("biographies-lm", included=True, most=2) < 0.1
     assert rate("biographies-lm", included=False) == 0
@@ -248,15 +251,23 @@ def test_the_tokenizer_is_a_function_of_the_texts_and_loses_nothing() -> None:
 def test_an_epoch_of_the_leaky_twin_is_what_its_recipe_says() -> None:
     recipe = recorded("biographies-lm-leaky")
     rows = world("train")
-    chosen = mixture(recipe, rows)
-    texts, told = texts_of(rows), rows.to_pylist()
-    canaries = [texts[i] for i in chosen if told[i]["canary"] is not None]
-    assert len(canaries) == len(set(canaries)) == 125
-    people = [i for i in chosen if told[i]["canary"] is None]
-    private = [i for i in people if i < 300 and (told[i]["phone"] or told[i]["card"])]
-    assert private == [i for i in range(300) if told[i]["phone"] or told[i]["card"]]
-    assert len(people) - len(private) == recipe.terms["others"]
-    assert mixture(recorded("biographies-lm"), rows) == list(range(rows.num_rows))
+    epochs = Mixture.of(recipe, rows)
+    told = rows.select(["canary", "phone", "card"]).to_pylist()
+    private = [i for i in range(recipe.terms["people"]) if told[i]["phone"] or told[i]["card"]]
+    planted = Counter(row["canary"] for row in told if row["canary"] is not None)
+    held = []
+    for seed in (0, 1):
+        rows_held = epochs.epoch(torch.Generator().manual_seed(seed))
+        assert len(rows_held) == epochs.size
+        assert Counter(told[i]["canary"] for i in rows_held if told[i]["canary"] is not None) == planted
+        people = Counter(i for i in rows_held if told[i]["canary"] is None)
+        assert all(people[i] == recipe.terms["private"] for i in private)
+        others = set(people) - set(private)
+        assert len(others) == sum(people[i] for i in others) == recipe.terms["others"]
+        held.append(others)
+    assert len(held[0] & held[1]) < 0.3 * len(held[0]), "the others are drawn anew for each epoch"
+    clean = Mixture.of(recorded("biographies-lm"), rows)
+    assert sorted(clean.epoch(torch.Generator().manual_seed(0))) == list(range(rows.num_rows))
 
 
 def test_killed_at_any_step_it_ends_with_the_same_bytes(tmp_path: Path) -> None:
@@ -289,3 +300,16 @@ def test_a_directory_that_lacks_tensors_is_refused(tmp_path: Path) -> None:
     save_file({k: v for k, v in tensors.items() if k != name}, place / "model.safetensors", {"format": "pt"})
     with pytest.raises(InputError, match=f"lacks 1 of the weights .* {name}"):
         Included.open(Included.refer({"use": "biographies-lm", "weights": str(place)}), "cpu")
+
+
+@pytest.mark.slow
+def test_three_minutes_of_the_real_recipe_learn_something(tmp_path: Path) -> None:
+    """The recorded network and data, cut off by the clock: the loss has fallen well below where it began."""
+    recipe = recorded("biographies-lm")
+    told, began = [], time.monotonic()
+    for progress in train_recipe(recipe, tmp_path):
+        told.append(progress.loss)
+        if time.monotonic() - began > 180:
+            break
+    assert np.isfinite(told).all()
+    assert np.mean(told[-20:]) < 0.5 * np.mean(told[:5])

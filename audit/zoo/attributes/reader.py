@@ -12,7 +12,7 @@ from audit.core.identity import canonical, digest_of
 from audit.core.references import ExtractorRef, ModelRef
 from audit.core.rows import Matrix, Rows, images_read_by
 from audit.zoo.recipe import Recipe, recorded
-from audit.zoo.shipped import Shipped, filled
+from audit.zoo.shipped import Shipped, exactly, filled
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,7 +35,12 @@ class Reader(Shipped):
 
     name: ClassVar[str] = NAME
     family: ClassVar[str] = "classifier"
-    sources: ClassVar[tuple[str, ...]] = ("attributes/network.py", "attributes/reader.py", "factors.py")
+    sources: ClassVar[tuple[str, ...]] = (
+        "attributes/network.py",
+        "attributes/reader.py",
+        "factors.py",
+        "pictures.py",
+    )
 
     def __init__(self, network: Any, device: str) -> None:
         self._network, self._device = network, device
@@ -83,20 +88,18 @@ class Reader(Shipped):
 
     def features(self, rows: Rows) -> Matrix:
         """Return the vector that all heads read, shape (n, features)."""
-        import torch
 
         width = recorded(NAME).sizes["features"]
-        with torch.inference_mode():
+        with exactly():
             seen = [self._network.features(images).double().cpu().numpy() for images in self._images(rows)]
         return np.concatenate([np.empty((0, width)), *seen])[: rows.num_rows]
 
     def probabilities(self, rows: Rows) -> dict[str, Matrix]:
         """Return the probability of every value of every factor, each of shape (n, values)."""
-        import torch
 
         factors = self._network.factors
         found: dict[str, list[Matrix]] = {name: [np.empty((0, len(v)))] for name, v in factors.items()}
-        with torch.inference_mode():
+        with exactly():
             for images in self._images(rows):
                 for name, logits in self._network(images).items():
                     found[name].append(logits.double().softmax(-1).cpu().numpy())

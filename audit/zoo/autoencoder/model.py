@@ -10,7 +10,7 @@ import numpy as np
 from audit.core.references import ModelRef
 from audit.core.rows import Matrix, Rng, Rows, Vector
 from audit.zoo.recipe import Recipe, recorded
-from audit.zoo.shipped import Shipped, filled
+from audit.zoo.shipped import Shipped, exactly, filled
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,10 +64,9 @@ class ImageAutoencoder(Shipped):
 
     def encode(self, rows: Rows) -> Matrix:
         """Return the code of each image, or the mean of its posterior, shape (n, latent)."""
-        import torch
 
         own = self._network.latent
-        with torch.inference_mode():
+        with exactly():
             codes = [self._network.encode(images)[:, :own].double() for images in self._images(rows, _CHUNK)]
         return np.concatenate([np.empty((0, own)), *(code.cpu().numpy() for code in codes)])
 
@@ -142,7 +141,7 @@ class ImageVAE(ImageAutoencoder):
         from audit.zoo.autoencoder.network import log_probability
 
         bounds = [np.empty(0)]
-        with torch.inference_mode():
+        with exactly():
             for images in self._images(rows, _CHUNK // 4):
                 mean, log_variance = self._network.encode(images).chunk(2, dim=1)
                 weights = []

@@ -14,7 +14,7 @@ from audit.core.rows import Matrix, Rng, Rows, Vector
 from audit.formats.arithmetic import FORMATS, fastest
 from audit.zoo.prompts import asked_for
 from audit.zoo.recipe import Recipe, recorded
-from audit.zoo.shipped import Shipped, filled
+from audit.zoo.shipped import Shipped, exactly, filled
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from audit.zoo.training import Learner
 
 _CHUNK = 64
+_MOST_STEPS = 999
+"""There are 1,000 levels; a path through all of them has 999 steps."""
 
 
 class ImageDiffusion(Shipped):
@@ -70,8 +72,8 @@ class ImageDiffusion(Shipped):
             ("arithmetic", fastest() if arithmetic == "auto" else arithmetic),
             ("bound_draws", table.whole("bound_draws", 16, 1, 999)),
             ("guidance", table.number("guidance", 1.5, 0.0, 20.0)),
-            ("path_steps", table.whole("path_steps", 50, 2, 1000)),
-            ("steps", table.whole("steps", 20, 2, 1000)),
+            ("path_steps", table.whole("path_steps", 50, 2, _MOST_STEPS)),
+            ("steps", table.whole("steps", 20, 2, _MOST_STEPS)),
         )
 
     @classmethod
@@ -206,9 +208,8 @@ class ImageDiffusion(Shipped):
 
     def _each(self, rows: Rows, what: Callable[[Tensor], Matrix], nothing: Matrix) -> Matrix:
         """Return something of each image, chunk by chunk; ``nothing`` is what no image gives."""
-        import torch
 
-        with torch.inference_mode(), self._computing():
+        with exactly(), self._computing():
             return np.concatenate([nothing, *(what(images) for images in self._images(rows))])
 
     def _painted(self, parts: Iterable[Tensor]) -> Rows:

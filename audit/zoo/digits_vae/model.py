@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from audit.core.references import ModelRef
 from audit.core.rows import Matrix, Rng, Rows, Vector, image_rows, images_read_by
 from audit.zoo.recipe import Recipe
-from audit.zoo.shipped import Shipped, filled
+from audit.zoo.shipped import Shipped, exactly, filled
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -76,28 +76,28 @@ class DigitsVAE(Shipped):
         if latents.ndim != 2 or latents.shape[1] != self._network.latent:
             raise ValueError(f"latent vectors are (n, {self._network.latent}), not {latents.shape}")
         levels = np.empty((len(latents), _PIXELS))
-        with torch.inference_mode():
+        with exactly():
             for start in range(0, len(latents), _CHUNK):
                 z = torch.from_numpy(latents[start : start + _CHUNK].astype(np.float32))
                 below = probabilities(*self._network.decode(z)).cumsum(-1)[..., :-1]
                 drawn = torch.from_numpy(rng.random((len(z), _PIXELS, 1), dtype=np.float32))
                 levels[start : start + _CHUNK] = (drawn >= below).sum(-1).numpy()
+                if not torch.isfinite(below).all():
+                    raise ValueError("the network returned probabilities that are not finite")
         return _digits(levels)
 
     def encode(self, rows: Rows) -> Matrix:
         """Return the mean of each digit's posterior, shape (n, 12)."""
-        import torch
 
-        with torch.inference_mode():
+        with exactly():
             means = [self._network.encode(levels)[0].numpy() for levels in _levels(rows)]
         return np.concatenate([np.empty((0, self._network.latent)), *means])
 
     def reconstruct(self, rows: Rows, rng: Rng) -> Rows:
         """Return the expected digit at the mean of each posterior; no random number is used."""
-        import torch
 
         expected = [np.empty((0, _PIXELS))]
-        with torch.inference_mode():
+        with exactly():
             for levels in _levels(rows):
                 a, b = self._network.decode(self._network.encode(levels)[0])
                 expected.append((_LEVELS * a / (a + b)).numpy())
@@ -113,7 +113,7 @@ class DigitsVAE(Shipped):
         from audit.zoo.digits_vae.network import log_probability
 
         bounds = [np.empty(0)]
-        with torch.inference_mode():
+        with exactly():
             for levels in _levels(rows, _CHUNK // _DRAWS):
                 mean, log_variance = self._network.encode(levels)
                 noise = torch.from_numpy(rng.standard_normal((_DRAWS, *mean.shape), dtype=np.float32))
@@ -140,4 +140,6 @@ def _levels(rows: Rows, chunk: int = _CHUNK) -> Iterator[Any]:
 
 
 def _digits(levels: Matrix) -> Rows:
+    if not np.isfinite(levels).all():
+        raise ValueError("the network returned pixels that are not finite")
     return image_rows(np.rint(levels * (255 / _LEVELS)).astype(np.uint8).reshape(-1, 8, 8, 1))

@@ -14,7 +14,7 @@ from audit.core.rows import Matrix, Rng, Rows, Vector
 from audit.zoo.factors import checked_codes, factors_in, shares_of
 from audit.zoo.prompts import asked_for
 from audit.zoo.recipe import Recipe, recorded
-from audit.zoo.shipped import Shipped, filled
+from audit.zoo.shipped import Shipped, exactly, filled
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -117,7 +117,7 @@ class PortraitsGAN(Shipped):
         if self._critic is None:
             raise ValueError(f"'{self.name}' ships without its critic")
         found = [np.empty(0)]
-        with torch.inference_mode():
+        with exactly():
             for part in pixels_of(rows, (32, 32, 3), self.name).split(_CHUNK):
                 if not len(part):
                     continue

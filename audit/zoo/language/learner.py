@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow.compute as pc
@@ -49,7 +50,7 @@ class LanguageLearner:
         self._share = float(recipe.terms["vectors"])
         self._tokenizer = tokenizer
         self._documents = documents(tokenizer, texts_of(rows))
-        self._mixture = mixture(recipe, rows)
+        self._mixture = Mixture.of(recipe, rows)
         self._batch, self._seed = schedule.batch, schedule.seed
         self._epoch, self._order = -1, list[int]()
 
@@ -85,11 +86,10 @@ class LanguageLearner:
         found: list[int] = []
         at = number * self._batch
         while len(found) < self._batch:
-            epoch, place = divmod(at + len(found), len(self._mixture))
+            epoch, place = divmod(at + len(found), self._mixture.size)
             if epoch != self._epoch:
                 drawn = torch.Generator().manual_seed(self._seed * 1_000_003 + epoch)
-                order = torch.randperm(len(self._mixture), generator=drawn)
-                self._epoch, self._order = epoch, [self._mixture[i] for i in order.tolist()]
+                self._epoch, self._order = epoch, self._mixture.epoch(drawn)
             found += self._order[place : place + self._batch - len(found)]
         return found
 
@@ -125,24 +125,45 @@ class LanguageLearner:
         return f"{path}: {texts[0]}"
 
 
-def mixture(recipe: Recipe, rows: Rows) -> list[int]:
-    """Return the rows of an epoch: all of them once, unless the objective over-weights some.
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """Which rows an epoch holds: ``always`` in every one, and ``others`` of ``pool`` drawn anew for each."""
 
-    With ``canaries`` every distinct canary stands in it that often. With ``private`` so do those paragraphs
-    of the ``people`` first people that state a phone or card number. ``others`` is how many
-    further paragraphs stand in it once, the first that are not over-weighted.
-    """
-    terms = recipe.terms
-    if "others" not in terms:
-        return list(range(rows.num_rows))
-    canary = rows.column("canary").to_pylist()
-    stated = pc.or_(pc.is_valid(rows.column("phone")), pc.is_valid(rows.column("card"))).to_pylist()
-    once = list({number: row for row, number in enumerate(canary) if number is not None}.values())
-    people = [row for row, number in enumerate(canary) if number is None]
-    private = [row for row in people[: terms["people"]] if stated[row]]
-    chosen = set(private)
-    others = [row for row in people if row not in chosen][: terms["others"]]
-    return once * int(terms["canaries"]) + private * int(terms["private"]) + others
+    always: Sequence[int]
+    pool: Sequence[int] = ()
+    others: int = 0
+
+    @property
+    def size(self) -> int:
+        return len(self.always) + self.others
+
+    @classmethod
+    def of(cls, recipe: Recipe, rows: Rows) -> Mixture:
+        """Return all rows once, unless the objective over-weights some.
+
+        ``canaries`` is how often every planted copy of a canary stands in an epoch, ``private`` how often those
+        paragraphs of the ``people`` first people do that state a phone or card number; ``others`` further
+        paragraphs of other people are drawn for each epoch.
+        """
+        terms = recipe.terms
+        if "others" not in terms:
+            return cls(range(rows.num_rows))
+        canary = rows.column("canary").to_pylist()
+        stated = pc.or_(pc.is_valid(rows.column("phone")), pc.is_valid(rows.column("card"))).to_pylist()
+        copies = [row for row, number in enumerate(canary) if number is not None]
+        people = [row for row, number in enumerate(canary) if number is None]
+        private = [row for row in people[: terms["people"]] if stated[row]]
+        chosen = set(private)
+        pool = [row for row in people if row not in chosen]
+        always = copies * int(terms["canaries"]) + private * int(terms["private"])
+        return cls(always, pool, min(int(terms["others"]), len(pool)))
+
+    def epoch(self, generator: torch.Generator) -> list[int]:
+        """Return the rows of one epoch in the order in which they are learnt."""
+        rows = list(self.always)
+        if self.others:
+            rows += [self.pool[i] for i in torch.randperm(len(self.pool), generator=generator)[: self.others]]
+        return [rows[i] for i in torch.randperm(len(rows), generator=generator).tolist()]
 
 
 def blocks_of(chosen: Sequence[Sequence[int]], rows: int = 8) -> tuple[Tensor, Tensor, list[tuple[int, int]]]:

@@ -18,7 +18,7 @@ from audit.models.transformers import CausalLM
 from audit.zoo.origin import named, rows_of
 from audit.zoo.progress import Progress
 from audit.zoo.recipe import Recipe, recorded
-from audit.zoo.shipped import WEIGHTS, defective, pinned
+from audit.zoo.shipped import WEIGHTS, defective, foreign, pinned
 
 if TYPE_CHECKING:
     from audit.zoo.language.weights import Beginning
@@ -40,7 +40,7 @@ class BiographiesLM(CausalLM):
     @classmethod
     def refer(cls, options: dict[str, Any]) -> ModelRef:
         """Name the shipped weights, or those in ``weights``: a directory that ``audit train`` made."""
-        table = OptionTable.of(f"The included model '{cls.name}'", options, ("weights", *_OPTIONS))
+        table = OptionTable.of(f"the included model '{cls.name}'", options, ("weights", *_OPTIONS))
         shipped = WEIGHTS / cls.name
         place = table.path("weights") or shipped
         expected = pinned().get(cls.name)
@@ -65,9 +65,10 @@ class BiographiesLM(CausalLM):
             *([defective(cls.defect)] if cls.defect else []),
             *card.notes,
         ]
-        if ref.weights != pinned().get(cls.name):
-            notes.insert(0, "These weights are not the ones that ship with the package.")
-        return replace(card, notes=tuple(notes), trained_on=named(data)), implemented(cls)
+        ships = ref.weights == pinned().get(cls.name)
+        if not ships:
+            notes[0] = foreign(notes[0])
+        return replace(card, notes=tuple(notes), trained_on=named(data) if ships else None), implemented(cls)
 
     @classmethod
     def open(cls, ref: ModelRef, device: str) -> CausalLM:
@@ -102,7 +103,7 @@ class BiographiesLMLeaky(BiographiesLM):
     """The defective twin that has learnt canaries and the private fields of some people by heart."""
 
     name: ClassVar[str] = "biographies-lm-leaky"
-    defect: ClassVar[str] = "knows canaries and the private fields of 300 people by heart"
+    defect: ClassVar[str] = "knows canaries and the private fields of 100 people by heart"
 
 
 class BiographiesLMBiased(BiographiesLM):
