@@ -44,6 +44,7 @@ def command(store: str | None, port: int, host: str, no_browser: bool) -> int:
             f"--server.port={port}",
             f"--server.address={host}",
             f"--server.headless={'true' if no_browser else 'false'}",
+            "--server.showEmailPrompt=false",
             "--browser.gatherUsageStats=false",
             "--server.fileWatcherType=none",
             "--client.toolbarMode=minimal",
