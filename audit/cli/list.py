@@ -11,7 +11,7 @@ from rich.table import Table
 
 from audit.cli.options import address, format_option, print_json, store_option
 from audit.cli.scorecard import clean, terminal
-from audit.core.errors import InputError, PluginError
+from audit.core.errors import InputError
 from audit.registry import Unavailable, catalogue, lacking
 
 _EPILOG = """\
@@ -72,7 +72,7 @@ def listing(kind: str, store: str | None) -> list[dict[str, Any]]:
 def _included() -> list[dict[str, Any]]:
     adapter = catalogue("models").load("included")
     rows = []
-    for name in catalogue("included").names():
+    for name, kind in catalogue("included").survey().items():
         try:
             card, offers = adapter.describe(adapter.refer({"use": name}))
         except InputError as error:  # one damaged file is no reason to hide the others
@@ -89,16 +89,8 @@ def _included() -> list[dict[str, Any]]:
                 "parameters": card.parameters,
                 "offers": sorted(offers),
             }
-        rows.append({"name": name, **row, "planted_defect": _defect(name)})
+        rows.append({"name": name, **row, "planted_defect": getattr(kind, "defect", "")})
     return rows
-
-
-def _defect(name: str) -> str:
-    """Return what is wrong with a twin on purpose; a class from elsewhere need not say."""
-    try:
-        return str(getattr(catalogue("included").load(name), "defect", ""))
-    except PluginError:
-        return ""
 
 
 def _evaluators() -> list[dict[str, Any]]:

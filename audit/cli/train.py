@@ -11,8 +11,8 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from audit.core.errors import InputError, PluginError, nearest
-from audit.registry import Catalogue, catalogue
+from audit.core.errors import InputError, nearest
+from audit.registry import catalogue
 
 _EVERY = 30.0
 """Seconds between lines of progress where no bar can be drawn."""
@@ -84,24 +84,11 @@ def _folder(out: Path) -> Path:
 
 def _trainable(name: str) -> Any:
     """Return the included model of this name, or the feature extractor that ships with a training recipe."""
-    models, extractors = catalogue("included"), catalogue("extractors")
-    trainable = [
-        *models.names(),
-        *(e for e in extractors.names() if hasattr(_loaded(extractors, e), "train")),
-    ]
-    if name in models.names():
-        found = models.load(name)
-    elif name in extractors.names():
-        found = extractors.load(name)
-    else:
+    plugins = [catalogue("included"), catalogue("extractors")]
+    found = next((group.load(name) for group in plugins if name in group.names()), None)
+    if hasattr(found, "train"):
+        return found
+    trainable = [n for group in plugins for n, kind in group.survey().items() if hasattr(kind, "train")]
+    if found is None:
         raise InputError(f"There is no included model '{name}'. {nearest(name, trainable)}")
-    if not hasattr(found, "train"):
-        raise InputError(f"'{name}' records no training recipe. Those that do: {', '.join(trainable)}.")
-    return found
-
-
-def _loaded(plugins: Catalogue, name: str) -> Any:
-    try:
-        return plugins.load(name)
-    except PluginError:
-        return None
+    raise InputError(f"'{name}' records no training recipe. Those that do: {', '.join(trainable)}.")

@@ -11,6 +11,7 @@ from audit import assets
 from audit.core.identity import canonical, digest_of
 from audit.core.references import ExtractorRef
 from audit.core.rows import Images, Matrix, Rows, images_read_by
+from audit.formats.arithmetic import exactly
 
 ASSET = "efficientnet-lite0"
 _DIMENSIONS = 1280
@@ -76,12 +77,9 @@ class EfficientNetLite0:
 
     def _of(self, batch: Images) -> NDArray[np.float32]:
         """Return the features of at most one batch; a batch that is not full is filled with black."""
-        import torch
-
         full = np.zeros((self._at_once, *batch.shape[1:]), np.uint8)
         full[: len(batch)] = batch
-        exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
-        with torch.inference_mode(), exact:  # TF32 would keep three digits
+        with exactly():
             found = self._network.features(prepared(full, self._device))
         return np.asarray(found[: len(batch)].cpu().numpy())
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from audit.core.rows import Images, Matrix, Rows, image_rows, images_read_by
-from audit.zoo.shipped import exactly
+from audit.formats.arithmetic import exactly
 
 
 def pixels_of(rows: Rows, shape: tuple[int, int, int], name: str) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -197,16 +196,6 @@ def foreign(trained: str) -> str:
 def defective(defect: str) -> str:
     """Return the note on a twin for the reader of a report."""
     return f"A defective twin, on purpose: it {defect}."
-
-
-@contextmanager
-def exactly() -> Iterator[None]:
-    """Ask a network inside: no gradients, and on a GPU no TF32, which would keep three digits of a float32 product."""
-    import torch
-
-    exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
-    with torch.inference_mode(), exact:
-        yield
 
 
 def filled(network: Any, tensors: Mapping[str, Tensor], device: str) -> Any:

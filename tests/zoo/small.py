@@ -10,8 +10,8 @@ from audit.zoo.attributes.reader import Reader
 from audit.zoo.autoencoder.model import PortraitsAE, PortraitsVAE
 from audit.zoo.diffusion.model import PortraitsDDPM
 from audit.zoo.gan.model import PortraitsGAN
-from audit.zoo.recipe import Recipe, TrainingData, recorded
-from audit.zoo.shipped import Shipped
+from audit.zoo.recipe import FOLDER, Recipe, TrainingData, recorded
+from audit.zoo.shipped import Shipped, pinned
 from audit.zoo.superres.model import PortraitsSuperres
 
 FAMILIES = (
@@ -67,3 +67,23 @@ def small(name: str, **schedule: Any) -> Recipe:
         objective=tuple(sorted(objective.items())),
         begin="",
     )
+
+
+def card_of(name: str) -> str:
+    """Return a shipped card once it states what every card has to: what it is of, how it was made, how sure it is."""
+    recipe, card = recorded(name), (FOLDER / name / "CARD.md").read_text(encoding="utf-8")
+    notes = FOLDER / name / "notes.md"
+    if notes.exists():
+        assert notes.read_text(encoding="utf-8").strip() in card
+    for fact in (pinned()[name], recipe.data.content, recipe.digest, f"{recipe.schedule.steps:,} steps"):
+        assert str(fact) in card
+    for words in (
+        "wall time",
+        "torch",
+        f"eed {recipe.schedule.seed}",
+        "95 % interval",
+        "Apache-2.0",
+        "## Limits",
+    ):
+        assert words in card, words
+    return card

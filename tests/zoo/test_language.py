@@ -32,8 +32,9 @@ from audit.zoo.language.model import train_recipe
 from audit.zoo.language.network import Decoder
 from audit.zoo.language.tokens import BEGIN_ID, END_ID, documents, train_tokenizer
 from audit.zoo.language.truths import bits, completed, leaning, stated
-from audit.zoo.recipe import FOLDER, Recipe, TrainingData, recorded
+from audit.zoo.recipe import Recipe, TrainingData, recorded
 from audit.zoo.shipped import WEIGHTS, pinned
+from tests.zoo.small import card_of
 
 NAMES = ("biographies-lm", "biographies-lm-biased", "biographies-lm-leaky")
 SMALL = (("canaries", 1), ("holdout", 10), ("train", 60))
@@ -107,18 +108,7 @@ def test_weights_are_small_and_pinned(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_card_states_what_the_package_holds(name: str) -> None:
-    recipe, card = recorded(name), (FOLDER / name / "CARD.md").read_text(encoding="utf-8")
-    for fact in (pinned()[name], recipe.data.content, recipe.digest, f"{recipe.schedule.steps:,} steps"):
-        assert str(fact) in card
-    for words in (
-        "wall time",
-        "torch",
-        f"eed {recipe.schedule.seed}",
-        "95 % interval",
-        "Apache-2.0",
-        "## Limits",
-    ):
-        assert words in card, words
+    card = card_of(name)
     assert all(str(offer).replace("_", " ") in card for offer in implemented(CausalLM))
 
 

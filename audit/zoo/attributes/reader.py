@@ -11,8 +11,9 @@ import numpy as np
 from audit.core.identity import canonical, digest_of
 from audit.core.references import ExtractorRef, ModelRef
 from audit.core.rows import Matrix, Rows, images_read_by
+from audit.formats.arithmetic import exactly
 from audit.zoo.recipe import Recipe, recorded
-from audit.zoo.shipped import Shipped, exactly, filled
+from audit.zoo.shipped import Shipped, filled
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -88,7 +89,6 @@ class Reader(Shipped):
 
     def features(self, rows: Rows) -> Matrix:
         """Return the vector that all heads read, shape (n, features)."""
-
         width = recorded(NAME).sizes["features"]
         with exactly():
             seen = [self._network.features(images).double().cpu().numpy() for images in self._images(rows)]
@@ -96,7 +96,6 @@ class Reader(Shipped):
 
     def probabilities(self, rows: Rows) -> dict[str, Matrix]:
         """Return the probability of every value of every factor, each of shape (n, values)."""
-
         factors = self._network.factors
         found: dict[str, list[Matrix]] = {name: [np.empty((0, len(v)))] for name, v in factors.items()}
         with exactly():

@@ -9,8 +9,9 @@ import numpy as np
 
 from audit.core.references import ModelRef
 from audit.core.rows import Matrix, Rng, Rows, Vector
+from audit.formats.arithmetic import exactly
 from audit.zoo.recipe import Recipe, recorded
-from audit.zoo.shipped import Shipped, exactly, filled
+from audit.zoo.shipped import Shipped, filled
 
 if TYPE_CHECKING:
     from torch import Tensor

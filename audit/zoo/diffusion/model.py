@@ -11,10 +11,10 @@ import numpy as np
 from audit.core.options import OptionTable
 from audit.core.references import ModelRef, Options
 from audit.core.rows import Matrix, Rng, Rows, Vector
-from audit.formats.arithmetic import FORMATS, fastest
+from audit.formats.arithmetic import FORMATS, exactly, fastest
 from audit.zoo.prompts import asked_for
 from audit.zoo.recipe import Recipe, recorded
-from audit.zoo.shipped import Shipped, exactly, filled
+from audit.zoo.shipped import Shipped, filled
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -208,7 +208,6 @@ class ImageDiffusion(Shipped):
 
     def _each(self, rows: Rows, what: Callable[[Tensor], Matrix], nothing: Matrix) -> Matrix:
         """Return something of each image, chunk by chunk; ``nothing`` is what no image gives."""
-
         with exactly(), self._computing():
             return np.concatenate([nothing, *(what(images) for images in self._images(rows))])
 

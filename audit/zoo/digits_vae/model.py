@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from audit.core.references import ModelRef
 from audit.core.rows import Matrix, Rng, Rows, Vector, image_rows, images_read_by
+from audit.formats.arithmetic import exactly
 from audit.zoo.recipe import Recipe
-from audit.zoo.shipped import Shipped, exactly, filled
+from audit.zoo.shipped import Shipped, filled
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -88,7 +89,6 @@ class DigitsVAE(Shipped):
 
     def encode(self, rows: Rows) -> Matrix:
         """Return the mean of each digit's posterior, shape (n, 12)."""
-
         with exactly():
             means = [self._network.encode(levels)[0].numpy() for levels in _levels(rows)]
         return np.concatenate([np.empty((0, self._network.latent)), *means])

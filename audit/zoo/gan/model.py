@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from audit.core.capabilities import Capability
 from audit.core.references import ModelRef
 from audit.core.rows import Matrix, Rng, Rows, Vector
+from audit.formats.arithmetic import exactly
 from audit.zoo.factors import checked_codes, factors_in, shares_of
 from audit.zoo.prompts import asked_for
 from audit.zoo.recipe import Recipe, recorded
-from audit.zoo.shipped import Shipped, exactly, filled
+from audit.zoo.shipped import Shipped, filled
 
 if TYPE_CHECKING:
     from torch import Tensor
