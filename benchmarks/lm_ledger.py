@@ -29,9 +29,9 @@ def main() -> None:
     import torch
 
     from audit.core.rows import text_rows
-    from audit.models.lm_ledger import TOKENS
-    from audit.models.lm_packing import batches
-    from audit.models.lm_tokens import windows
+    from audit.models.lm.ledger import TOKENS
+    from audit.models.lm.packing import batches
+    from audit.models.lm.tokens import windows
     from audit.models.transformers import CausalLM
 
     def bare(model: Any, ids: list[Any]) -> None:

@@ -15,7 +15,7 @@ NEEDED = (
     "audit/demo.toml",
     "audit/policies/default.toml",
     "audit/schema/record.json",
-    "audit/zoo/weights/digits-vae.safetensors",
+    "audit/included/weights/digits-vae.safetensors",
     "audit/py.typed",
     "dashboards/app.py",
     "reports/html.py",

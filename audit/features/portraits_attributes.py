@@ -11,9 +11,9 @@ import numpy as np
 from audit.core.errors import InputError, nearest
 from audit.core.references import ExtractorRef
 from audit.core.rows import Matrix, Rows
-from audit.zoo.attributes.reader import Reader
-from audit.zoo.progress import Progress
-from audit.zoo.recipe import FOLDER, recorded
+from audit.included.families.attributes.reader import Reader
+from audit.included.training.progress import Progress
+from audit.included.training.recipe import RECIPES, recorded
 
 _NAME = "portraits-attributes"
 
@@ -38,7 +38,7 @@ class PortraitsAttributes:
     @classmethod
     def confusion(cls, factor: str) -> Matrix:
         """Return how often each true value (rows) was read as each value (columns) on held-out people: counts."""
-        path = FOLDER / _NAME / "confusion.json"
+        path = RECIPES / _NAME / "confusion.json"
         known = json.loads(path.read_text(encoding="utf-8"))
         if factor not in known:
             raise InputError(f"'{_NAME}' reads no factor '{factor}'. {nearest(factor, known)}")
@@ -55,7 +55,7 @@ class PortraitsAttributes:
 
     @classmethod
     def train(cls, out: Path, *, resume: bool = True) -> Iterator[Progress]:
-        """Train the reader by its recipe; see :meth:`audit.zoo.shipped.Shipped.train`."""
+        """Train the reader by its recipe; see :meth:`audit.included.model.Shipped.train`."""
         return Reader.train(out, resume=resume)
 
     def extract(self, rows: Rows) -> Matrix:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from audit.core.references import ExtractorRef
 from audit.core.rows import Matrix, Rows
-from audit.zoo.attributes.reader import Reader
-from audit.zoo.recipe import recorded
+from audit.included.families.attributes.reader import Reader
+from audit.included.training.recipe import recorded
 
 _NAME = "portraits-encoder"
 

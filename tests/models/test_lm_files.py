@@ -13,8 +13,8 @@ import pytest
 from audit import assets
 from audit.core.errors import InputError
 from audit.core.rows import text_rows
-from audit.models.lm_files import Facts, facts_of
-from audit.models.lm_tokens import Words, windows
+from audit.models.lm.files import Facts, facts_of
+from audit.models.lm.tokens import Words, windows
 from audit.models.transformers import CausalLM
 
 TEXTS = ["the nurse said that she would be late", "x", "", "naïve 日本", "<|end|> as text"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from audit.models.lm_head import COLUMNS, Head, log_probabilities, statistics
+from audit.models.lm.head import COLUMNS, Head, log_probabilities, statistics
 
 
 def planted(words: int, n: int, scale: float, seed: int = 0) -> tuple[Head, torch.Tensor, torch.Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from audit.models.lm_packing import Window, batches
+from audit.models.lm.packing import Window, batches
 
 
 def windows_of(sequences: list[list[int]], firsts: list[int] | None = None) -> list[Window]:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from audit.core.rows import text_rows, texts_of
-from audit.models.lm_sampling import _continue, _pick
+from audit.models.lm.sampling import _continue, _pick
 from audit.models.transformers import CausalLM
 
 

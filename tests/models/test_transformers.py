@@ -79,7 +79,7 @@ def test_the_ledger_equals_a_float64_softmax_of_each_text_alone(model: CausalLM)
 def test_the_short_cuts_are_taken_and_change_nothing(model: CausalLM) -> None:
     from dataclasses import replace
 
-    from audit.models.lm_head import Head
+    from audit.models.lm.head import Head
 
     assert model.network.head.weight is not None
     assert model.network.widest_tree > 0

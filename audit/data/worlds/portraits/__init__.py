@@ -1,0 +1,1 @@
+"""The world of portraits: drawn people with every factor recorded."""

@@ -1,0 +1,1 @@
+"""The networks of the included models, one family per folder."""

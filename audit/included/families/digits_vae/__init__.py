@@ -1,0 +1,1 @@
+"""An included model: a variational autoencoder of handwritten digits."""

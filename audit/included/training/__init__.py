@@ -1,0 +1,1 @@
+"""How included models are trained: recorded recipes, one loop, checkpoints."""

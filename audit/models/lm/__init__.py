@@ -1,0 +1,1 @@
+"""Language models: reading their files, scoring tokens, sampling."""

@@ -1,0 +1,119 @@
+"""Draws continuations with numbers that belong to each example, so that a batch's make-up changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from audit.core.rows import PREFIX, TEXT, Rng, Rows, text_rows, texts_of
+from audit.models.lm.network import Network
+
+_BATCH = 32
+
+
+def sample(
+    network: Network,
+    n: int,
+    rng: Rng,
+    condition: Rows | None,
+    *,
+    longest: int,
+    most: int,
+    temperature: float,
+    top_p: float,
+    scale: float,
+) -> Rows:
+    """Return ``n`` completions (``text``) of prompts (``prefix``), at most ``most`` tokens each.
+
+    Example i uses row i of one matrix of uniform numbers drawn beforehand. A prompt too long for the model
+    keeps its end.
+    """
+    prompts = _prompts(n, condition)
+    encoded = [tokens[-max(1, longest - most) :] for tokens in network.words.prompt(prompts)]
+    if not all(encoded):
+        raise ValueError(
+            f"model '{network.name}' declares no token to begin a text with, so it can only continue a prompt"
+        )
+    uniform = rng.random((n, most))
+    drawn: list[list[int]] = [[] for _ in range(n)]
+    size = max(1, int(_BATCH * scale))
+    by_length = sorted(range(n), key=lambda i: (len(encoded[i]), i))
+    for first in range(0, n, size):
+        chosen = by_length[first : first + size]
+        with torch.inference_mode():
+            found = _continue(network, [encoded[i] for i in chosen], uniform[chosen], temperature, top_p)
+        for i, tokens in zip(chosen, found, strict=True):
+            drawn[i] = tokens
+    return text_rows([network.words.decode(tokens) for tokens in drawn], **{PREFIX: prompts})
+
+
+def _prompts(n: int, condition: Rows | None) -> list[str]:
+    if condition is None:
+        return [""] * n
+    if condition.num_rows != n:
+        raise ValueError(f"{n} samples were asked for, and {condition.num_rows} prompts were given")
+    return texts_of(condition, PREFIX if PREFIX in condition.column_names else TEXT)
+
+
+def _continue(
+    network: Network, prompts: Sequence[Sequence[int]], uniform: Any, temperature: float, top_p: float
+) -> list[list[int]]:
+    width = max(map(len, prompts))
+    ids = torch.zeros(len(prompts), width, dtype=torch.int64, device=network.device)
+    mask = torch.zeros_like(ids)
+    for row, prompt in enumerate(prompts):
+        ids[row, width - len(prompt) :] = torch.as_tensor(prompt, device=network.device)
+        mask[row, width - len(prompt) :] = 1
+    positions = (mask.cumsum(1) - 1).clamp_(min=0)
+    found: list[list[int]] = [[] for _ in prompts]
+    open_rows = list(range(len(prompts)))
+    past: Any = None
+    for step in range(uniform.shape[1]):
+        out = network.model(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=past,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        past = out.past_key_values
+        tokens = _pick(network, out.logits[:, -1], uniform[:, step], temperature, top_p)
+        for row in tuple(open_rows):
+            token = int(tokens[row])
+            if token in network.words.ends:
+                open_rows.remove(row)
+            else:
+                found[row].append(token)
+        if not open_rows:
+            break
+        ids = tokens[:, None]
+        mask = torch.cat([mask, torch.ones_like(ids)], 1)
+        positions = positions[:, -1:] + 1
+    return found
+
+
+def _pick(network: Network, logits: Tensor, uniform: Any, temperature: float, top_p: float) -> Tensor:
+    """Return one token per row: the inverse of the distribution function over tokens from likely to unlikely.
+
+    Of the tokens, the fewest whose probability reaches ``top_p`` are kept (Holtzman et al. 2020). A temperature
+    of 0 takes the likeliest.
+    """
+    logits = logits.float()
+    if not bool(torch.isfinite(logits.amax(1)).all()):
+        raise ValueError(f"model '{network.name}' returned logits that are not finite while sampling")
+    if temperature == 0.0:
+        return logits.argmax(1)
+    p, order = torch.sort(
+        torch.softmax(logits / temperature, 1).double(), dim=1, descending=True, stable=True
+    )
+    reached = p.cumsum(1)
+    p = torch.where(reached - p < top_p, p, 0.0)
+    reached = p.cumsum(1)
+    aim = torch.as_tensor(np.asarray(uniform), device=logits.device)[:, None] * reached[:, -1:]
+    place = torch.searchsorted(reached, aim, right=True).clamp_(max=p.shape[1] - 1)
+    return order.gather(1, place).squeeze(1)
