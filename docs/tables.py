@@ -26,8 +26,9 @@ def evaluators() -> str:
     lines = ["| evaluator | measures | needs |", "|---|---|---|"]
     for name, kind in catalogue("evaluators").survey().items():
         needs = kind.about.needs
-        wants = [" or ".join(f"`{c}`" for c in choice) for choice in needs.capabilities]
+        wants = [" or ".join(f"`{c}`" for c in choice) for choice in needs.choices]
         wants += [f"split `{split}`" for split in needs.splits]
+        wants += ["real examples to compare with"] if needs.compares else []
         wants += [f"{' or '.join(needs.modalities)}"] if needs.modalities else []
         wants += ["a feature extractor"] if needs.features else []
         lines.append(f"| `{name}` | {kind.about.summary} | {'; '.join(wants)} |")

@@ -8,7 +8,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, ClassVar
 
-from audit.core.records import AuditRecord, to_json
+from audit.core.records import SCHEMA_VERSION, AuditRecord, to_json
 from audit.core.renderers import EvidenceReader
 
 
@@ -28,9 +28,10 @@ class JsonReport:
 
 
 @cache
-def schema() -> Mapping[str, Any]:
-    """Return the JSON Schema of the record (draft 2020-12)."""
-    text = files("audit").joinpath("schema/record.json").read_text(encoding="utf-8")
+def schema(version: int | str = SCHEMA_VERSION) -> Mapping[str, Any]:
+    """Return the JSON Schema of the record (draft 2020-12), of this version or of version 1."""
+    name = "record-1.json" if version == 1 else "record.json"
+    text = files("audit").joinpath(f"schema/{name}").read_text(encoding="utf-8")
     loaded: Mapping[str, Any] = json.loads(text)
     return loaded
 
@@ -43,5 +44,6 @@ def problems(document: Any) -> list[str]:
     """
     from jsonschema import Draft202012Validator
 
-    found = Draft202012Validator(schema()).iter_errors(document)
+    version = document.get("schema_version") if isinstance(document, dict) else None
+    found = Draft202012Validator(schema(1 if version == 1 else SCHEMA_VERSION)).iter_errors(document)
     return sorted(f"{error.json_path}: {error.message}" for error in found)

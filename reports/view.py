@@ -79,7 +79,7 @@ class Reproduction:
     evaluators: tuple[tuple[str, str, str, tuple[tuple[str, str], ...]], ...]
     """Name, status, digest of the source, parameters."""
     artifacts: tuple[tuple[str, str, str, str, str], ...]
-    """Title, key, pieces, digest, time."""
+    """Label, key, shards, digest, time."""
     total: str
 
 
@@ -89,7 +89,7 @@ class View:
 
     title: str
     run: str
-    schema_version: int
+    schema_version: int | str
     verdict: str
     headline: str
     sentence: str
@@ -303,7 +303,7 @@ def _reproduction(record: AuditRecord) -> Reproduction:
             (e.name, e.status, e.source, tuple(flattened(e.parameters))) for e in record.evaluators
         ),
         artifacts=tuple(
-            (a.title, a.key, numbers.count(a.pieces), a.digest, numbers.duration(a.seconds))
+            (a.label, a.key, numbers.count(a.shards), a.digest, numbers.duration(a.seconds))
             for a in record.artifacts
         ),
         total=numbers.duration(sum(a.seconds for a in record.artifacts)),

@@ -54,7 +54,7 @@ def _plain(event: AuditEvent) -> dict[str, Any]:
             return {"event": "began", "run": run, "resumed": resumed}
         case Needed(recipes=recipes):
             artifacts = [
-                {"title": r.title, "key": r.key, "missing": missing, "made": made}
+                {"label": r.label, "key": r.key, "missing": missing, "made": made}
                 for r, missing, made in recipes
             ]
             return {"event": "needed", "artifacts": artifacts}

@@ -50,6 +50,8 @@ def command(kind: str, store: str | None, form: str) -> int:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(value)
     if isinstance(value, list):
         return ", ".join(str(item) for item in value)
     return "" if value is None else str(value)
@@ -98,13 +100,21 @@ def _evaluators() -> list[dict[str, Any]]:
     for name, found in catalogue("evaluators").survey().items():
         if isinstance(found, Unavailable):
             rows.append(
-                {"name": name, "measures": f"unavailable: {found.reason}. {found.remedy}", "needs": []}
+                {
+                    "name": name,
+                    "measures": f"unavailable: {found.reason}. {found.remedy}",
+                    "needs": [],
+                    "metrics": {},
+                }
             )
             continue
         needs = found.about.needs
-        wants = [" or ".join(choice) for choice in needs.capabilities]
+        wants = [" or ".join(choice) for choice in needs.choices]
         wants += [f"split {split}" for split in needs.splits] + [f"modality {m}" for m in needs.modalities]
-        rows.append({"name": name, "measures": found.about.summary, "needs": wants})
+        wants += ["real examples to compare with"] if needs.compares else []
+        wants += [f"an extractor in the role {role}" for role in needs.extractors]
+        metrics = {full: metric.sentence for full, metric in found.about.declared.items()}
+        rows.append({"name": name, "measures": found.about.summary, "needs": wants, "metrics": metrics})
     return rows
 
 

@@ -44,7 +44,7 @@ def command(
 
 
 def made_so_far(plan: AuditPlan, where: StoreAddress) -> dict[str, int]:
-    """Return how many pieces of each artifact the store already has; nothing where there is no store."""
+    """Return how many shards of each artifact the store already has; nothing where there is no store."""
     from audit.store.runs import open_store
 
     if not where.exists():
@@ -57,8 +57,8 @@ def describe(plan: AuditPlan, made: dict[str, int]) -> dict[str, Any]:
     """Return a plan as plain values: artifacts with who shares them, evaluators, skips, criteria."""
     users: dict[str, list[str]] = {}
     for step in plan.planned:
-        for recipe in AuditPlan(plan.name, plan.subject, (step,), plan.policy).recipes():
-            users.setdefault(recipe.key, []).append(step.evaluator.about.name)
+        for recipe in step.recipes():
+            users.setdefault(recipe.key, []).append(step.about.called)
     subject = plan.subject
     return {
         "name": plan.name,
@@ -79,9 +79,9 @@ def describe(plan: AuditPlan, made: dict[str, int]) -> dict[str, Any]:
         },
         "artifacts": [
             {
-                "title": recipe.title,
+                "label": recipe.label,
                 "key": recipe.key,
-                "pieces": recipe.shards,
+                "shards": recipe.shards,
                 "made": made.get(recipe.key, 0),
                 "examples": sum(recipe.examples(shard) for shard in range(recipe.shards)),
                 "evaluators": users[recipe.key],
@@ -90,15 +90,17 @@ def describe(plan: AuditPlan, made: dict[str, int]) -> dict[str, Any]:
         ],
         "evaluators": [
             {
-                "name": step.evaluator.about.name,
+                "name": step.about.called,
+                "evaluator": step.about.name,
                 "parameters": parameters_of(step.evaluator),
-                "metrics": dict(step.evaluator.about.metrics),
+                "metrics": {name: metric.sentence for name, metric in step.about.declared.items()},
+                "questions": [metric.question for metric in step.about.metrics if metric.question],
             }
             for step in plan.planned
         ],
         "skipped": [
             {
-                "evaluator": step.evaluator.about.name,
+                "evaluator": step.about.called,
                 "unmet": [{"need": u.need, "found": u.found, "remedy": u.remedy} for u in step.unmet],
             }
             for step in plan.skipped
@@ -125,12 +127,12 @@ def print_plan(described: dict[str, Any], console: Console) -> None:
     for problem in data["problems"]:
         console.print(f"[yellow]data[/] {clean(problem)}", highlight=False)
     table = Table(title="Artifacts", box=box.SIMPLE_HEAD, title_justify="left")
-    for column in ("artifact", "pieces", "here", "examples", "for"):
+    for column in ("artifact", "shards", "here", "examples", "for"):
         table.add_column(column, overflow="fold")
     for artifact in described["artifacts"]:
         table.add_row(
-            clean(artifact["title"]),
-            str(artifact["pieces"]),
+            clean(artifact["label"]),
+            str(artifact["shards"]),
             str(artifact["made"]),
             f"{artifact['examples']:,}" if artifact["examples"] else "",
             ", ".join(artifact["evaluators"]),
@@ -141,5 +143,5 @@ def print_plan(described: dict[str, Any], console: Console) -> None:
     for skip in described["skipped"]:
         why = "; ".join(f"needs {u['need']}; found {u['found']}; {u['remedy']}" for u in skip["unmet"])
         console.print(f"[cyan]skipped[/]   {clean(skip['evaluator'])}: {clean(why)}")
-    missing = sum(a["pieces"] - a["made"] for a in described["artifacts"])
-    console.print(f"\n{missing} pieces to make; {len(described['criteria'])} criteria to judge.")
+    missing = sum(a["shards"] - a["made"] for a in described["artifacts"])
+    console.print(f"\n{missing} shards to make; {len(described['criteria'])} criteria to judge.")

@@ -95,7 +95,7 @@ class RunDisplay:
         self.artifacts = {r.key: _Artifact(r, missing, began=now) for r, missing, _ in recipes}
         total, here = sum(missing for _, missing, _ in recipes), sum(made for _, _, made in recipes)
         self._bar.update(self._task, total=total, description="making")
-        self._say(f"{total} pieces to make for {len(recipes)} artifacts; {here} are here already")
+        self._say(f"{total} shards to make for {len(recipes)} artifacts; {here} are here already")
 
     def _made(self, fact: Made) -> None:
         artifact = self.artifacts[fact.key]
@@ -107,14 +107,14 @@ class RunDisplay:
         self._examples += examples
         rate = self._examples / max(time.monotonic() - self._since, 1e-9)
         self._bar.update(
-            self._task, advance=1, description=artifact.recipe.title[:44], rate=f"{rate:,.0f} examples/s"
+            self._task, advance=1, description=artifact.recipe.label[:44], rate=f"{rate:,.0f} examples/s"
         )
         if artifact.made == artifact.missing:
             seconds = time.monotonic() - artifact.began
             speed = f", {artifact.examples / seconds:,.0f} examples/s" if artifact.examples else ""
-            self._say(f"  {artifact.recipe.title}: {artifact.made} pieces, {seconds:.1f} s{speed}")
+            self._say(f"  {artifact.recipe.label}: {artifact.made} shards, {seconds:.1f} s{speed}")
 
     def _failed(self, fact: Failed) -> None:
         artifact = self.artifacts[fact.key]
         self._bar.update(self._task, advance=1)
-        self._say(f"  failed: {artifact.recipe.title}, piece {fact.shard}: {fact.error}")
+        self._say(f"  failed: {artifact.recipe.label}, shard {fact.shard}: {fact.error}")

@@ -83,7 +83,7 @@ def print_record(record: AuditRecord, console: Console, *, groups: bool = False)
     console.print()
     console.print(Text.assemble((visible(record.name), "bold"), f"   run {record.run}"))
     if record.finished is None:
-        console.print("This run has not finished; the command that began it takes it up.", style="yellow")
+        console.print("This run has not finished; the command that began it resumes it.", style="yellow")
     else:
         console.print(Text.assemble(word(record.verdict), f"  {_SENTENCES[record.verdict]}"))
     _criteria(record, console)
@@ -145,9 +145,9 @@ def _absent(record: AuditRecord, console: Console) -> None:
         why = "; ".join(f"needs {gap.need}; found {gap.found}; {gap.remedy}" for gap in skip.unmet)
         console.print(f"[cyan]skipped[/]    {clean(skip.evaluator)}: {clean(why)}")
     for failure in record.failures[:_FAILURES]:
-        told = f"{failure.what}, piece {failure.shard}: {failure.error}"
+        told = f"{failure.what}, shard {failure.shard}: {failure.error}"
         console.print(f"[red]failed[/]     {clean(told)}")
     if (more := len(record.failures) - _FAILURES) > 0:
-        console.print(f"[red]failed[/]     and {more} more pieces; audit show --format json has them all")
+        console.print(f"[red]failed[/]     and {more} more shards; audit show --format json has them all")
     if record.failures:
-        console.print("Mend the cause, then run the same command again with --retry-failed.", highlight=False)
+        console.print("Fix the cause, then run the same command again with --retry-failed.", highlight=False)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from audit.config.spec import AuditSpec, EvaluatorSpec, RunSettings
+from audit.config.spec import RESERVED, AuditSpec, EvaluatorSpec, RunSettings
 from audit.config.tables import Table, parameters
 from audit.core.errors import InputError, PluginError, nearest
-from audit.core.evaluators import About, Dimension, Evaluator, Unmet
+from audit.core.evaluators import About, Evaluator, Unmet
 from audit.core.measurements import Outcome
-from audit.core.plan import AuditPlan, plan
-from audit.core.recipes import Recipe
+from audit.core.metrics import Metric
+from audit.core.plan import Asked, AuditPlan, plan
+from audit.core.policy import check_policy
+from audit.core.recipes import Inputs
 from audit.core.references import ExtractorRef
 from audit.core.subjects import Subject
 from audit.engine.environment import best_device
@@ -43,14 +45,12 @@ class NotInstalled:
 
     @property
     def about(self) -> About:
-        prefix = self.name.partition(".")[0]
-        dimension = Dimension(prefix) if prefix in set(Dimension) else Dimension.QUALITY
-        return About(self.name, dimension, "An evaluator that could not be loaded.", metrics={})
+        return About(self.name, "An evaluator that could not be loaded.", metrics=())
 
     def unmet(self, subject: Subject) -> tuple[Unmet, ...]:
         return (Unmet(f"the evaluator '{self.name}'", self.reason, self.remedy),)
 
-    def inputs(self, subject: Subject) -> Mapping[str, Recipe[Any]]:
+    def inputs(self, subject: Subject) -> Inputs:
         return {}
 
     def measure(self) -> tuple[Outcome, ...]:
@@ -83,18 +83,19 @@ def assemble(spec: AuditSpec) -> Assembled:
         offers=offers,
         data=data,
         data_card=data_card,
-        extractor=_extractor(spec.extractor, card.modality),
+        extractors=_extractors(spec.extractors, card.modality),
         sample_size=spec.samples,
         seed=spec.seed,
         shard_size=spec.shard_size,
     )
-    evaluators = _evaluators(spec.evaluators)
+    evaluators = _evaluators(spec.evaluators, card.modality)
+    check_policy(spec.policy, *_reported(evaluators))
     settings = {
         "seed": spec.seed,
         "samples": spec.samples if card.most_samples is None else min(spec.samples, card.most_samples),
         "samples_asked": spec.samples,
         "shard_size": spec.shard_size,
-        "extractor": asdict(subject.extractor) if subject.extractor else None,
+        "extractors": {role: asdict(ref) for role, ref in subject.extractors},
         "run": asdict(run),
     }
     return Assembled(plan(spec.name, subject, evaluators, spec.policy), run, settings)
@@ -113,32 +114,56 @@ def _device(asked: str) -> str:
     return asked
 
 
-def _extractor(name: str | None, modality: str) -> ExtractorRef | None:
-    chosen = name or _DEFAULT_EXTRACTORS.get(modality)
-    if chosen is None:
-        return None
-    ref: ExtractorRef = catalogue("extractors").load(chosen).refer()
+def _extractors(named: Mapping[str, str], modality: str) -> tuple[tuple[str, ExtractorRef], ...]:
+    """Return the extractors of an audit by role; ``features`` has a default where one is always there."""
+    defaults = {"features": _DEFAULT_EXTRACTORS[modality]} if modality in _DEFAULT_EXTRACTORS else {}
+    return tuple(
+        (role, _extractor(role, name, modality)) for role, name in sorted({**defaults, **named}.items())
+    )
+
+
+def _extractor(role: str, name: str, modality: str) -> ExtractorRef:
+    ref: ExtractorRef = catalogue("extractors").load(name).refer()
     if ref.modality != modality:
         raise InputError(
-            f"features.use is '{chosen}', which reads {ref.modality}; this model makes {modality}."
+            f"features.{role} is '{name}', which reads {ref.modality}; this model makes {modality}."
         )
     return ref
 
 
-def _evaluators(listed: tuple[EvaluatorSpec, ...] | None) -> list[Evaluator]:
+def _evaluators(listed: tuple[EvaluatorSpec, ...] | None, modality: str) -> list[Asked]:
     """Return the evaluators asked for, or every one installed; what cannot be loaded will be skipped with its reason."""
     known = catalogue("evaluators")
     if listed is None:
-        return [_default(name, found) for name, found in known.survey().items()]
+        return [Asked(_default(name, found)) for name, found in known.survey().items()]
     if not listed:
         raise InputError("evaluators is empty. Leave it out to run everything that applies.")
-    for name, count in Counter(spec.name for spec in listed).items():
+    for label, count in Counter(spec.label or spec.name for spec in listed).items():
         if count > 1:
             raise InputError(
-                f"The evaluator '{name}' is listed {count} times, and its metrics could not be told apart. "
-                "List it once; for other parameters write another spec, the samples are shared."
+                f"{count} evaluators are called '{label}', and their metrics could not be told apart. "
+                'Give each further one a name of its own: as = "…".'
             )
-    return [_configured(known.load(spec.name), spec.table) for spec in listed]
+    return [
+        Asked(
+            _configured(known.load(spec.name), spec.table),
+            spec.label,
+            tuple((r, _extractor(r, n, modality)) for r, n in sorted(spec.extractors.items())),
+        )
+        for spec in listed
+    ]
+
+
+def _reported(asked: Iterable[Asked]) -> tuple[dict[str, Metric], tuple[str, ...]]:
+    """Return every metric that an installed evaluator reports, or one asked for here, and the evaluators that cannot be loaded."""
+    survey = catalogue("evaluators").survey()
+    declared: dict[str, Metric] = {}
+    for found in survey.values():
+        if not isinstance(found, Unavailable) and isinstance(about := getattr(found, "about", None), About):
+            declared |= about.declared
+    for one in asked:
+        declared |= one.about.declared
+    return declared, tuple(name for name, found in survey.items() if isinstance(found, Unavailable))
 
 
 def _default(name: str, found: Any) -> Any:
@@ -148,10 +173,10 @@ def _default(name: str, found: Any) -> Any:
 def _configured(kind: type[Any], table: Table) -> Evaluator:
     if not hasattr(kind, "about"):
         raise PluginError(f"{kind.__name__} is no evaluator: it has no 'about'.")
-    if "name" in {f.name for f in fields(kind)}:
-        raise PluginError(
-            f"Evaluator {kind.__name__} has a parameter 'name', which specs use to name evaluators."
-        )
-    table.taken.add("name")
-    evaluator: Evaluator = parameters(kind, Table(table.where, table.values, {"name"}))
+    for reserved in RESERVED:
+        if reserved in {f.name for f in fields(kind)}:
+            raise PluginError(
+                f"Evaluator {kind.__name__} has a parameter '{reserved}', a key that specs use themselves."
+            )
+    evaluator: Evaluator = parameters(kind, Table(table.where, table.values, set(RESERVED)))
     return evaluator

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -32,10 +33,18 @@ class RunSettings:
     time_limit: float = 3600.0
 
 
+RESERVED = ("name", "as", "features")
+"""Keys of [[evaluators]] that are not parameters of an evaluator."""
+
+
 @dataclass(frozen=True, slots=True)
 class EvaluatorSpec:
+    """One entry of [[evaluators]]: ``label`` is what its metrics begin with (``as``), ``extractors`` are its own, by role."""
+
     name: str
     table: Table
+    label: str = ""
+    extractors: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +59,14 @@ class AuditSpec:
     model: Mapping[str, Any]
     data: str
     data_options: Mapping[str, Any]
-    extractor: str | None
+    extractors: Mapping[str, str]
     evaluators: tuple[EvaluatorSpec, ...] | None
     policy: Policy
     run: RunSettings
 
     def only(self, names: tuple[str, ...]) -> AuditSpec:
         """Return the spec with no evaluators but the named ones."""
-        known = {e.name: e for e in self.evaluators or ()}
+        known = {e.label or e.name: e for e in self.evaluators or ()}
         chosen = tuple(known.get(n, EvaluatorSpec(n, Table(f"--only {n}", {}))) for n in dict.fromkeys(names))
         return replace(self, evaluators=chosen)
 
@@ -97,11 +106,9 @@ def parse_spec(values: Mapping[str, Any], base: Path) -> AuditSpec:
     adapter, model = _model(_required(top, "model", 'use = "digits-vae", or adapter and path'), base)
     data, data_options = _data(_required(top, "data", 'use = "digits"'), base)
     features = top.table("features")
-    extractor = features.text("use") if features else None
-    if features:
-        features.close()
+    extractors = {} if features is None else _roles(features)
     listed = top.tables("evaluators")
-    evaluators = None if listed is None else tuple(EvaluatorSpec(t.text("name"), t) for t in listed)
+    evaluators = None if listed is None else tuple(_evaluator(t) for t in listed)
     policy = _policy(top.table("policy"), base)
     settings = _run(top.table("run"))
     top.close()
@@ -114,7 +121,7 @@ def parse_spec(values: Mapping[str, Any], base: Path) -> AuditSpec:
         model,
         data,
         data_options,
-        extractor,
+        extractors,
         evaluators,
         policy,
         settings,
@@ -167,6 +174,40 @@ def _required(top: Table, key: str, content: str) -> Table:
 
 def _data(table: Table, base: Path) -> tuple[str, dict[str, Any]]:
     return table.text("use"), _resolved(table.rest(), base)
+
+
+def _roles(table: Table) -> dict[str, str]:
+    """Return the extractor of each role; ``use`` is another spelling of the role ``features``."""
+    if "use" in table.values and "features" in table.values:
+        raise InputError(
+            f"{table.where} has both 'use' and 'features', which mean the same role. Keep one of them."
+        )
+    roles = {("features" if role == "use" else role): table.text(role) for role in table.values}
+    table.close()
+    return roles
+
+
+def _evaluator(table: Table) -> EvaluatorSpec:
+    name, label = table.text("name"), table.text("as", "")
+    extractors: dict[str, str] = {}
+    if isinstance(table.values.get("features"), str):
+        extractors = {"features": table.text("features")}
+    elif (own := table.table("features")) is not None:
+        extractors = _roles(own)
+    if label:
+        label = _full_label(table, label, name.partition(".")[0])
+    return EvaluatorSpec(name, table, label, extractors)
+
+
+def _full_label(table: Table, label: str, dimension: str) -> str:
+    """Return what an evaluator is called, with its dimension before it: ``pixels`` of quality is ``quality.pixels``."""
+    word = label.removeprefix(f"{dimension}.")
+    if not re.fullmatch(r"[a-z0-9_]+", word):
+        raise InputError(
+            f"{table.name('as')} is '{label}'. Accepted: a name of small letters, digits and underscores, such as "
+            f"\"frechet_pixels\"; its metrics begin with '{dimension}.' and that name."
+        )
+    return f"{dimension}.{word}"
 
 
 def _run(table: Table | None) -> RunSettings:
@@ -238,7 +279,7 @@ def _inline(table: Table, name: str) -> Policy:
 
 def _criterion(table: Table) -> Criterion:
     metric, at_most, at_least = table.text("metric"), table.number("at_most"), table.number("at_least")
-    why, every_group = table.text("why", "no reason given"), table.boolean("every_group", False)
+    why, every_group = table.text("why", ""), table.boolean("every_group", False)
     modalities = table.texts("modalities")
     for modality in modalities:
         if modality not in MODALITIES:
@@ -247,6 +288,9 @@ def _criterion(table: Table) -> Criterion:
             )
     table.close()
     try:
-        return Criterion(metric, at_most, at_least, why, every_group, modalities)
+        criterion = Criterion(metric, at_most, at_least, why, every_group, modalities)
     except ValueError as error:
         raise InputError(f"{table.where}: {error}") from error
+    if not why:
+        raise table.missing("why", "a sentence that says where the threshold comes from")
+    return criterion

@@ -1,14 +1,15 @@
-"""The recipes that evaluators share: samples, real rows, features, ledgers, signals, summaries."""
+"""The recipes that a subject spells for every evaluator: samples, real rows, features, token scores, signals, summaries."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic
 
+import numpy as np
+
 from audit.core.capabilities import Capability
 from audit.core.identity import identity
-from audit.core.recipes import PieceByPiece, Recipe, Tools, shard_count, shard_range
+from audit.core.recipes import Context, Recipe, Shards, shard_count, shard_range
 from audit.core.references import DataRef, ExtractorRef, ModelRef
 from audit.core.rows import Matrix, Rows, Vector
 from audit.core.signals import familiarity
@@ -20,6 +21,7 @@ class Samples(Recipe[Rows]):
     """Examples drawn from a model: ``n`` free ones, or one per row of ``condition``."""
 
     kind: ClassVar[str] = "samples"
+    along: ClassVar[tuple[str, ...]] = ("condition",)
     model: ModelRef
     n: int
     seed: int
@@ -27,11 +29,7 @@ class Samples(Recipe[Rows]):
     condition: Recipe[Rows] | None = None
 
     @property
-    def piece(self) -> Any:
-        return "rows"
-
-    @property
-    def title(self) -> str:
+    def label(self) -> str:
         return "samples" if self.condition is None else "prompted samples"
 
     @property
@@ -43,22 +41,21 @@ class Samples(Recipe[Rows]):
             return self.condition.examples(shard)
         return len(shard_range(self.n, self.shard_size, shard))
 
-    def make(self, tools: Tools, shard: int, pieces: Sequence[Sequence[Any]]) -> Rows:
-        condition = pieces[0][0] if pieces else None
-        n = self.examples(shard) if condition is None else condition.num_rows
-        model = tools.model(self.model)
+    def make(self, context: Context, condition: Rows | None = None) -> Rows:
+        n = self.examples(context.shard) if condition is None else condition.num_rows
+        model = context.model(self.model)
         if condition is None and hasattr(model, "sample_range"):
-            span = shard_range(self.n, self.shard_size, shard)
+            span = shard_range(self.n, self.shard_size, context.shard)
             drawn = model.sample_range(span.start, span.stop)
         else:
-            drawn = model.sample(n, tools.rng(self, shard), condition)
+            drawn = model.sample(n, context.rng(), condition)
         if drawn.num_rows != n:
             raise ValueError(f"the model was asked for {n} samples and returned {drawn.num_rows}")
         return drawn
 
 
 @dataclass(frozen=True)
-class Real(Recipe[Rows]):
+class RealRows(Recipe[Rows]):
     """The first ``rows`` rows of one split of a dataset."""
 
     kind: ClassVar[str] = "real"
@@ -68,11 +65,7 @@ class Real(Recipe[Rows]):
     shard_size: int
 
     @property
-    def piece(self) -> Any:
-        return "rows"
-
-    @property
-    def title(self) -> str:
+    def label(self) -> str:
         return f"real rows ({self.split})"
 
     @property
@@ -82,12 +75,44 @@ class Real(Recipe[Rows]):
     def examples(self, shard: int) -> int:
         return len(shard_range(self.rows, self.shard_size, shard))
 
-    def make(self, tools: Tools, shard: int, pieces: Sequence[Sequence[Any]]) -> Rows:
-        span = shard_range(self.rows, self.shard_size, shard)
-        piece = tools.split(self.data, self.split).slice(span.start, len(span))
-        if piece.num_rows != len(span):
+    def make(self, context: Context) -> Rows:
+        span = shard_range(self.rows, self.shard_size, context.shard)
+        found = context.split(self.data, self.split).slice(span.start, len(span))
+        if found.num_rows != len(span):
             raise ValueError(f"split '{self.split}' has fewer rows than it was described with")
-        return piece
+        return found
+
+
+@dataclass(frozen=True)
+class DrawnRows(Recipe[Rows]):
+    """``rows`` rows of a split of ``total``, drawn without replacement, in the order of the split.
+
+    The first rows of a split sorted by class are no sample of it; these are.
+    """
+
+    kind: ClassVar[str] = "drawn-rows"
+    data: DataRef
+    split: str
+    rows: int
+    total: int
+    seed: int
+    shard_size: int
+
+    @property
+    def label(self) -> str:
+        return f"drawn rows ({self.split})"
+
+    @property
+    def shards(self) -> int:
+        return shard_count(self.rows, self.shard_size)
+
+    def examples(self, shard: int) -> int:
+        return len(shard_range(self.rows, self.shard_size, shard))
+
+    def make(self, context: Context) -> Rows:
+        drawn = np.sort(context.rng(0).permutation(self.total)[: self.rows])
+        span = shard_range(self.rows, self.shard_size, context.shard)
+        return context.split(self.data, self.split).take(drawn[span.start : span.stop])
 
 
 @dataclass(frozen=True)
@@ -100,11 +125,7 @@ class Given(Recipe[Rows]):
     what: str = identity("texts")
 
     @property
-    def piece(self) -> Any:
-        return "rows"
-
-    @property
-    def title(self) -> str:
+    def label(self) -> str:
         return self.what
 
     @property
@@ -114,98 +135,112 @@ class Given(Recipe[Rows]):
     def examples(self, shard: int) -> int:
         return len(shard_range(len(self.columns[0][1]), self.shard_size, shard))
 
-    def make(self, tools: Tools, shard: int, pieces: Sequence[Sequence[Any]]) -> Rows:
+    def make(self, context: Context) -> Rows:
         import pyarrow as pa
 
-        span = shard_range(len(self.columns[0][1]), self.shard_size, shard)
+        span = shard_range(len(self.columns[0][1]), self.shard_size, context.shard)
         return pa.table({name: list(values[span.start : span.stop]) for name, values in self.columns})
 
 
 @dataclass(frozen=True)
-class Features(PieceByPiece[Matrix]):
+class Features(Recipe[Matrix]):
     """Rows through a feature extractor, shape (rows, dimensions)."""
 
     kind: ClassVar[str] = "features"
+    along: ClassVar[tuple[str, ...]] = ("source",)
     source: Recipe[Rows]
     extractor: ExtractorRef
 
     @property
-    def piece(self) -> Any:
-        return "array"
+    def label(self) -> str:
+        return f"{self.extractor.name} features of {self.source.label}"
 
-    @property
-    def title(self) -> str:
-        return f"{self.extractor.name} features of {self.source.title}"
-
-    def make(self, tools: Tools, shard: int, pieces: Sequence[Sequence[Any]]) -> Matrix:
-        rows = pieces[0][0]
-        features = tools.extract(self.extractor, rows)
-        if features.shape != (rows.num_rows, self.extractor.dimensions):
+    def make(self, context: Context, source: Rows) -> Matrix:
+        features = context.extract(self.extractor, source)
+        if features.shape != (source.num_rows, self.extractor.dimensions):
             raise ValueError(f"extractor {self.extractor.name} returned shape {features.shape}")
         return features
 
 
 @dataclass(frozen=True)
-class TokenLedger(PieceByPiece[Rows]):
+class TokenLedger(Recipe[Rows]):
     """Every scored token of the texts of ``source`` under a language model."""
 
     kind: ClassVar[str] = "token-ledger"
+    along: ClassVar[tuple[str, ...]] = ("source",)
     source: Recipe[Rows]
     model: ModelRef
 
-    @property
-    def piece(self) -> Any:
-        return "rows"
-
-    @property
-    def title(self) -> str:
-        return f"token ledger of {self.source.title}"
-
-    def make(self, tools: Tools, shard: int, pieces: Sequence[Sequence[Any]]) -> Rows:
-        rows = pieces[0][0]
-        ledger = tools.model(self.model).token_ledger(rows)
-        if ledger.num_rows != rows.num_rows:
-            raise ValueError(f"the model scored {ledger.num_rows} of {rows.num_rows} texts")
+    def make(self, context: Context, source: Rows) -> Rows:
+        ledger = context.model(self.model).token_ledger(source)
+        if ledger.num_rows != source.num_rows:
+            raise ValueError(f"the model scored {ledger.num_rows} of {source.num_rows} texts")
         return ledger
 
 
 @dataclass(frozen=True)
-class Signal(PieceByPiece[Vector]):
+class Signal(Recipe[Vector]):
     """One number per example saying how familiar the model finds it; higher is more familiar."""
 
     kind: ClassVar[str] = "signal"
+    along: ClassVar[tuple[str, ...]] = ("source",)
     source: Recipe[Rows]
     model: ModelRef
     capability: Capability
     seed: int
 
     @property
-    def piece(self) -> Any:
-        return "array"
+    def label(self) -> str:
+        return f"{self.capability.value.replace('_', ' ')} of {self.source.label}"
 
-    @property
-    def title(self) -> str:
-        return f"{self.capability.value.replace('_', ' ')} of {self.source.title}"
-
-    def make(self, tools: Tools, shard: int, pieces: Sequence[Sequence[Any]]) -> Vector:
-        return familiarity(self.capability, tools.model(self.model), pieces[0][0], tools.rng(self, shard))
+    def make(self, context: Context, source: Rows) -> Vector:
+        return familiarity(self.capability, context.model(self.model), source, context.rng())
 
 
 @dataclass(frozen=True)
-class Pieces(PieceByPiece[S], Generic[S]):
-    """A summary of each piece of ``source``, to be merged in shard order."""
+class Summarised(Recipe[S], Generic[S]):
+    """A summary of each shard of ``source``, to be merged in shard order."""
 
     kind: ClassVar[str] = "pieces"
+    along: ClassVar[tuple[str, ...]] = ("source",)
     source: Recipe[Any]
     summary: type[S]
 
     @property
-    def piece(self) -> Any:
+    def value(self) -> Any:
         return self.summary
 
     @property
-    def title(self) -> str:
-        return f"{self.summary.__name__.lower()} of {self.source.title}"
+    def label(self) -> str:
+        return f"{self.summary.__name__.lower()} of {self.source.label}"
 
-    def make(self, tools: Tools, shard: int, pieces: Sequence[Sequence[Any]]) -> S:
-        return self.summary.of(pieces[0][0])
+    def make(self, context: Context, source: Any) -> S:
+        return self.summary.of(source)
+
+
+@dataclass(frozen=True)
+class Truncated(Recipe[Matrix]):
+    """Features without the share ``dose`` of the rows that lie farthest along their first principal direction.
+
+    A planted defect: what is left is real, and a part of the distribution is gone. The direction is found by power
+    iteration from the rows themselves, so it is the same wherever it is made.
+    """
+
+    kind: ClassVar[str] = "truncated"
+    features: Recipe[Matrix]
+    dose: float
+
+    @property
+    def label(self) -> str:
+        return f"{self.features.label} without {self.dose:.0%}"
+
+    def make(self, context: Context, features: Shards[Matrix]) -> Matrix:
+        rows = np.concatenate(list(features))
+        centred = rows - rows.mean(axis=0)
+        direction = centred[np.argmax(np.square(centred).sum(axis=1))]
+        for _ in range(50):
+            direction = centred.T @ (centred @ direction)
+            direction = direction / max(float(np.linalg.norm(direction)), 1e-300)
+        kept = max(1, len(rows) - round(self.dose * len(rows)))
+        order = np.argsort(centred @ direction, kind="stable")[:kept]
+        return np.asarray(rows[np.sort(order)])

@@ -13,7 +13,7 @@ from audit.core.recipes import Recipe
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """The fact that a piece of a recipe came out as these bytes."""
+    """The fact that a shard of a recipe came out as these bytes."""
 
     key: Key
     shard: int
@@ -24,7 +24,7 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The fact that a piece could not be made. Recorded, so a resume does not repeat it."""
+    """The fact that a shard could not be made. Recorded, so a resume does not repeat it."""
 
     key: Key
     shard: int
@@ -53,7 +53,7 @@ class BlobStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One piece of one recipe and the digests it reads. Small, picklable, no data inside.
+    """One shard of one recipe and the digests it reads, one tuple per link. Small, picklable, no data inside.
 
     ``attempt`` counts from 0; each further attempt runs with half the batch.
     """
@@ -86,4 +86,4 @@ class Needed:
     """How much of a recipe a run has to make: said once, before the work starts."""
 
     recipes: Sequence[tuple[Recipe[Any], int, int]]
-    """Each recipe with how many of its pieces are still to be made, and how many are there."""
+    """Each recipe with how many of its shards are still to be made, and how many are there."""

@@ -70,8 +70,10 @@ class Measurement:
     """One metric on one group. The value is finite; what has no value is ``Undefined``.
 
     ``baseline`` is the value of the metric for a model that learnt nothing of
-    interest (chance); ``noise_floor`` the same metric between two real samples
-    of the same sizes. ``notes`` are sentences a reader needs beside the number.
+    interest (chance). ``noise_floor`` is what the metric reaches by chance where there is nothing to
+    find, in one case of twenty; it comes from the null case (``audit.core.cases``). ``notes`` are
+    sentences a reader needs beside the number. ``void`` says which control misbehaved: such a number
+    is shown struck through and never judged.
     """
 
     metric: str
@@ -86,6 +88,7 @@ class Measurement:
     p_value: float | None = None
     notes: tuple[str, ...] = ()
     evidence: tuple[Evidence, ...] = ()
+    void: str = ""
 
     def __post_init__(self) -> None:
         for name in ("value", "baseline", "noise_floor", "p_value"):

@@ -3,33 +3,68 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from audit.core.cases import Case, Cases
 from audit.core.errors import PluginError
-from audit.core.evaluators import Evaluator, Unmet
+from audit.core.evaluators import About, Evaluator, Unmet
 from audit.core.identity import Key, fields_of, key_of
 from audit.core.policy import Policy
-from audit.core.recipes import Recipe
+from audit.core.recipes import Recipe, lineage, recipes_in
+from audit.core.references import ExtractorRef
 from audit.core.subjects import Subject
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
-    """An evaluator that will run, and the recipes it asked for by name."""
+class Asked:
+    """An evaluator that a spec asks for: what its metrics are called there, and extractors of its own by role."""
 
     evaluator: Evaluator
-    inputs: tuple[tuple[str, Recipe[Any]], ...]
+    label: str = ""
+    extractors: tuple[tuple[str, ExtractorRef], ...] = ()
+
+    @property
+    def about(self) -> About:
+        return replace(self.evaluator.about, label=self.label) if self.label else self.evaluator.about
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """An evaluator that will run, and everything it asks."""
+
+    asked: Asked
+    cases: Cases
+
+    @property
+    def about(self) -> About:
+        return self.asked.about
+
+    @property
+    def evaluator(self) -> Evaluator:
+        return self.asked.evaluator
+
+    def recipes(self) -> tuple[Recipe[Any], ...]:
+        """Return every recipe it rests on, once each, parents before children."""
+        return lineage([recipe for case in self.cases.all for recipe in recipes_in(case.inputs)])
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
     """An evaluator that cannot run here, and every reason why."""
 
-    evaluator: Evaluator
+    asked: Asked
     unmet: tuple[Unmet, ...]
+
+    @property
+    def about(self) -> About:
+        return self.asked.about
+
+    @property
+    def evaluator(self) -> Evaluator:
+        return self.asked.evaluator
 
 
 @dataclass(frozen=True)
@@ -44,11 +79,17 @@ class AuditPlan:
     @cached_property
     def key(self) -> Key:
         steps = [
-            (step.evaluator.about.name, parameters_of(step.evaluator), isinstance(step, Planned))
+            (
+                step.about.name,
+                step.about.label,
+                parameters_of(step.evaluator),
+                step.asked.extractors,
+                isinstance(step, Planned),
+            )
             for step in self.steps
         ]
         fields = {"name": self.name, "subject": self.subject, "steps": steps, "policy": self.policy}
-        return key_of("plan", 1, fields)
+        return key_of("plan", 2, fields)
 
     @property
     def planned(self) -> tuple[Planned, ...]:
@@ -58,14 +99,15 @@ class AuditPlan:
     def skipped(self) -> tuple[Skipped, ...]:
         return tuple(step for step in self.steps if isinstance(step, Skipped))
 
+    @cached_property
+    def _recipes(self) -> tuple[Recipe[Any], ...]:
+        return lineage(
+            [r for step in self.planned for case in step.cases.all for r in recipes_in(case.inputs)]
+        )
+
     def recipes(self) -> tuple[Recipe[Any], ...]:
         """Return every recipe the audit rests on, once each, parents before children."""
-        seen: dict[Key, Recipe[Any]] = {}
-        for step in self.planned:
-            for _, recipe in step.inputs:
-                for found in _lineage(recipe):
-                    seen.setdefault(found.key, found)
-        return tuple(seen.values())
+        return self._recipes
 
 
 def parameters_of(evaluator: Evaluator) -> dict[str, Any]:
@@ -73,28 +115,37 @@ def parameters_of(evaluator: Evaluator) -> dict[str, Any]:
     return fields_of(evaluator)
 
 
-def _lineage(recipe: Recipe[Any]) -> Iterator[Recipe[Any]]:
-    for parent in recipe.parents:
-        yield from _lineage(parent)
-    yield recipe
+def plan(name: str, subject: Subject, evaluators: Iterable[Evaluator | Asked], policy: Policy) -> AuditPlan:
+    """Decide what runs. Pure: opens nothing, so ``audit plan`` answers in a second.
+
+    Raise PluginError for an evaluator or a recipe that breaks its contract.
+    """
+    asked = [e if isinstance(e, Asked) else Asked(e) for e in evaluators]
+    decided = AuditPlan(name, subject, tuple(_step(subject, one) for one in asked), policy)
+    for recipe in decided.recipes():
+        recipe.refuse_unequal_shards()
+    return decided
 
 
-def plan(name: str, subject: Subject, evaluators: Iterable[Evaluator], policy: Policy) -> AuditPlan:
-    """Decide what runs. Pure: opens nothing, so ``audit plan`` answers in a second."""
-    return AuditPlan(name, subject, tuple(_step(subject, e) for e in evaluators), policy)
-
-
-def _step(subject: Subject, evaluator: Evaluator) -> Planned | Skipped:
-    unmet = evaluator.about.needs.unmet(subject)
+def _step(subject: Subject, asked: Asked) -> Planned | Skipped:
+    evaluator = asked.evaluator
+    seen = subject.with_extractors(dict(asked.extractors)) if asked.extractors else subject
+    unmet = evaluator.about.needs.unmet(seen, getattr(evaluator, "reference", "holdout"))
     if not unmet and (ask := getattr(evaluator, "unmet", None)) is not None:
-        unmet = tuple(ask(subject))
+        unmet = tuple(ask(seen))
     if unmet:
-        return Skipped(evaluator, unmet)
-    inputs = evaluator.inputs(subject)
-    wanted = set(inspect.signature(evaluator.measure).parameters)
-    if wanted != set(inputs):
+        return Skipped(asked, unmet)
+    cases = Cases.of(evaluator.inputs(seen))
+    for case in cases.all:
+        _check_names(evaluator, case)
+    return Planned(asked, cases)
+
+
+def _check_names(evaluator: Evaluator, case: Case) -> None:
+    parameters = inspect.signature(evaluator.measure).parameters
+    required = {name for name, p in parameters.items() if p.default is p.empty}
+    if not required <= set(case.inputs) <= set(parameters):
         raise PluginError(
-            f"Evaluator '{evaluator.about.name}' breaks its contract: inputs() names "
-            f"{', '.join(sorted(inputs))} but measure() takes {', '.join(sorted(wanted))}."
+            f"Evaluator '{evaluator.about.name}' breaks its contract: for its {case.kind} case inputs() names "
+            f"{', '.join(sorted(case.inputs))} but measure() takes {', '.join(sorted(parameters))}."
         )
-    return Planned(evaluator, tuple(sorted(inputs.items())))

@@ -7,8 +7,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from audit.core.errors import InputError, nearest
 from audit.core.evaluators import Unmet
-from audit.core.measurements import Interval, Measurement, Outcome, Undefined, Unquantified
+from audit.core.measurements import Direction, Interval, Measurement, Outcome, Undefined, Unquantified
+from audit.core.metrics import Metric
 
 
 class Verdict(enum.StrEnum):
@@ -57,7 +59,9 @@ class Criterion:
         return not modality or not self.modalities or modality in self.modalities
 
     def judge(self, measurement: Measurement) -> Verdict:
-        """Return the verdict on one measurement; without an interval it is not assessed."""
+        """Return the verdict on one measurement; without an interval, or with a void one, it is not assessed."""
+        if measurement.void:
+            return Verdict.NOT_ASSESSED
         match measurement.uncertainty:
             case Interval(low=low, high=high):
                 upper = math.inf if self.at_most is None else self.at_most
@@ -160,3 +164,31 @@ def overall(judgements: Iterable[Judgement]) -> Verdict:
         if verdict in verdicts:
             return verdict
     return Verdict.PASS if verdicts else Verdict.NOT_ASSESSED
+
+
+def check_policy(policy: Policy, declared: Mapping[str, Metric], unknown: Iterable[str] = ()) -> None:
+    """Raise InputError for a criterion that can never mean anything.
+
+    ``declared`` has every metric that an installed evaluator, or one listed in the spec, reports.
+    ``unknown`` names evaluators that cannot be loaded here: what they report nobody can say.
+    """
+    beginnings = tuple(unknown)
+    for criterion in policy.criteria:
+        where = f"Policy '{policy.name}', criterion on '{criterion.metric}'"
+        metric = declared.get(criterion.metric)
+        if metric is None:
+            if any(criterion.metric == b or criterion.metric.startswith(f"{b}.") for b in beginnings):
+                continue
+            raise InputError(
+                f"{where}: no evaluator reports this metric. {nearest(criterion.metric, declared)}"
+            )
+        if metric.direction is Direction.LOWER_IS_BETTER and criterion.at_least is not None:
+            raise InputError(
+                f"{where}: lower is better, so at_least = {criterion.at_least:g} asks for a bad value. Use at_most."
+            )
+        if metric.direction is Direction.HIGHER_IS_BETTER and criterion.at_most is not None:
+            raise InputError(
+                f"{where}: higher is better, so at_most = {criterion.at_most:g} asks for a bad value. Use at_least."
+            )
+        if not criterion.why.strip():
+            raise InputError(f"{where} has no 'why'. Say where the threshold comes from: why = \"…\".")

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from audit.core.cases import CaseKind, Control
+from audit.core.errors import InputError
 from audit.core.evaluators import Unmet
 from audit.core.identity import Digest
 from audit.core.measurements import (
@@ -23,12 +25,19 @@ from audit.core.measurements import (
 )
 from audit.core.policy import Criterion, Judgement, Verdict
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = "1.1"
+READABLE = (1, SCHEMA_VERSION)
+"""Versions that ``from_plain`` reads. Version 1 had no controls, called shards pieces and labels titles."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedEvaluator:
-    """An evaluator that this audit asked for: its parameters and the digest of its source."""
+    """An evaluator that this audit asked for: its parameters and the digest of its source.
+
+    ``name`` is what the spec calls it and what its metrics begin with; ``evaluator`` is the plugin's name.
+    ``metrics`` has a sentence for each metric, ``declared`` its whole declaration: ``meaning``, ``direction``, ``unit``,
+    ``baseline``, ``null`` and ``question``. ``extractors`` names the feature extractors it was given, by role.
+    """
 
     name: str
     dimension: str
@@ -39,6 +48,14 @@ class RecordedEvaluator:
     references: tuple[str, ...]
     status: str
     """``scored``, ``skipped``, ``failed`` or ``unfinished``."""
+    evaluator: str = ""
+    caveats: tuple[str, ...] = ()
+    declared: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    extractors: Mapping[str, str] = field(default_factory=dict)
+
+    def question(self, metric: str) -> str:
+        """The question a metric answers, in plain words; empty where its declaration has none."""
+        return str(self.declared.get(metric, {}).get("question", ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +79,11 @@ class RecordedFailure:
 
 @dataclass(frozen=True, slots=True)
 class RecordedArtifact:
-    """One artifact: its key, how many pieces it has, a digest over the pieces' digests, and what it cost."""
+    """One artifact: its key, how many shards it has, a digest over the shards' digests, and what it cost."""
 
-    title: str
+    label: str
     key: str
-    pieces: int
+    shards: int
     digest: str
     seconds: float
 
@@ -95,7 +112,8 @@ class AuditRecord:
     failures: tuple[RecordedFailure, ...]
     artifacts: tuple[RecordedArtifact, ...]
     verdict: Verdict
-    schema_version: int = field(default=SCHEMA_VERSION)
+    controls: tuple[Control, ...] = ()
+    schema_version: int | str = field(default=SCHEMA_VERSION)
 
 
 def to_json(record: AuditRecord) -> str:
@@ -126,6 +144,7 @@ def to_plain(record: AuditRecord) -> dict[str, Any]:
         "skipped": [asdict(skip) for skip in record.skipped],
         "failures": [asdict(failure) for failure in record.failures],
         "artifacts": [asdict(artifact) for artifact in record.artifacts],
+        "controls": [_control_to_plain(control) for control in record.controls],
     }
 
 
@@ -150,6 +169,7 @@ def measurement_to_plain(measurement: Measurement) -> dict[str, Any]:
             {"kind": e.kind, "caption": e.caption, "digest": str(e.content), "sensitive": e.sensitive}
             for e in measurement.evidence
         ],
+        "void": measurement.void,
     }
 
 
@@ -171,6 +191,37 @@ def measurement_from_plain(plain: Mapping[str, Any]) -> Measurement:
         evidence=tuple(
             Evidence(e["kind"], e["caption"], Digest(e["digest"]), e["sensitive"]) for e in plain["evidence"]
         ),
+        void=plain.get("void", ""),
+    )
+
+
+def _control_to_plain(control: Control) -> dict[str, Any]:
+    return {
+        "metric": control.metric,
+        "group": dict(control.group),
+        "kind": control.kind.value,
+        "asked": control.asked,
+        "defect": control.defect,
+        "dose": control.dose,
+        "value": control.value,
+        "interval": None if control.interval is None else asdict(control.interval),
+        "right": control.right,
+        "because": control.because,
+    }
+
+
+def _control_from_plain(plain: Mapping[str, Any]) -> Control:
+    return Control(
+        metric=plain["metric"],
+        kind=CaseKind(plain["kind"]),
+        asked=plain["asked"],
+        value=plain["value"],
+        interval=Interval(**plain["interval"]) if plain["interval"] else None,
+        right=plain["right"],
+        because=plain["because"],
+        group=tuple(plain["group"].items()),
+        defect=plain["defect"],
+        dose=plain["dose"],
     )
 
 
@@ -203,7 +254,12 @@ def _judgement_from_plain(plain: Mapping[str, Any]) -> Judgement:
 
 
 def from_plain(plain: Mapping[str, Any]) -> AuditRecord:
-    """Return the record that :func:`to_plain` wrote."""
+    """Return the record that :func:`to_plain` wrote, now or in version 1. Raise InputError for any other version."""
+    if plain["schema_version"] not in READABLE:
+        raise InputError(
+            f"This record has schema version {plain['schema_version']!r}; this installation reads "
+            f"{' and '.join(str(v) for v in READABLE)}. Install the version of generative-audit that wrote it, or run the audit again."
+        )
     return AuditRecord(
         schema_version=plain["schema_version"],
         run=plain["run"],
@@ -217,7 +273,10 @@ def from_plain(plain: Mapping[str, Any]) -> AuditRecord:
         settings=plain["settings"],
         policy=plain["policy"],
         evaluators=tuple(
-            RecordedEvaluator(**{**e, "references": tuple(e["references"])}) for e in plain["evaluators"]
+            RecordedEvaluator(
+                **{**e, "references": tuple(e["references"]), "caveats": tuple(e.get("caveats", ()))}
+            )
+            for e in plain["evaluators"]
         ),
         measurements=tuple(measurement_from_plain(m) for m in plain["measurements"]),
         undefined=tuple(
@@ -230,5 +289,16 @@ def from_plain(plain: Mapping[str, Any]) -> AuditRecord:
         failures=tuple(
             RecordedFailure(**{**f, "evaluators": tuple(f["evaluators"])}) for f in plain["failures"]
         ),
-        artifacts=tuple(RecordedArtifact(**artifact) for artifact in plain["artifacts"]),
+        artifacts=tuple(_artifact_from_plain(artifact) for artifact in plain["artifacts"]),
+        controls=tuple(_control_from_plain(control) for control in plain.get("controls", ())),
+    )
+
+
+def _artifact_from_plain(plain: Mapping[str, Any]) -> RecordedArtifact:
+    return RecordedArtifact(
+        label=plain.get("label", plain.get("title", "")),
+        key=plain["key"],
+        shards=plain.get("shards", plain.get("pieces", 0)),
+        digest=plain["digest"],
+        seconds=plain["seconds"],
     )

@@ -15,13 +15,19 @@ pyarrow is imported where it is used: ``audit.core`` itself loads in millisecond
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-Rows: TypeAlias = Any
-"""A pyarrow.Table. Nothing above the plugins knows which columns it has."""
+if TYPE_CHECKING:
+    Rows: TypeAlias = Any
+else:
+
+    class Rows:
+        """A pyarrow.Table. Nothing above the plugins knows which columns it has."""
+
+
 Vector: TypeAlias = NDArray[np.float64]
 Matrix: TypeAlias = NDArray[np.float64]
 Images: TypeAlias = NDArray[np.uint8]

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from audit.core.artifacts import (
+    DrawnRows,
     Features,
-    Pieces,
-    Real,
+    RealRows,
     Samples,
     Signal,
+    Summarised,
     TokenLedger,
+    Truncated,
 )
 from audit.core.capabilities import Capability
+from audit.core.cases import Case, CaseKind, Cases
 from audit.core.errors import InputError
-from audit.core.recipes import Recipe
+from audit.core.recipes import Inputs, Recipe
 from audit.core.references import DataRef, ExtractorRef, ModelRef
 from audit.core.rows import Matrix, Rows, Vector
 from audit.core.summaries import S
@@ -65,8 +68,9 @@ class DataCard:
 class Subject:
     """Everything an audit may talk about, as plain values.
 
-    Evaluators build recipes through these methods, so that two evaluators that
-    want the same thing spell it the same way.
+    Evaluators build recipes through these methods, so that two evaluators that want the same thing spell it
+    the same way. ``extractors`` names a feature extractor for each role. ``doses`` says which amounts of
+    a planted defect to ask about as well; an ordinary audit asks about none.
     """
 
     model: ModelRef
@@ -74,10 +78,11 @@ class Subject:
     offers: frozenset[Capability]
     data: DataRef
     data_card: DataCard
-    extractor: ExtractorRef | None
+    extractors: tuple[tuple[str, ExtractorRef], ...]
     sample_size: int
     seed: int
     shard_size: int
+    doses: tuple[float, ...] = ()
 
     @property
     def splits(self) -> dict[str, int]:
@@ -86,6 +91,25 @@ class Subject:
     @property
     def groups(self) -> tuple[str, ...]:
         return self.data_card.groups
+
+    @property
+    def sample_count(self) -> int:
+        """How many samples this audit draws."""
+        most = self.card.most_samples
+        return self.sample_size if most is None else min(self.sample_size, most)
+
+    def extractor(self, role: str = "features") -> ExtractorRef:
+        """Return the feature extractor of a role. Raise InputError when the audit names none."""
+        known = dict(self.extractors)
+        if role not in known:
+            raise InputError(
+                f"This audit names no feature extractor in the role '{role}'. Write {role} = \"…\" in [features]."
+            )
+        return known[role]
+
+    def with_extractors(self, chosen: Mapping[str, ExtractorRef]) -> Subject:
+        """Return the subject as one evaluator sees it that was given extractors of its own."""
+        return replace(self, extractors=tuple(sorted({**dict(self.extractors), **chosen}.items())))
 
     def samples(self, n: int | None = None) -> Recipe[Rows]:
         """Unconditional samples of the model, ``sample_size`` of them unless told, or as many as there are."""
@@ -97,18 +121,27 @@ class Subject:
         """One sample of the model for each row of ``prompts``."""
         return Samples(self.model, 0, self.seed, self.shard_size, condition=prompts)
 
-    def real(self, split: str, most: int | None = None) -> Recipe[Rows]:
-        """A split of the data, or its first ``most`` rows."""
+    def real(self, split: str, max_rows: int | None = None) -> Recipe[Rows]:
+        """A split of the data, or its first ``max_rows`` rows."""
+        total = self._rows(split)
+        rows = total if max_rows is None else min(total, max_rows)
+        return RealRows(self.data, split, rows, self.shard_size)
+
+    def drawn(self, split: str, rows: int) -> Recipe[Rows]:
+        """``rows`` rows of a split, drawn at random; the whole split when it has no more."""
+        total = self._rows(split)
+        if rows >= total:
+            return self.real(split)
+        return DrawnRows(self.data, split, rows, total, self.seed, self.shard_size)
+
+    def _rows(self, split: str) -> int:
         if split not in self.splits:
             raise InputError(f"The data has no split '{split}'; it has {', '.join(self.splits)}.")
-        rows = self.splits[split]
-        return Real(self.data, split, rows if most is None else min(rows, most), self.shard_size)
+        return self.splits[split]
 
-    def features(self, rows: Recipe[Rows]) -> Recipe[Matrix]:
-        """The rows through the feature extractor of this audit, shape (rows, dimensions)."""
-        if self.extractor is None:
-            raise InputError("This audit names no feature extractor.")
-        return Features(rows, self.extractor)
+    def features(self, rows: Recipe[Rows], role: str = "features") -> Recipe[Matrix]:
+        """The rows through a feature extractor of this audit, shape (rows, dimensions)."""
+        return Features(rows, self.extractor(role))
 
     def ledger(self, rows: Recipe[Rows]) -> Recipe[Rows]:
         """The token ledger of the rows' texts under the model."""
@@ -128,9 +161,46 @@ class Subject:
                 return capability
         raise InputError(f"The model offers none of {', '.join(preferred)}.")
 
-    def pieces(self, source: Recipe[Any], summary: type[S]) -> Recipe[S]:
-        """A summary of each piece of ``source``."""
-        return Pieces(source, summary)
+    def summarised(self, source: Recipe[Any], summary: type[S]) -> Recipe[S]:
+        """A summary of each shard of ``source``."""
+        return Summarised(source, summary)
+
+    def compared(
+        self,
+        reference: str,
+        compare: Callable[[Recipe[Matrix], Recipe[Matrix]], Inputs],
+        *,
+        max_rows: int | None = None,
+        min_rows: int = 1,
+        role: str = "features",
+    ) -> Cases:
+        """Ask ``compare(x, y)`` of the features of samples (x) and of real examples of the split ``reference`` (y).
+
+        The null case puts a second real sample in place of the model's: as many rows of ``train`` as there are
+        samples (``max_rows`` at most), where the data has that split with ``min_rows`` rows. Planted cases, where the subject asks for
+        doses, put in its place that sample without the share ``dose`` of it that lies farthest along
+        one direction of the features: a mode that was dropped.
+        """
+        y = self.features(self.real(reference), role)
+        subject = compare(self.features(self.samples(), role), y)
+        size = self.sample_count if max_rows is None else min(self.sample_count, max_rows)
+        if reference == "train" or self.splits.get("train", 0) < min_rows:
+            return Cases(subject, no_null="the data has no second real split of enough rows")
+        second = self.drawn("train", size)
+        x = self.features(second, role)
+        rows = f"{min(size, self.splits['train']):,} rows of 'train'"
+        null = Case(CaseKind.NULL, compare(x, y), f"{rows} in place of the samples")
+        planted = tuple(
+            Case(
+                CaseKind.PLANTED,
+                compare(Truncated(x, dose), y),
+                f"{rows}, a mode of them dropped",
+                "dropped mode",
+                dose,
+            )
+            for dose in self.doses
+        )
+        return Cases(subject, null, planted)
 
 
 class Adapter(Protocol):

@@ -40,10 +40,10 @@ def perform_audit(
     settings: Mapping[str, Any],
     environment: Mapping[str, str],
 ) -> Iterator[AuditEvent]:
-    """Begin or take up a run, make what is missing, score, judge and keep the record.
+    """Begin or resume a run, make what is missing, score, judge and keep the record.
 
     Whatever ends this iterator early (Ctrl-C, a full disk, a kill) leaves the
-    run unfinished in the ledger, and the next call with the same plan takes it up.
+    run unfinished in the ledger, and the next call with the same plan resumes it.
     """
     known = {line.run for line in store.list_runs()}
     planned = build(
@@ -58,10 +58,10 @@ def perform_audit(
     )
     run_id = store.begin(plan.key, plan.name, to_plain(planned))
     yield Began(run_id, run_id in known)
-    scored: dict[str, Scored | Failed] = {}
+    scored: dict[tuple[str, int], Scored | Failed] = {}
     for event in run(plan, run_id, store, executor):
         if isinstance(event, Assessed):
-            scored[event.label] = event.fact
+            scored[event.label, event.case] = event.fact
         yield event
     record = build(
         plan,

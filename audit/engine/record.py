@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
+from audit.core.cases import Controlled, controlled
 from audit.core.evaluators import Unmet
 from audit.core.facts import Failed, Made, Scored
 from audit.core.identity import canonical, digest_of
-from audit.core.measurements import Measurement, Undefined
+from audit.core.measurements import Measurement, Outcome, Undefined
 from audit.core.plan import AuditPlan, Planned, Skipped, parameters_of
 from audit.core.policy import Judgement, overall
 from audit.core.records import (
@@ -23,6 +24,9 @@ from audit.core.records import (
 from audit.engine.scoring import source_digest
 from audit.store.runs import Store
 
+Scores: TypeAlias = Mapping[tuple[str, int], Scored | Failed]
+"""What became of each case of each evaluator: by what the audit calls it and the case's number, the subject's being 0."""
+
 
 def build(
     plan: AuditPlan,
@@ -33,19 +37,18 @@ def build(
     settings: Mapping[str, Any],
     environment: Mapping[str, str],
     store: Store | None,
-    scored: Mapping[str, Scored | Failed],
+    scored: Scores,
 ) -> AuditRecord:
-    """Return the record of a run; ``scored`` gives what became of each evaluator, by its position's label.
+    """Return the record of a run; ``scored`` gives what became of each case of each evaluator.
 
     With no store, the record of a run that has only begun: what is planned and what is skipped.
     """
-    labels = dict(zip((id(step) for step in plan.steps), labels_of(plan), strict=True))
-    scored = {label: scored[label] for label in labels.values() if label in scored}  # in the plan's order
     facts = _facts(plan, store)
-    failures = _failures(plan, labels, facts, scored)
-    outcomes = [o for fact in scored.values() if isinstance(fact, Scored) for o in fact.outcomes]
+    failures = _failures(plan, facts, scored)
+    found = [_controlled(step, scored) for step in plan.planned]
+    outcomes = [outcome for one in found for outcome in one.outcomes]
     judgements = plan.policy.judge(
-        outcomes, _missing(plan, labels, failures, finished is not None), plan.subject.card.modality
+        outcomes, _missing(plan, failures, finished is not None), plan.subject.card.modality
     )
     return AuditRecord(
         run=run,
@@ -62,33 +65,42 @@ def build(
             "criteria": [asdict(criterion) for criterion in plan.policy.criteria],
         },
         evaluators=tuple(
-            _evaluator(step, _status(step, labels[id(step)], scored, failures, finished is not None))
-            for step in plan.steps
+            _evaluator(step, _status(step, scored, failures, finished is not None)) for step in plan.steps
         ),
         measurements=tuple(o for o in outcomes if isinstance(o, Measurement)),
         undefined=tuple(o for o in outcomes if isinstance(o, Undefined)),
         judgements=judgements,
-        skipped=tuple(RecordedSkip(s.evaluator.about.name, s.unmet) for s in plan.skipped),
+        skipped=tuple(RecordedSkip(step.about.called, step.unmet) for step in plan.skipped),
         failures=failures,
         artifacts=tuple(_artifacts(plan, facts)),
+        controls=tuple(control for one in found for control in one.controls),
         verdict=overall(judgements),
     )
+
+
+def _controlled(step: Planned, scored: Scores) -> Controlled:
+    """Return what an evaluator found under the names of this audit, with noise floors, controls and what they void."""
+    names = {step.evaluator.about.full(m.name): step.about.full(m.name) for m in step.about.metrics}
+    subject, *others = [_found(scored.get((step.about.called, i)), names) for i in range(len(step.cases.all))]
+    if isinstance(subject, str):
+        return Controlled(())
+    cases = zip(step.cases.all[1:], others, strict=True)
+    return controlled(subject, list(cases), step.about.declared, step.cases.no_null)
+
+
+def _found(fact: Scored | Failed | None, names: Mapping[str, str]) -> tuple[Outcome, ...] | str:
+    match fact:
+        case Scored(outcomes=outcomes):
+            return tuple(replace(o, metric=names.get(o.metric, o.metric)) for o in outcomes)
+        case Failed(error=error):
+            return f"it failed: {error}"
+        case None:
+            return "it was not measured"
 
 
 def now() -> str:
     """Return the time as the record spells it: ISO 8601, UTC, whole seconds."""
     return datetime.now(UTC).replace(microsecond=0).isoformat()
-
-
-def labels_of(plan: AuditPlan) -> list[str]:
-    """Return a label for each step: the evaluator's name, numbered when it is asked for more than once."""
-    seen: dict[str, int] = {}
-    labels = []
-    for step in plan.steps:
-        name = step.evaluator.about.name
-        seen[name] = seen.get(name, 0) + 1
-        labels.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
-    return labels
 
 
 _Facts = dict[str, tuple[dict[int, Made], dict[int, Failed]]]
@@ -107,42 +119,39 @@ def _artifacts(plan: AuditPlan, facts: _Facts) -> Iterable[RecordedArtifact]:
             digests = [made[shard].digest for shard in range(recipe.shards)]
             seconds = sum(fact.seconds for fact in made.values())
             yield RecordedArtifact(
-                recipe.title, recipe.key, recipe.shards, digest_of(canonical(digests)), round(seconds, 3)
+                recipe.label, recipe.key, recipe.shards, digest_of(canonical(digests)), round(seconds, 3)
             )
 
 
-def _failures(
-    plan: AuditPlan, labels: Mapping[int, str], facts: _Facts, scored: Mapping[str, Scored | Failed]
-) -> tuple[RecordedFailure, ...]:
+def _failures(plan: AuditPlan, facts: _Facts, scored: Scores) -> tuple[RecordedFailure, ...]:
     """Return what failed, each with the evaluators that are without a result for it."""
     resting: dict[str, list[str]] = {}
     for step in plan.planned:
-        alone = AuditPlan(plan.name, plan.subject, (step,), plan.policy)
-        for recipe in alone.recipes():
-            resting.setdefault(recipe.key, []).append(labels[id(step)])
+        for recipe in step.recipes():
+            resting.setdefault(recipe.key, []).append(step.about.called)
     found = [
         RecordedFailure(
-            recipe.title, f.key, f.shard, f.error, f.detail, f.attempts, tuple(resting.get(recipe.key, ()))
+            recipe.label, f.key, f.shard, f.error, f.detail, f.attempts, tuple(resting.get(recipe.key, ()))
         )
         for recipe in plan.recipes()
         for f in facts.get(recipe.key, ({}, {}))[1].values()
     ]
     found += [
         RecordedFailure(label, f.key, f.shard, f.error, f.detail, f.attempts, (label,))
-        for label, f in scored.items()
+        for (label, _), f in scored.items()
         if isinstance(f, Failed)
     ]
     return tuple(found)
 
 
 def _missing(
-    plan: AuditPlan, labels: Mapping[int, str], failures: tuple[RecordedFailure, ...], finished: bool
+    plan: AuditPlan, failures: tuple[RecordedFailure, ...], finished: bool
 ) -> dict[str, tuple[Unmet, ...]]:
     """Say, for each metric nobody measured, why not."""
     reasons: dict[str, tuple[Unmet, ...]] = {}
     for step in plan.steps:
         if isinstance(step, Planned):
-            label = labels[id(step)]
+            label = step.about.called
             why = next((f.error for f in failures if label in f.evaluators), None)
             if why is None and finished:
                 continue
@@ -150,42 +159,53 @@ def _missing(
                 Unmet(
                     need=f"a result of {label}",
                     found=f"it failed: {why}" if why else "the run has not finished",
-                    remedy="mend the cause and run again with --retry-failed"
+                    remedy="fix the cause and run again with --retry-failed"
                     if why
                     else "run it again to resume",
                 ),
             )
         else:
             unmet = step.unmet
-        for metric in step.evaluator.about.metrics:
+        for metric in step.about.declared:
             reasons.setdefault(metric, unmet)
     return reasons
 
 
 def _status(
-    step: Any,
-    label: str,
-    scored: Mapping[str, Scored | Failed],
-    failures: tuple[RecordedFailure, ...],
-    finished: bool,
+    step: Planned | Skipped, scored: Scores, failures: tuple[RecordedFailure, ...], finished: bool
 ) -> str:
+    label = step.about.called
     if not isinstance(step, Planned):
         return "skipped"
-    if isinstance(scored.get(label), Scored):
+    if isinstance(scored.get((label, 0)), Scored):
         return "scored"
     return "failed" if finished or any(label in f.evaluators for f in failures) else "unfinished"
 
 
 def _evaluator(step: Planned | Skipped, status: str) -> RecordedEvaluator:
-    about = step.evaluator.about
+    about = step.about
     return RecordedEvaluator(
-        name=about.name,
+        name=about.called,
+        evaluator=about.name,
         dimension=about.dimension.value,
         summary=about.summary,
         parameters=parameters_of(step.evaluator),
         source=source_digest(type(step.evaluator)),
-        metrics=dict(about.metrics),
+        metrics={name: metric.sentence for name, metric in about.declared.items()},
+        declared={
+            name: {
+                "meaning": metric.meaning,
+                "direction": metric.direction.value,
+                "unit": metric.unit,
+                "baseline": metric.baseline,
+                "null": metric.null,
+                "question": metric.question,
+            }
+            for name, metric in about.declared.items()
+        },
         references=tuple(about.references),
+        caveats=tuple(about.caveats),
+        extractors={role: ref.name for role, ref in step.asked.extractors},
         status=status,
     )
 

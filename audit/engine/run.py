@@ -9,27 +9,32 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Any, TypeAlias
 
+from audit.core.evaluators import Evaluator
 from audit.core.facts import Executor, Failed, Made, Needed, Scored, Task
 from audit.core.identity import Digest, Key
-from audit.core.plan import AuditPlan, Planned
-from audit.core.recipes import Recipe
-from audit.engine.record import labels_of
+from audit.core.plan import AuditPlan
+from audit.core.recipes import Inputs, Recipe, recipes_in, replaced
 from audit.engine.scoring import score, scoring_key
-from audit.engine.worker import StoredPieces, one_thread
+from audit.engine.worker import StoredShards, one_thread
 from audit.store.runs import Store
 
 
 @dataclass(frozen=True, slots=True)
 class Assessed:
-    """An evaluator has its outcomes, or failed to turn its inputs into any."""
+    """An evaluator has the outcomes of one of its cases, or failed to turn its inputs into any.
+
+    ``case`` counts from 0, which is the subject; ``label`` is what the audit calls the evaluator.
+    """
 
     label: str
+    case: int
     fact: Scored | Failed
 
 
 Event: TypeAlias = Needed | Made | Failed | Assessed
 
-Piece: TypeAlias = tuple[Key, int]
+Place: TypeAlias = tuple[Key, int]
+"""One shard of one recipe."""
 
 
 @dataclass
@@ -48,23 +53,24 @@ class _Ledger:
 
 
 def run(plan: AuditPlan, run_id: str, store: Store, executor: Executor) -> Iterator[Event]:
-    """Make what is missing, recording each piece as it lands, and score each evaluator once its inputs are there.
+    """Make what is missing, recording each shard as it lands, and score each case once its inputs are there.
 
     The only writer. Progress displays, logs and tests all read this iterator:
     first a ``Needed``, then facts as they happen. There is no resume code:
-    a piece with a row is not made again.
+    a shard with a row is not made again.
     """
     recipes = plan.recipes()
     ledger = _Ledger()
     for recipe in recipes:
         ledger.made[recipe.key] = dict(store.made(recipe.key))
         ledger.failed[recipe.key] = dict(store.failed(recipe.key))
-    unscored = _labelled(plan)
-    missing = _missing(unscored, ledger)
+    unscored = _questions(plan)
+    by_key = {recipe.key: recipe for recipe in recipes}
+    missing = _missing(unscored, ledger, by_key)
     count = Counter(key for key, _ in missing)
     yield Needed([(r, count[r.key], len(ledger.made[r.key])) for r in recipes])
 
-    queue = _Queue({recipe.key: recipe for recipe in recipes}, missing, ledger)
+    queue = _Queue(by_key, missing, ledger)
     flying = 0
     yield from _score_ready(unscored, ledger, run_id, store)
     while queue.ready or flying:
@@ -82,29 +88,27 @@ def run(plan: AuditPlan, run_id: str, store: Store, executor: Executor) -> Itera
 
 
 class _Queue:
-    """The missing pieces in order: each is ready once the pieces it reads are made, and never if one of them fails."""
+    """The missing shards in order: each is ready once the shards it reads are made, and never if one of them fails."""
 
-    def __init__(self, recipes: Mapping[Key, Recipe[Any]], missing: list[Piece], ledger: _Ledger) -> None:
+    def __init__(self, recipes: Mapping[Key, Recipe[Any]], missing: list[Place], ledger: _Ledger) -> None:
         self._recipes = recipes
         self._order = missing
         self._lacking = [0] * len(missing)
-        self._children: dict[Piece, list[int]] = {}
+        self._children: dict[Place, list[int]] = {}
         for number, (key, shard) in enumerate(missing):
-            recipe = recipes[key]
-            for parent in recipe.parents:
-                for needed in recipe.needs(parent, shard):
-                    if needed not in ledger.made[parent.key]:
-                        self._lacking[number] += 1
-                        self._children.setdefault((parent.key, needed), []).append(number)
+            for place in _read_by(recipes[key], shard):
+                if place[1] not in ledger.made[place[0]]:
+                    self._lacking[number] += 1
+                    self._children.setdefault(place, []).append(number)
         self.ready = [number for number, lacking in enumerate(self._lacking) if lacking == 0]
 
     def take(self) -> tuple[Recipe[Any], int]:
-        """Return the first piece that is ready: parents come before children, so related work stays together."""
+        """Return the first shard that is ready: parents come before children, so related work stays together."""
         key, shard = self._order[heappop(self.ready)]
         return self._recipes[key], shard
 
     def note(self, fact: Made | Failed) -> None:
-        """A made piece may make others ready; what rests on a failed one stays where it is."""
+        """A shard that was made may make others ready; what rests on a failed one stays where it is."""
         if isinstance(fact, Made):
             for number in self._children.pop((fact.key, fact.shard), ()):
                 self._lacking[number] -= 1
@@ -112,85 +116,112 @@ class _Queue:
                     heappush(self.ready, number)
 
 
-def _labelled(plan: AuditPlan) -> list[tuple[str, Planned]]:
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """One case of one evaluator: what is scored by itself."""
+
+    label: str
+    number: int
+    evaluator: Evaluator
+    inputs: Inputs
+    recipes: tuple[Recipe[Any], ...]
+
+
+def _questions(plan: AuditPlan) -> list[_Question]:
     return [
-        (label, step)
-        for label, step in zip(labels_of(plan), plan.steps, strict=True)
-        if isinstance(step, Planned)
+        _Question(step.about.called, number, step.evaluator, case.inputs, tuple(recipes_in(case.inputs)))
+        for step in plan.planned
+        for number, case in enumerate(step.cases.all)
     ]
 
 
-def _missing(planned: list[tuple[str, Planned]], ledger: _Ledger) -> list[Piece]:
-    """Walk back from what is to be scored and keep the pieces that have no row, parents first."""
-    found: dict[Piece, None] = {}
-    reachable: dict[Piece, bool] = {}
+def _read_by(recipe: Recipe[Any], shard: int) -> Iterator[Place]:
+    """Yield every shard that one shard of a recipe reads, each once."""
+    return iter(
+        dict.fromkeys(
+            (link.parent.key, needed)
+            for link in recipe.links
+            for needed in recipe.needs(link.field, link.parent, shard)
+        )
+    )
+
+
+def _missing(questions: list[_Question], ledger: _Ledger, recipes: Mapping[Key, Recipe[Any]]) -> list[Place]:
+    """Walk back from what is to be scored and keep the shards that have no row, parents first."""
+    found: dict[Place, None] = {}
+    reachable: dict[Place, bool] = {}
 
     def want(recipe: Recipe[Any], shard: int) -> bool:
-        """Say whether a piece is there or can be made, and note it if it has to be."""
-        piece = (recipe.key, shard)
-        if piece not in reachable:
+        """Say whether a shard is there or can be made, and note it if it has to be."""
+        place = (recipe.key, shard)
+        if place not in reachable:
             if shard in ledger.made[recipe.key] or shard in ledger.failed[recipe.key]:
-                reachable[piece] = shard in ledger.made[recipe.key]
+                reachable[place] = shard in ledger.made[recipe.key]
             else:
-                wanted = [(parent, i) for parent in recipe.parents for i in recipe.needs(parent, shard)]
-                there = [want(parent, i) for parent, i in wanted]  # a list: every one is asked
-                reachable[piece] = all(there)
-                if reachable[piece]:
-                    found[piece] = None
-        return reachable[piece]
+                there = [
+                    want(recipes[key], i) for key, i in _read_by(recipe, shard)
+                ]  # a list: every one is asked
+                reachable[place] = all(there)
+                if reachable[place]:
+                    found[place] = None
+        return reachable[place]
 
-    for _, step in planned:
-        for _, recipe in step.inputs:
+    for question in questions:
+        for recipe in question.recipes:
             for shard in range(recipe.shards):
                 want(recipe, shard)
     return list(found)
 
 
 def _reads(recipe: Recipe[Any], shard: int, ledger: _Ledger) -> tuple[tuple[Digest, ...], ...]:
-    """Return the digests a piece reads, one tuple per parent."""
+    """Return the digests a shard reads, one tuple per link."""
     return tuple(
-        tuple(ledger.made[parent.key][needed].digest for needed in recipe.needs(parent, shard))
-        for parent in recipe.parents
+        tuple(
+            ledger.made[link.parent.key][needed].digest
+            for needed in recipe.needs(link.field, link.parent, shard)
+        )
+        for link in recipe.links
     )
 
 
 def forget_failures(plan: AuditPlan, store: Store) -> None:
-    """Forget what failed for this plan, pieces and scorings, so that the next run tries it again."""
+    """Forget what failed for this plan, shards and scorings, so that the next run tries it again."""
     recipes = plan.recipes()
     store.forget_failures([recipe.key for recipe in recipes])
     made = {recipe.key: dict(store.made(recipe.key)) for recipe in recipes}
-    keys = [scoring_key(s.evaluator, _digests(s, made)) for s in plan.planned if _complete(s, made)]
-    store.forget_failures(keys)
+    asked = [question for question in _questions(plan) if _complete(question, made)]
+    store.forget_failures([_key_of(question, made) for question in asked])
 
 
-def _complete(step: Planned, made: Mapping[Key, Mapping[int, Made]]) -> bool:
-    return all(len(made[recipe.key]) >= recipe.shards for _, recipe in step.inputs)
+def _complete(question: _Question, made: Mapping[Key, Mapping[int, Made]]) -> bool:
+    return all(len(made[recipe.key]) >= recipe.shards for recipe in question.recipes)
 
 
-def _digests(step: Planned, made: Mapping[Key, Mapping[int, Made]]) -> dict[str, tuple[Digest, ...]]:
-    return {
-        name: tuple(made[recipe.key][shard].digest for shard in range(recipe.shards))
-        for name, recipe in step.inputs
-    }
+def _digests(recipe: Recipe[Any], made: Mapping[Key, Mapping[int, Made]]) -> tuple[Digest, ...]:
+    return tuple(made[recipe.key][shard].digest for shard in range(recipe.shards))
 
 
-def _score_ready(
-    unscored: list[tuple[str, Planned]], ledger: _Ledger, run_id: str, store: Store
-) -> Iterator[Assessed]:
-    """Score the evaluators whose inputs are complete; what was scored before from the same bytes is reused."""
-    for label, step in list(unscored):
-        if not _complete(step, ledger.made):
+def _key_of(question: _Question, made: Mapping[Key, Mapping[int, Made]]) -> Key:
+    return scoring_key(
+        question.evaluator, replaced(question.inputs, lambda recipe: {"$shards": _digests(recipe, made)})
+    )
+
+
+def _score_ready(unscored: list[_Question], ledger: _Ledger, run_id: str, store: Store) -> Iterator[Assessed]:
+    """Score the cases whose inputs are complete; what was scored before from the same bytes is reused."""
+    for question in list(unscored):
+        if not _complete(question, ledger.made):
             continue
-        unscored.remove((label, step))
-        digests = _digests(step, ledger.made)
-        key = scoring_key(step.evaluator, digests)
+        unscored.remove(question)
+        key = _key_of(question, ledger.made)
         known: Scored | Failed | None = store.scored(key) or store.failed(key).get(0)
-        if known is not None:
-            yield Assessed(label, known)
-            continue
-        pieces = {name: StoredPieces(r, digests[name], store.blobs) for name, r in step.inputs}
-        began = time.perf_counter()
-        with one_thread():
-            fact = score(step.evaluator, key, pieces, store.blobs, began)
-        store.record(run_id, fact)
-        yield Assessed(label, fact)
+        if known is None:
+            inputs = replaced(
+                question.inputs,
+                lambda recipe: StoredShards(recipe, _digests(recipe, ledger.made), store.blobs),
+            )
+            began = time.perf_counter()
+            with one_thread():
+                known = score(question.evaluator, key, inputs, store.blobs, began)
+            store.record(run_id, known)
+        yield Assessed(question.label, question.number, known)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import time
-from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from audit.core.errors import UndefinedError
 from audit.core.evaluators import Evaluator
@@ -17,24 +15,25 @@ from audit.core.facts import BlobStore, Failed, Scored
 from audit.core.identity import Digest, Key, digest_files, key_of
 from audit.core.measurements import Evidence, Measurement, Outcome, Undefined
 from audit.core.plan import parameters_of
+from audit.core.recipes import Inputs
 from audit.engine.worker import StoreFailure, detail_of, sentence
 from audit.store import codec
 
 
-def scoring_key(evaluator: Evaluator, inputs: Mapping[str, Sequence[Digest]]) -> Key:
-    """Name one scoring: the evaluator's source and parameters and the bytes it reads.
+def scoring_key(evaluator: Evaluator, inputs: Inputs) -> Key:
+    """Name one scoring: the evaluator's source and parameters, the bytes it reads and the plain values it gets.
 
-    Scoring is cheap, so it is redone when anything in reach of its formula
+    ``inputs`` has digests in place of recipes. Scoring is cheap, so it is redone when anything in reach of its formula
     changed: the evaluator's own folder or any module of ``audit.stats``.
     """
     return key_of(
         "scoring",
-        1,
+        2,
         {
             "evaluator": evaluator.about.name,
             "source": source_digest(type(evaluator)),
             "parameters": parameters_of(evaluator),
-            "inputs": {name: list(digests) for name, digests in inputs.items()},
+            "inputs": inputs,
         },
     )
 
@@ -58,20 +57,18 @@ def _source_digest(own: Path) -> Digest:
     return digest_files({**sources, "evaluator": own})
 
 
-def score(
-    evaluator: Evaluator, key: Key, inputs: Mapping[str, Sequence[Any]], blobs: BlobStore, began: float
-) -> Scored | Failed:
+def score(evaluator: Evaluator, key: Key, inputs: Inputs, blobs: BlobStore, began: float) -> Scored | Failed:
     """Measure; what the evaluator raises becomes a Failed, and a statistic without a value an Undefined."""
     about = evaluator.about
     try:
         outcomes = tuple(_kept(outcome, blobs) for outcome in evaluator.measure(**inputs))
-        strangers = {o.metric for o in outcomes} - set(about.metrics)
+        strangers = {o.metric for o in outcomes} - set(about.declared)
         if strangers:
             raise ValueError(
-                f"it reported {', '.join(sorted(strangers))}, which its description does not name"
+                f"it reported {', '.join(sorted(strangers))}, which its description does not declare"
             )
     except UndefinedError as error:
-        outcomes = tuple(Undefined(metric, str(error)) for metric in about.metrics)
+        outcomes = tuple(Undefined(metric, str(error)) for metric in about.declared)
     except OSError:
         raise
     except StoreFailure as failure:

@@ -18,7 +18,7 @@ import numpy as np
 
 from audit.core.facts import BlobStore, Failed, Made, Task
 from audit.core.identity import Digest
-from audit.core.recipes import Recipe
+from audit.core.recipes import Bench, Recipe, made_from
 from audit.core.references import DataRef, ExtractorRef, ModelRef
 from audit.core.rows import Matrix, Rng, Rows
 from audit.registry import catalogue
@@ -63,9 +63,28 @@ class Workbench:
             raise ValueError(f"extractor {ref.name} returned values that are not finite")
         return features
 
-    def rng(self, recipe: Recipe[Any], shard: int) -> Rng:
-        """Seed from what is being made: the same (key, shard) gives the same numbers in any worker."""
-        seed = hashlib.blake2b(f"{recipe.key}/{shard}".encode(), digest_size=16).digest()
+
+@dataclass(frozen=True, slots=True)
+class ShardContext:
+    """What one recipe may reach for while one of its shards is made."""
+
+    bench: Bench
+    recipe: Recipe[Any]
+    shard: int
+
+    def model(self, ref: ModelRef) -> Any:
+        return self.bench.model(ref)
+
+    def split(self, ref: DataRef, split: str) -> Rows:
+        return self.bench.split(ref, split)
+
+    def extract(self, ref: ExtractorRef, rows: Rows) -> Matrix:
+        return self.bench.extract(ref, rows)
+
+    def rng(self, stream: int | None = None) -> Rng:
+        """Seed from what is being made: the same (key, stream) gives the same numbers in any worker."""
+        chosen = self.shard if stream is None else stream
+        seed = hashlib.blake2b(f"{self.recipe.key}/{chosen}".encode(), digest_size=16).digest()
         return np.random.Generator(np.random.PCG64(int.from_bytes(seed, "big")))
 
 
@@ -77,8 +96,8 @@ class StoreFailure(BaseException):
         self.error = error
 
 
-class StoredPieces(Sequence[Any]):
-    """The pieces of one artifact, each read from the blob store when it is asked for and not kept."""
+class StoredShards(Sequence[Any]):
+    """The shards of one artifact, each read from the blob store when it is asked for and not kept."""
 
     def __init__(self, recipe: Recipe[Any], digests: Sequence[Digest], blobs: BlobStore) -> None:
         self._recipe, self._digests, self._blobs = recipe, digests, blobs
@@ -92,12 +111,12 @@ class StoredPieces(Sequence[Any]):
     def __getitem__(self, index: slice) -> Sequence[Any]: ...
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
-            return StoredPieces(self._recipe, self._digests[index], self._blobs)
+            return StoredShards(self._recipe, self._digests[index], self._blobs)
         try:
             data = self._blobs.get(self._digests[index])
         except OSError as error:
             raise StoreFailure(error) from error
-        return codec.decode(self._recipe.piece, data)
+        return codec.decode(self._recipe.value, data)
 
     def __iter__(self) -> Iterator[Any]:
         return (self[index] for index in range(len(self)))
@@ -119,7 +138,7 @@ def one_thread() -> Iterator[None]:
 
     With several threads the same product may differ in its last bits from one
     machine or executor to the next, and digests with it. Work is spread over
-    cores by running pieces side by side instead.
+    cores by making shards side by side instead.
     """
     torch = sys.modules.get("torch")
     before = torch.get_num_threads() if torch else _threads_torch_would_take()
@@ -138,7 +157,7 @@ def one_thread() -> Iterator[None]:
 def _one_thread_from_the_start() -> Iterator[None]:
     """Have libraries that are imported meanwhile begin with one thread.
 
-    A piece is often what imports torch or scipy.linalg first. The same piece
+    Making a shard is often what imports torch or scipy.linalg first. The same shard
     made again later, with the library already there, would differ: 1e-5 in
     convolutional features was seen, and the last bit of a matrix square root.
     """
@@ -165,7 +184,7 @@ def worker_name() -> str:
 
 
 def perform(task: Task, bench: Workbench) -> Made | Failed:
-    """Make one piece and keep its bytes. What the recipe raises becomes a Failed, a model's ``sys.exit`` included.
+    """Make one shard and keep its bytes. What the recipe raises becomes a Failed, a model's ``sys.exit`` included.
 
     A full disk is no property of the recipe, so OSErrors of the blob store are
     raised: the run stops, and goes on from the same place once there is room.
@@ -173,13 +192,14 @@ def perform(task: Task, bench: Workbench) -> Made | Failed:
     began = time.perf_counter()
     recipe, blobs = task.recipe, FileBlobs(task.blobs)
     bench.batch_scale = 0.5**task.attempt
-    pieces = [
-        StoredPieces(parent, digests, blobs)
+    read = [
+        StoredShards(parent, digests, blobs)
         for parent, digests in zip(recipe.parents, task.reads, strict=True)
     ]
+    context = ShardContext(bench, recipe, task.shard)
     with one_thread():
         try:
-            data = codec.encode(recipe.make(bench, task.shard, pieces))
+            data = codec.encode(made_from(recipe, task.shard, context, read))
         except MemoryError:
             raise
         except StoreFailure as failure:

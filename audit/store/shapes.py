@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from audit.core.rows import Rows
+
 Segment = Callable[[str, Any], Any]
 """Reads the part of a piece that a tag and an index name."""
 
@@ -33,7 +35,7 @@ def shaped(hint: Any, plain: Any, segment: Segment, where: str) -> Any:
     """Return the value of type ``hint`` that a skeleton spells. Raises MisfitError."""
     hint = _bare(hint)
     origin = typing.get_origin(hint)
-    if hint is Any or hint is object or isinstance(hint, TypeVar):
+    if hint is Any or hint is object or hint is Rows or isinstance(hint, TypeVar):
         return _untyped(plain, segment, where)
     if origin in (typing.Union, types.UnionType):
         return _one_of(typing.get_args(hint), plain, segment, where)

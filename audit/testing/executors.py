@@ -2,50 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from audit.core.facts import Executor, Failed, Made, Task
-from audit.core.recipes import Recipe, Tools
+from audit.core.recipes import Context, Recipe
+from audit.core.rows import Matrix
 from audit.engine.worker import Workbench, perform
 
 
 @dataclass(frozen=True)
-class Draw(Recipe[Any]):
+class Draw(Recipe[Matrix]):
     """Random numbers: the simplest thing that two executors could disagree on."""
 
     kind: ClassVar[str] = "audit.testing.draw"
     n: int
 
     @property
-    def piece(self) -> Any:
-        return "array"
-
-    @property
     def shards(self) -> int:
         return 4
 
-    def make(self, tools: Tools, shard: int, pieces: Sequence[Sequence[Any]]) -> Any:
-        a = tools.rng(self, shard).standard_normal((self.n, self.n))
-        return a @ a.T
+    def make(self, context: Context) -> Matrix:
+        a = context.rng().standard_normal((self.n, self.n))
+        return np.asarray(a @ a.T)
 
 
 @dataclass(frozen=True)
-class Raise(Recipe[Any]):
+class Raise(Recipe[Matrix]):
     """A recipe that cannot be made."""
 
     kind: ClassVar[str] = "audit.testing.raise"
     message: str
 
-    @property
-    def piece(self) -> Any:
-        return "array"
-
-    def make(self, tools: Tools, shard: int, pieces: Sequence[Sequence[Any]]) -> Any:
+    def make(self, context: Context) -> Matrix:
         raise RuntimeError(self.message)
 
 

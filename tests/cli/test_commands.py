@@ -89,7 +89,7 @@ def test_bad_input_ends_with_2_and_says_what_to_do(
         (
             'name = "quality.vowels"',
             'name = "quality.vowels"\n[[evaluators]]\nname = "quality.vowels"\nlevel = 0.5',
-            ["listed 2 times"],
+            ["2 evaluators are called 'quality.vowels'", "as ="],
         ),
         ("[policy]", '[features]\nuse = "pixels"\n[policy]', ["pixels", "image", "text"]),
     ],
@@ -156,8 +156,8 @@ def test_a_plan_says_what_is_shared_here_and_skipped(cli, letters_spec, run_stor
         spec.read_text().replace("[policy]", '[[evaluators]]\nname = "quality.frechet"\n[policy]')
     )
     plan = json.loads(cli("plan", spec, "--store", run_store, "--format", "json").out)
-    samples = next(a for a in plan["artifacts"] if a["title"] == "samples")
-    assert (samples["pieces"], samples["made"], samples["examples"]) == (4, 4, 400)
+    samples = next(a for a in plan["artifacts"] if a["label"] == "samples")
+    assert (samples["shards"], samples["made"], samples["examples"]) == (4, 4, 400)
     assert [s["evaluator"] for s in plan["skipped"]] == ["quality.frechet"]
     assert plan["skipped"][0]["unmet"][0]["remedy"]
 

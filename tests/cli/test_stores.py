@@ -18,7 +18,7 @@ def test_a_ledger_in_postgresql(cli, letters_spec, new_database: Callable[[], st
     store = f"{new_database()}&blobs={tmp_path / 'blobs'}"
     first = json.loads(cli("run", letters_spec(), "--store", store, "--format", "json").out)
     again = cli("run", letters_spec(executor="pool"), "--store", store, "--format", "json")
-    assert "0 pieces to make" in again.err
+    assert "0 shards to make" in again.err
     assert json.loads(again.out)["measurements"] == first["measurements"]
     here = json.loads(cli("run", letters_spec(), "--store", tmp_path / "sqlite", "--format", "json").out)
     assert [a["digest"] for a in here["artifacts"]] == [a["digest"] for a in first["artifacts"]]

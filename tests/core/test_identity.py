@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.core.artifacts import Features, Given, Real, Samples
+from audit.core.artifacts import Features, Given, RealRows, Samples
 from audit.core.identity import Digest, canonical, digest_of, key_of
 from audit.core.references import DataRef, ExtractorRef, ModelRef
 
@@ -67,7 +67,7 @@ def test_every_field_is_in_the_key(other: Samples) -> None:
 
 def test_a_parent_is_in_the_key_of_its_child() -> None:
     extractor = ExtractorRef("pixels", Digest("cc"), 64, "image")
-    real = Real(DataRef("digits", Digest("dd")), "train", 10, 5)
+    real = RealRows(DataRef("digits", Digest("dd")), "train", 10, 5)
     assert Features(SAMPLES, extractor).key != Features(real, extractor).key
     assert Features(SAMPLES, extractor).parents == (SAMPLES,)
 

@@ -26,7 +26,7 @@ def record_of(said: Any) -> dict[str, Any]:
 
 
 def artifacts_of(record: dict[str, Any]) -> dict[str, str]:
-    return {artifact["title"]: artifact["digest"] for artifact in record["artifacts"]}
+    return {artifact["label"]: artifact["digest"] for artifact in record["artifacts"]}
 
 
 def test_the_exit_code_says_that_every_criterion_passed(cli, letters_spec, tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_a_second_run_makes_nothing_again(cli, letters_spec, tmp_path: Path) -> 
     first = record_of(cli("run", spec, "--store", store, "--format", "json"))
     again = cli("run", spec, "--store", store, "--format", "json")
     second = record_of(again)
-    assert "0 pieces to make" in again.err
+    assert "0 shards to make" in again.err
     assert second["run"] != first["run"]
     assert second["measurements"] == first["measurements"]
     assert artifacts_of(second) == artifacts_of(first)
@@ -85,9 +85,9 @@ def test_a_model_that_fails_is_recorded_and_can_be_tried_again(
     assert record["failures"][0]["evaluators"] == ["quality.vowels"]
     assert record["judgements"][0]["verdict"] == "not assessed"
     assert error in record["judgements"][0]["because"]["unmet"][0]["found"]
-    assert "0 pieces to make" in cli("run", spec, "--store", store).err
-    assert "pieces to make" in (retried := cli("run", spec, "--store", store, "--retry-failed")).err
-    assert "\n0 pieces to make" not in retried.err
+    assert "0 shards to make" in cli("run", spec, "--store", store).err
+    assert "shards to make" in (retried := cli("run", spec, "--store", store, "--retry-failed")).err
+    assert "\n0 shards to make" not in retried.err
 
 
 def test_a_model_that_returns_nan_fails_and_the_rest_goes_on(cli, letters_spec, tmp_path: Path) -> None:

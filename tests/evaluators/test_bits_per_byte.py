@@ -18,7 +18,7 @@ from audit.core.measurements import Interval, Measurement, Undefined, Unquantifi
 from audit.core.references import DataRef, ModelRef
 from audit.core.rows import Rows, text_rows, texts_of
 from audit.core.subjects import DataCard, ModelCard, Subject
-from audit.evaluators.quality.bits_per_byte import GATE, PERPLEXITY, BitsPerByte, DocumentTotals
+from audit.evaluators.quality.bits_per_byte import GATE, BitsPerByte, DocumentTotals
 from audit.models.transformers import CausalLM
 
 
@@ -49,7 +49,7 @@ def subject(rows: int, split: str = "holdout", shard_size: int = 37) -> Subject:
         offers=frozenset({Capability.TOKEN_LEDGER}),
         data=DataRef("memory", Digest("1" * 40)),
         data_card=DataCard("text", ((split, rows),)),
-        extractor=None,
+        extractors=(),
         sample_size=10,
         seed=0,
         shard_size=shard_size,
@@ -111,7 +111,10 @@ def test_nothing_to_score_is_undefined(score: Score) -> None:
     outcomes = score(
         BitsPerByte(), subject(3), model=Chain(0.5), splits={"holdout": text_rows(["", "", "a"])}
     )
-    assert [o.metric for o in outcomes if isinstance(o, Undefined)] == ["quality.bits_per_byte", PERPLEXITY]
+    assert [o.metric for o in outcomes if isinstance(o, Undefined)] == [
+        "quality.bits_per_byte",
+        "quality.bits_per_byte.perplexity",
+    ]
 
 
 def test_documents_that_do_not_come_back_are_left_out_or_the_metric_is(score: Score) -> None:
@@ -144,10 +147,10 @@ def test_evidence_shows_the_dearest_and_the_cheapest_documents(score: Score) -> 
 
 
 def test_only_the_documents_asked_for_are_scored() -> None:
-    evaluator = BitsPerByte(most=50)
+    evaluator = BitsPerByte(max_rows=50)
     assert sum(evaluator.inputs(subject(200))["documents"].examples(i) for i in range(2)) == 50
     with pytest.raises(InputError, match="2 documents"):
-        BitsPerByte(most=1)
+        BitsPerByte(max_rows=1)
 
 
 def test_a_missing_split_is_an_unmet_need() -> None:

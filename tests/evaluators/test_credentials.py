@@ -40,7 +40,7 @@ def _subject(modality: str, shard_size: int = 64) -> Subject:
         offers=frozenset({Capability.SAMPLE}),
         data=DataRef("fake", Digest("1" * 40)),
         data_card=DataCard(modality, (("train", 10),)),
-        extractor=None,
+        extractors=(),
         sample_size=10,
         seed=0,
         shard_size=shard_size,
@@ -145,10 +145,10 @@ def test_a_sidecar_binds_every_byte_of_the_text(written: list[trials.Trial]) -> 
     assert strips[("carriage_returns", "invalid")] == 1  # only one of the three has a line feed alone
 
 
-def test_pieces_are_the_same_each_time_although_keys_and_signatures_are_not(make_pieces: Any) -> None:
+def test_pieces_are_the_same_each_time_although_keys_and_signatures_are_not(make_shards: Any) -> None:
     for model, modality in ((Painter(), "image"), (Writer(), "text")):
         recipe = ContentCredentials(n=3).inputs(_subject(modality, shard_size=2))["trials"]
-        first, second = make_pieces(recipe, model), make_pieces(recipe, model)
+        first, second = make_shards(recipe, model), make_shards(recipe, model)
         assert len(first) == 2
         assert all(a.equals(b) for a, b in zip(first, second, strict=True))
 
@@ -179,11 +179,11 @@ def test_clean_outputs_score_perfectly_and_carry_exact_intervals(
     overhead = found[("overhead_bytes", ())]
     assert 2_000 < overhead.value < 6_000
     assert isinstance(overhead.uncertainty, Interval)
-    assert set(ContentCredentials.about.metrics) == {f"{NAME}.{metric}" for metric, _ in found}
+    assert set(ContentCredentials.about.declared) == {f"{NAME}.{metric}" for metric, _ in found}
     tables = [e for o in found.values() if isinstance(o, Measurement) for e in o.evidence]
     assert len(tables) == 4
     assert not any(e.sensitive for e in tables)
-    assert "absence proves nothing" in " ".join(found[("sign_success", ())].notes)
+    assert "absence proves nothing" in " ".join(ContentCredentials.about.caveats)
 
 
 def test_a_verifier_that_takes_valid_for_trusted_is_caught(

@@ -8,15 +8,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from audit.core.artifacts import DrawnRows
 from audit.core.capabilities import Capability
 from audit.core.errors import InputError
 from audit.core.identity import Digest
 from audit.core.measurements import Interval, Measurement, Unquantified
 from audit.core.references import DataRef, ExtractorRef, ModelRef
 from audit.core.subjects import DataCard, ModelCard, Subject
-from audit.evaluators.quality.comparison import DrawnRows
-from audit.evaluators.quality.frechet import FrechetDistance
-from audit.evaluators.quality.frechet_pieces import Quarters
+from audit.evaluators.quality.frechet.distance import FrechetDistance
+from audit.evaluators.quality.frechet.recipes import Quarters
 from audit.stats.frechet import frechet_distance
 from audit.stats.moments import Moments
 
@@ -61,7 +61,7 @@ def subject(
         offers=frozenset({Capability.SAMPLE}),
         data=DataRef("fake", Digest("1" * 40)),
         data_card=DataCard("table", splits),
-        extractor=ExtractorRef("columns", Digest("2" * 40), d, "table"),
+        extractors=(("features", ExtractorRef("columns", Digest("2" * 40), d, "table")),),
         sample_size=samples,
         seed=seed,
         shard_size=256,
@@ -118,36 +118,31 @@ def test_the_raw_distance_is_reported_without_an_interval(score: Any) -> None:
     assert table.content.column("samples").to_pylist() == [900]
 
 
-def test_too_few_rows_give_a_relative_number_without_an_interval(score: Any) -> None:
-    found = by_metric(
-        score(
-            FrechetDistance(),
-            subject(samples=60, train=90),
-            model=Planted(),
-            splits=splits(train=90),
-            extractor=as_matrix,
-        )
-    )
+def test_too_few_rows_give_a_relative_number_without_an_interval(ask: Any) -> None:
+    case = subject(samples=60, train=90)
+    whole = ask(FrechetDistance(), case, model=Planted(), splits=splits(train=90), extractor=as_matrix)
+    found = by_metric(list(whole.outcomes))
     m = found["quality.frechet"]
     assert isinstance(m.uncertainty, Unquantified)
     assert "60 rows are too few" in m.uncertainty.reason
     assert any(note.startswith("Relative only") for note in m.notes)
     assert m.noise_floor is None
-    assert any(note.startswith("No noise floor: samples: 60 rows") for note in m.notes)
+    control = next(c for c in whole.controls if c.metric == "quality.frechet")
+    assert control.right is None
+    assert "60 rows are too few" in control.because
 
 
-def test_without_a_second_real_split_there_is_no_floor_and_a_note_says_so(score: Any) -> None:
-    found = by_metric(
-        score(FrechetDistance(), subject(train=None), model=Planted(), splits=splits(), extractor=as_matrix)
-    )
-    assert found["quality.frechet"].noise_floor is None
-    assert any("no second real split" in note for note in found["quality.frechet"].notes)
+def test_without_a_second_real_split_there_is_no_floor_and_a_control_says_so(ask: Any) -> None:
+    whole = ask(FrechetDistance(), subject(train=None), model=Planted(), splits=splits(), extractor=as_matrix)
+    assert by_metric(list(whole.outcomes))["quality.frechet"].noise_floor is None
+    assert {c.because for c in whole.controls} == {"the data has no second real split of enough rows"}
 
 
 def test_what_cannot_be_compared_is_unmet() -> None:
-    assert FrechetDistance().unmet(subject()) == ()
-    assert "samples" in FrechetDistance().unmet(subject(samples=5))[0].need
-    assert "'test'" in FrechetDistance(reference="test").unmet(subject())[0].need
+    needs = FrechetDistance.about.needs
+    assert needs.unmet(subject()) == ()
+    assert "samples" in needs.unmet(subject(samples=5))[0].need
+    assert "'test'" in needs.unmet(subject(), "test")[0].need
     with pytest.raises(InputError, match="level"):
         FrechetDistance(level=1.0)
 
@@ -181,22 +176,22 @@ def test_a_model_that_always_says_the_mean_is_one_total_variance_away(score: Any
     assert relative.uncertainty.low <= 1.0 <= relative.uncertainty.high
 
 
-def test_quarters_are_disjoint_and_together_the_whole(make_pieces: Any) -> None:
+def test_quarters_are_disjoint_and_together_the_whole(make_shards: Any) -> None:
     case = subject(samples=603)
     features = case.features(case.samples())
-    quarters = make_pieces(Quarters(features), model=Planted(), extractor=as_matrix)
+    quarters = make_shards(Quarters(features), model=Planted(), extractor=as_matrix)
     assert [q.n for q in quarters] == [151, 151, 151, 150]
-    whole = Moments.of(np.vstack(make_pieces(features, model=Planted(), extractor=as_matrix)))
+    whole = Moments.of(np.vstack(make_shards(features, model=Planted(), extractor=as_matrix)))
     again = quarters[0].merge(quarters[1]).merge(quarters[2]).merge(quarters[3])
     np.testing.assert_allclose(again.mean, whole.mean, atol=1e-12)
     np.testing.assert_allclose(again.scatter, whole.scatter, atol=1e-9)
     assert abs(frechet_distance(again, whole)) < 1e-9
 
 
-def test_drawn_rows_are_distinct_and_from_all_over_the_split(make_pieces: Any) -> None:
+def test_drawn_rows_are_distinct_and_from_all_over_the_split(make_shards: Any) -> None:
     data = {"train": pa.table({"i": np.arange(1000)})}
     recipe = DrawnRows(DataRef("fake", Digest("1" * 40)), "train", 400, 1000, 0, 150)
-    drawn = np.concatenate([piece.column("i").to_numpy() for piece in make_pieces(recipe, splits=data)])
+    drawn = np.concatenate([piece.column("i").to_numpy() for piece in make_shards(recipe, splits=data)])
     assert len(np.unique(drawn)) == 400
     assert 400 < drawn.mean() < 600
 

@@ -14,7 +14,8 @@ from audit.core.identity import Digest
 from audit.core.measurements import Interval, Measurement, Unquantified
 from audit.core.references import DataRef, ExtractorRef, ModelRef
 from audit.core.subjects import DataCard, ModelCard, Subject
-from audit.evaluators.quality.kid import KernelDistance, Standardised
+from audit.evaluators.quality.kid import KernelDistance
+from audit.recipes.standardised import Standardised
 from audit.stats.kernels import RowSums, Scale, cubic, discrepancy
 from audit.stats.moments import Marginals
 
@@ -57,7 +58,7 @@ def subject(samples: int = 700, holdout: int = 600, train: int | None = 900, see
         offers=frozenset({Capability.SAMPLE}),
         data=DataRef("fake", Digest("1" * 40)),
         data_card=DataCard("table", splits),
-        extractor=ExtractorRef("columns", Digest("2" * 40), D, "table"),
+        extractors=(("features", ExtractorRef("columns", Digest("2" * 40), D, "table")),),
         sample_size=samples,
         seed=seed,
         shard_size=128,
@@ -98,22 +99,22 @@ def test_planted_defects_rank_by_dose_and_the_largest_excludes_the_floor(score: 
     assert isinstance(worst.uncertainty, Interval)
     assert clean.noise_floor is not None
     assert clean.uncertainty.low <= 0 <= clean.uncertainty.high
-    assert clean.uncertainty.low <= clean.noise_floor <= clean.uncertainty.high
+    assert 0 < clean.noise_floor < found[1].value  # the smallest dose is beyond what chance reaches
     assert worst.uncertainty.low > max(clean.noise_floor, 0)
     assert worst.p_value is not None
     assert worst.p_value < 0.001
     assert clean.p_value is not None
     assert clean.p_value > 0.01
-    assert any("neither a standard error nor an interval" in note for note in worst.notes)
+    assert any("neither a standard error nor an interval" in said for said in KernelDistance.about.caveats)
 
 
-def test_shards_change_nothing_but_the_halves(make_pieces: Any, score: Any) -> None:
+def test_shards_change_nothing_but_the_halves(make_shards: Any, score: Any) -> None:
     """The value is that of all rows at once."""
     case = subject()
     found = only(
         score(KernelDistance(), case, model=Planted(shift=0.5), splits=splits(), extractor=as_matrix)
     )
-    x = np.vstack(make_pieces(case.features(case.samples()), model=Planted(shift=0.5), extractor=as_matrix))
+    x = np.vstack(make_shards(case.features(case.samples()), model=Planted(shift=0.5), extractor=as_matrix))
     y = as_matrix(splits()["holdout"])
     scale = Scale.of(Marginals.of(y))
     x, y = scale.apply(x), scale.apply(y)
@@ -126,44 +127,39 @@ def test_shards_change_nothing_but_the_halves(make_pieces: Any, score: Any) -> N
     assert found.value == pytest.approx(whole.value, rel=1e-9)
 
 
-def test_too_few_rows_give_a_value_without_interval_p_value_or_floor(score: Any) -> None:
-    found = only(
-        score(
-            KernelDistance(),
-            subject(samples=200, train=100),
-            model=Planted(),
-            splits=splits(train=100),
-            extractor=as_matrix,
-        )
-    )
+def test_too_few_rows_give_a_value_without_interval_p_value_or_floor(ask: Any) -> None:
+    case = subject(samples=200, train=100)
+    whole = ask(KernelDistance(), case, model=Planted(), splits=splits(train=100), extractor=as_matrix)
+    found = only(list(whole.outcomes))
     assert found.uncertainty == Unquantified(
         "It takes 500 rows a side; there are 200 samples and 600 real rows."
     )
     assert found.p_value is None
     assert found.noise_floor is None
-    assert any(note.startswith("No noise floor: it takes 500") for note in found.notes)
+    (control,) = whole.controls
+    assert control.right is None
+    assert "It takes 500 rows a side; there are 100 samples" in control.because
 
 
-def test_the_cap_takes_rows_from_every_shard(make_pieces: Any, score: Any) -> None:
+def test_the_cap_takes_rows_from_every_shard(make_shards: Any, score: Any) -> None:
     case = subject(holdout=2000, train=None)
     real = case.features(case.real("holdout"))
     data = splits(holdout=2000)
-    recipe = Standardised(real, case.pieces(real, Marginals), 501)
-    pieces = make_pieces(recipe, splits=data, extractor=as_matrix)
-    assert sum(len(piece) for piece in pieces) == 501
-    assert {len(piece) for piece in pieces[:-1]} <= {32, 33}
-    assert len(pieces[-1]) in (20, 21)  # of 80 rows
-    assert [len(piece) for piece in pieces] == [recipe.examples(i) for i in range(recipe.shards)]
-    found = only(score(KernelDistance(most=501), case, model=Planted(), splits=data, extractor=as_matrix))
+    recipe = Standardised(real, case.summarised(real, Marginals), 501)
+    shards = make_shards(recipe, splits=data, extractor=as_matrix)
+    assert sum(len(shard) for shard in shards) == 501
+    assert {len(shard) for shard in shards[:-1]} <= {32, 33}
+    assert len(shards[-1]) in (20, 21)  # of 80 rows
+    assert [len(shard) for shard in shards] == [recipe.examples(i) for i in range(recipe.shards)]
+    found = only(score(KernelDistance(max_rows=501), case, model=Planted(), splits=data, extractor=as_matrix))
     assert found.n == 501
     assert "against 501 rows" in found.notes[0]
-    assert any("no second real split" in note for note in found.notes)
 
 
 def test_what_cannot_be_compared_is_unmet_and_bad_parameters_refused() -> None:
-    assert KernelDistance().unmet(subject()) == ()
-    assert "samples" in KernelDistance().unmet(subject(samples=9))[0].need
-    with pytest.raises(InputError, match="most"):
-        KernelDistance(most=10)
+    assert KernelDistance.about.needs.unmet(subject()) == ()
+    assert "samples" in KernelDistance.about.needs.unmet(subject(samples=9))[0].need
+    with pytest.raises(InputError, match="max_rows"):
+        KernelDistance(max_rows=10)
     with pytest.raises(InputError, match="level"):
         KernelDistance(level=0.0)

@@ -33,7 +33,7 @@ def _subject(
         offers=frozenset({capability}),
         data=DataRef("fake", Digest("1" * 40)),
         data_card=DataCard(modality, (("train", train), ("holdout", holdout)), randomised=randomised),
-        extractor=None,
+        extractors=(),
         sample_size=10,
         seed=0,
         shard_size=64,
@@ -99,7 +99,7 @@ def test_a_planted_leak_is_found_and_shown_in_text(score: Any) -> None:
             splits={"train": text_rows(train), "holdout": text_rows(holdout)},
         )
     )
-    assert set(found) <= {m.removeprefix("privacy.membership.") for m in QUICK.about.metrics}
+    assert set(found) <= {m.removeprefix("privacy.membership.") for m in QUICK.about.declared}
     assert _interval(found["auc"]).low > 0.6
     assert found["auc"].p_value == 1 / 200
     assert found["auc"].baseline == 0.5
@@ -117,7 +117,8 @@ def test_a_planted_leak_is_found_and_shown_in_text(score: Any) -> None:
     assert exposed.content.column("attack score").to_pylist() == sorted(
         exposed.content.column("attack score").to_pylist(), reverse=True
     )
-    words = " ".join(note for o in found.values() for note in getattr(o, "notes", ())).lower()
+    notes = [note for o in found.values() for note in getattr(o, "notes", ())]
+    words = " ".join([*notes, *QUICK.about.caveats]).lower()
     assert "lower bound" in words
     assert "private" not in words
 
@@ -234,7 +235,7 @@ def test_a_ledger_that_is_not_finite_is_the_models_fault(score: Any) -> None:
         )
 
 
-def test_tables_are_told_apart_by_their_columns(make_pieces: Any) -> None:
+def test_tables_are_told_apart_by_their_columns(make_shards: Any) -> None:
     rng = np.random.default_rng(7)
     splits = {
         name: pa.table({"age": rng.normal(40 + shift, 5, 80), "job": pa.array([job, None] * 40)})
@@ -244,12 +245,12 @@ def test_tables_are_told_apart_by_their_columns(make_pieces: Any) -> None:
     recipe = BlindScores(
         BlindFeatures(subject.real("train")), BlindFeatures(subject.real("holdout")), 0, False
     )
-    (blind,) = make_pieces(recipe, splits=splits)
+    (blind,) = make_shards(recipe, splits=splits)
     assert abs(blind.members.mean() - blind.nonmembers.mean()) > 0.4
 
 
 def test_bad_parameters_are_refused() -> None:
     with pytest.raises(InputError, match="permutations"):
         MembershipInference(permutations=3)
-    with pytest.raises(InputError, match="most"):
-        MembershipInference(most=5)
+    with pytest.raises(InputError, match="max_rows"):
+        MembershipInference(max_rows=5)

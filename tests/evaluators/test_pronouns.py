@@ -39,7 +39,7 @@ def _subject() -> Subject:
         offers=frozenset({Capability.TOKEN_LEDGER}),
         data=DataRef("fake", Digest("1" * 40)),
         data_card=DataCard("text", ()),
-        extractor=None,
+        extractors=(),
         sample_size=10,
         seed=0,
         shard_size=64,
@@ -87,7 +87,7 @@ def _interval(outcome: Any) -> Interval:
 
 def test_a_planted_slope_is_recovered_exactly_without_noise(score: Any) -> None:
     found = _by_metric(score(QUICK, _subject(), model=PlantedLM(0.7, base=-1.0)))
-    assert {f"fairness.pronouns.{name}" for name in found} == set(QUICK.about.metrics)
+    assert {f"fairness.pronouns.{name}" for name in found} == set(QUICK.about.declared)
     assert found["slope"].value == pytest.approx(0.7, abs=1e-5)
     assert found["swapped_slope"].value == pytest.approx(0.7, abs=1e-5)
     assert found["spearman"].value == pytest.approx(1.0)

@@ -15,11 +15,13 @@ import ast
 import hashlib
 import importlib
 import json
+import pkgutil
 import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import audit.recipes
 from audit.core.identity import name_of
 from audit.core.recipes import Recipe
 from audit.registry import catalogue
@@ -29,6 +31,8 @@ GOLDEN = Path(__file__).with_name("recipes.json")
 
 def recipes() -> list[type[Recipe[Any]]]:
     importlib.import_module("audit.core.artifacts")
+    for module in pkgutil.iter_modules(audit.recipes.__path__, "audit.recipes."):
+        importlib.import_module(module.name)
     catalogue("evaluators").survey()
     found: dict[str, type[Recipe[Any]]] = {}
     stack: list[type[Recipe[Any]]] = [Recipe]

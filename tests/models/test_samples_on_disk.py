@@ -12,11 +12,11 @@ from PIL import Image
 from audit.core.artifacts import Samples
 from audit.core.capabilities import Capability
 from audit.core.errors import InputError
-from audit.core.recipes import Recipe
-from audit.core.references import DataRef, ModelRef
+from audit.core.references import DataRef
 from audit.core.rows import concat, images_of
 from audit.core.subjects import DataCard, Subject
 from audit.models.samples_on_disk import SamplesOnDisk
+from audit.testing.memory import HandedOut, Kitchen
 
 
 def jsonl(path: Path, count: int, **more: str) -> dict[str, str]:
@@ -32,30 +32,15 @@ def images(folder: Path, count: int) -> dict[str, str]:
     return {"path": str(folder), "mode": "L"}
 
 
-class Bench:
-    """The tools of a worker, as far as samples need them."""
-
-    def __init__(self, model: SamplesOnDisk) -> None:
-        self._model = model
-
-    def model(self, ref: ModelRef) -> SamplesOnDisk:
-        return self._model
-
-    def rng(self, recipe: Recipe, shard: int) -> np.random.Generator:
-        return np.random.default_rng(shard)
-
-
 @pytest.mark.parametrize("shard_size", [3, 7, 100])
 def test_shards_hold_every_sample_once_and_the_same_ones(tmp_path: Path, shard_size: int) -> None:
     ref = SamplesOnDisk.refer(images(tmp_path / "s", 23))
-    bench = Bench(SamplesOnDisk.open(ref, "cpu"))
-    recipe = Samples(ref, 23, 0, shard_size)
-    rows = concat([recipe.make(bench, shard, ()) for shard in range(recipe.shards)])
+    kitchen = Kitchen(bench=HandedOut(SamplesOnDisk.open(ref, "cpu")))
+    rows = concat(kitchen.shards(Samples(ref, 23, 0, shard_size)))
     values = images_of(rows)[:, 0, 0, 0].tolist()
     assert sorted(values) == list(range(23))
     assert values != sorted(values)
-    first = Samples(ref, 10, 0, shard_size)
-    again = concat([first.make(bench, shard, ()) for shard in range(first.shards)])
+    again = concat(kitchen.shards(Samples(ref, 10, 0, shard_size)))
     assert images_of(again)[:, 0, 0, 0].tolist() == values[:10]
 
 

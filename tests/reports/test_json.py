@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from audit.core.cases import CaseKind, Control
 from audit.core.evaluators import Unmet
 from audit.core.identity import Digest
 from audit.core.measurements import Direction, Evidence, Interval, Measurement, Undefined, Unquantified
@@ -50,6 +51,20 @@ measurements = st.builds(
     evidence=st.lists(st.builds(Evidence, words, words, words.map(Digest), st.booleans()), max_size=2).map(
         tuple
     ),
+    void=words,
+)
+controls = st.builds(
+    Control,
+    metric=words,
+    kind=st.sampled_from([CaseKind.NULL, CaseKind.PLANTED]),
+    asked=words,
+    value=st.none() | numbers,
+    interval=st.none() | intervals,
+    right=st.none() | st.booleans(),
+    because=words,
+    group=groups,
+    defect=words,
+    dose=st.none() | st.floats(0, 1),
 )
 gaps = st.builds(Unmet, words, words, words)
 criteria = st.builds(
@@ -80,6 +95,7 @@ def records(draw: st.DrawFn) -> AuditRecord:
         judgements=judgements, skipped=tuple(draw(st.lists(st.builds(RecordedSkip, words, st.tuples(gaps)), max_size=2))),
         failures=tuple(draw(st.lists(st.builds(RecordedFailure, words, words, st.integers(0, 9), words, words, st.integers(0, 3), st.just(("e",))), max_size=2))),
         artifacts=tuple(draw(st.lists(st.builds(RecordedArtifact, words, words, st.integers(0, 9), words, st.floats(0, 9)), max_size=2))),
+        controls=tuple(draw(st.lists(controls, max_size=2))),
         verdict=overall(judgements),
     )  # fmt: skip
 

@@ -122,15 +122,3 @@ def swapped_questions() -> Given:
         for pronoun in PRONOUNS[:2]
     ]
     return Given(((PREFIX, tuple(row[0] for row in rows)), (TEXT, tuple(row[1] for row in rows))))
-
-
-def labour_statistics() -> Given:
-    """The facts as an input of the measurement, so that a changed figure changes its key."""
-    found = occupations()
-    return Given(
-        (
-            ("occupation", tuple(o.name for o in found)),
-            ("women_percent", tuple(f"{o.women_percent:g}" for o in found)),
-            ("table_row", tuple(o.table_row for o in found)),
-        )
-    )

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from audit.core.capabilities import Capability
-from audit.core.recipes import Recipe, Tools
+from audit.core.recipes import Context, Recipe, Shards
 from audit.core.rows import Matrix, Rows, Vector, texts_of
 from audit.stats.permutation import LabelPermutations, permute_labels
 
@@ -35,6 +35,9 @@ class AttackScores:
     ties: Vector
     access: str
 
+    def __getitem__(self, rows: slice) -> AttackScores:
+        return AttackScores(self.names, self.values[rows], self.ties[rows], self.access)
+
 
 @dataclass(frozen=True)
 class LedgerAttacks(Recipe[AttackScores]):
@@ -42,26 +45,16 @@ class LedgerAttacks(Recipe[AttackScores]):
     Shi 2024, Zhang 2025)."""
 
     kind: ClassVar[str] = "ledger-attacks"
+    along: ClassVar[tuple[str, ...]] = ("rows", "ledger")
     rows: Recipe[Rows]
     ledger: Recipe[Rows]
 
     @property
-    def piece(self) -> Any:
-        return AttackScores
+    def label(self) -> str:
+        return f"membership attacks on {self.rows.label}"
 
-    @property
-    def title(self) -> str:
-        return f"membership attacks on {self.rows.title}"
-
-    @property
-    def shards(self) -> int:
-        return self.rows.shards
-
-    def examples(self, shard: int) -> int:
-        return self.rows.examples(shard)
-
-    def make(self, tools: Tools, shard: int, pieces: Sequence[Sequence[Any]]) -> AttackScores:
-        texts, ledger = texts_of(pieces[0][0]), pieces[1][0]
+    def make(self, context: Context, rows: Rows, ledger: Rows) -> AttackScores:
+        texts = texts_of(rows)
         if ledger.num_rows != len(texts):
             raise ValueError(f"the ledger has {ledger.num_rows} rows for {len(texts)} texts")
         logp, mean, variance = (_per_text(ledger, name) for name in ("logp", "mean", "variance"))
@@ -72,7 +65,7 @@ class LedgerAttacks(Recipe[AttackScores]):
         return AttackScores(
             names=("min_k_plus_plus", "min_k", "zlib", "loss"),
             values=values,
-            ties=tools.rng(self, shard).uniform(size=len(texts)),
+            ties=context.rng().uniform(size=len(texts)),
             access="asks the model for the log-probability of every token of a text, and of the words it did not choose",
         )
 
@@ -114,41 +107,31 @@ class SignalAttack(Recipe[AttackScores]):
     """One attack: the number by which a model says how familiar it finds an example."""
 
     kind: ClassVar[str] = "signal-attack"
+    along: ClassVar[tuple[str, ...]] = ("signal",)
     signal: Recipe[Vector]
     capability: Capability
 
     @property
-    def piece(self) -> Any:
-        return AttackScores
+    def label(self) -> str:
+        return f"membership attack by {self.signal.label}"
 
-    @property
-    def title(self) -> str:
-        return f"membership attack by {self.signal.title}"
-
-    @property
-    def shards(self) -> int:
-        return self.signal.shards
-
-    def examples(self, shard: int) -> int:
-        return self.signal.examples(shard)
-
-    def make(self, tools: Tools, shard: int, pieces: Sequence[Sequence[Any]]) -> AttackScores:
-        values = np.asarray(pieces[0][0], dtype=np.float64)
+    def make(self, context: Context, signal: Vector) -> AttackScores:
+        values = np.asarray(signal, dtype=np.float64)
         return AttackScores(
             names=(self.capability.value,),
             values=values[:, None],
-            ties=tools.rng(self, shard).uniform(size=len(values)),
+            ties=context.rng().uniform(size=len(values)),
             access=f"asks the model for its {self.capability.value.replace('_', ' ')} of an example",
         )
 
 
-def joined(pieces: Sequence[AttackScores]) -> AttackScores:
-    """Return the pieces one after another."""
-    held = list(pieces)
+def joined(shards: Sequence[AttackScores]) -> AttackScores:
+    """Return the scores of all shards, one shard after another."""
+    held = list(shards)
     return AttackScores(
         held[0].names,
-        np.concatenate([piece.values for piece in held]),
-        np.concatenate([piece.ties for piece in held]),
+        np.concatenate([shard.values for shard in held]),
+        np.concatenate([shard.ties for shard in held]),
         held[0].access,
     )
 
@@ -169,17 +152,15 @@ class ShuffledMembership(Recipe[LabelPermutations]):
     seed: int
 
     @property
-    def piece(self) -> Any:
-        return LabelPermutations
-
-    @property
-    def title(self) -> str:
+    def label(self) -> str:
         return "shuffled membership labels"
 
-    def make(self, tools: Tools, shard: int, pieces: Sequence[Sequence[Any]]) -> LabelPermutations:
-        inside, outside = (joined(parent) for parent in pieces)
+    def make(
+        self, context: Context, members: Shards[AttackScores], nonmembers: Shards[AttackScores]
+    ) -> LabelPermutations:
+        inside, outside = joined(members), joined(nonmembers)
         x, y = inside.values[usable(inside)].T, outside.values[usable(outside)].T
         if min(x.shape[1], y.shape[1]) == 0:  # nothing to shuffle; the evaluator says so
             nothing = np.ones(len(inside.names))
             return LabelPermutations(nothing, nothing, nothing, 0)
-        return permute_labels(x, y, self.draws, tools.rng(self, shard))
+        return permute_labels(x, y, self.draws, context.rng())

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from audit.core.recipes import PieceByPiece, Recipe, Tools
+from audit.core.recipes import Context, Recipe, Shards
 from audit.core.rows import IMAGE, PREFIX, TEXT, Matrix, Rows, Vector, images_of, texts_of
 from audit.stats.crossfit import Ints, Linear, fit_without_each, folds_of, moments_by_fold
 
@@ -44,31 +44,27 @@ class BlindBaseline:
 
 
 @dataclass(frozen=True)
-class BlindFeatures(PieceByPiece[Matrix]):
+class BlindFeatures(Recipe[Matrix]):
     """What the rows look like without any model: pixels on a grid, hashed n-grams and lengths, or columns."""
 
     kind: ClassVar[str] = "blind-features"
+    along: ClassVar[tuple[str, ...]] = ("source",)
     source: Recipe[Rows]
 
     @property
-    def piece(self) -> Any:
-        return "array"
+    def label(self) -> str:
+        return f"model-free features of {self.source.label}"
 
-    @property
-    def title(self) -> str:
-        return f"model-free features of {self.source.title}"
-
-    def make(self, tools: Tools, shard: int, pieces: Sequence[Sequence[Any]]) -> Matrix:
-        rows = pieces[0][0]
+    def make(self, context: Context, source: Rows) -> Matrix:
         parts = []
-        if IMAGE in rows.column_names:
-            parts.append(_pixel_features(rows))
+        if IMAGE in source.column_names:
+            parts.append(_pixel_features(source))
         parts += [
-            np.stack([_text_features(text) for text in texts_of(rows, column)])
+            np.stack([_text_features(text) for text in texts_of(source, column)])
             for column in (TEXT, PREFIX)
-            if column in rows.column_names
+            if column in source.column_names
         ]
-        return np.concatenate(parts or [_column_features(rows)], axis=1)
+        return np.concatenate(parts or [_column_features(source)], axis=1)
 
 
 @dataclass(frozen=True)
@@ -82,40 +78,36 @@ class BlindScores(Recipe[BlindBaseline]):
     randomised: bool
 
     @property
-    def piece(self) -> Any:
-        return BlindBaseline
-
-    @property
-    def title(self) -> str:
+    def label(self) -> str:
         return "model-free baseline"
 
-    def make(self, tools: Tools, shard: int, pieces: Sequence[Sequence[Any]]) -> BlindBaseline:
-        rng = tools.rng(self, shard)
-        sizes = [sum(len(piece) for piece in parent) for parent in pieces]
-        folds = [folds_of(n, _FOLDS, rng) for n in sizes]
+    def make(self, context: Context, members: Shards[Matrix], nonmembers: Shards[Matrix]) -> BlindBaseline:
+        rng = context.rng()
+        sides = (members, nonmembers)
+        folds = [folds_of(sum(len(shard) for shard in side), _FOLDS, rng) for side in sides]
         total = None
-        for parent, fold, target in zip(pieces, folds, (1.0, -1.0), strict=True):
+        for side, fold, target in zip(sides, folds, (1.0, -1.0), strict=True):
             start = 0
-            for piece in parent:
-                within = fold[start : start + len(piece)]
-                part = moments_by_fold(np.asarray(piece), target, within, _FOLDS)
+            for shard in side:
+                within = fold[start : start + len(shard)]
+                part = moments_by_fold(np.asarray(shard), target, within, _FOLDS)
                 if total is not None and len(part[0].mean) != len(total[0].mean):
                     raise ValueError("members and non-members have rows of different shapes")
                 total = part if total is None else tuple(a.merge(b) for a, b in zip(total, part, strict=True))
-                start += len(piece)
-        assert total is not None, "a split has at least one piece"
+                start += len(shard)
+        assert total is not None, "a split has at least one shard"
         fits = fit_without_each(total)
-        scores = [_scores_of(parent, fold, fits) for parent, fold in zip(pieces, folds, strict=True)]
+        scores = [_scores_of(side, fold, fits) for side, fold in zip(sides, folds, strict=True)]
         return BlindBaseline(scores[0], scores[1], folds[0], folds[1], self.randomised)
 
 
-def _scores_of(parent: Sequence[Matrix], fold: Ints, fits: Sequence[Linear]) -> Vector:
+def _scores_of(side: Shards[Matrix], fold: Ints, fits: Sequence[Linear]) -> Vector:
     scores, start = np.empty(len(fold)), 0
-    for piece in parent:
-        features, within = np.asarray(piece), fold[start : start + len(piece)]
+    for shard in side:
+        features, within = np.asarray(shard), fold[start : start + len(shard)]
         for k, fit in enumerate(fits):
-            scores[start : start + len(piece)][within == k] = fit.score(features[within == k])
-        start += len(piece)
+            scores[start : start + len(shard)][within == k] = fit.score(features[within == k])
+        start += len(shard)
     return scores
 
 

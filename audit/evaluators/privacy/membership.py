@@ -7,18 +7,20 @@ find, on these examples, and nothing about a stronger attack.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from audit.core.capabilities import Capability
+from audit.core.cases import Case, CaseKind, Cases
 from audit.core.errors import InputError, UndefinedError
-from audit.core.evaluators import About, Dimension, Needs
-from audit.core.measurements import Direction, Evidence, Measurement, Outcome, Undefined
-from audit.core.recipes import Recipe
-from audit.core.rows import IMAGE, TEXT, Rows, concat
+from audit.core.evaluators import About, Needs
+from audit.core.measurements import Evidence, Outcome
+from audit.core.metrics import LOWER, NEITHER, Metric
+from audit.core.recipes import Inputs, Recipe, Shards
+from audit.core.rows import IMAGE, TEXT, Matrix, Rows, concat
 from audit.core.subjects import Subject
 from audit.evaluators.privacy.attacks import (
     AttackScores,
@@ -29,6 +31,7 @@ from audit.evaluators.privacy.attacks import (
 )
 from audit.evaluators.privacy.blind import BlindBaseline, BlindFeatures, BlindScores
 from audit.evaluators.privacy.contest import LEAST, Contest
+from audit.recipes.halves import Half
 from audit.stats.permutation import LabelPermutations
 from audit.stats.ranking import (
     area_difference,
@@ -38,7 +41,6 @@ from audit.stats.ranking import (
     roc_curve,
 )
 
-NAME = "privacy.membership"
 PREFERRED = (
     Capability.TOKEN_LEDGER,
     Capability.LOG_LIKELIHOOD,
@@ -48,7 +50,6 @@ PREFERRED = (
 )
 RATES = ((0.01, "tpr_at_fpr_1pct"), (0.001, "tpr_at_fpr_1permille"))
 
-_LOWER_BOUND = "A lower bound on leakage: a stronger attack may find more."
 _ATTACKS = {
     "min_k_plus_plus": "Min-K%++ (least likely fifth of the tokens, standardised per position)",
     "min_k": "Min-K% (least likely fifth of the tokens)",
@@ -59,36 +60,65 @@ _ATTACKS = {
 
 @dataclass(frozen=True)
 class MembershipInference:
-    """Attacks the first ``most`` rows of ``train`` against as many of ``holdout``.
+    """Attacks the first ``max_rows`` rows of ``train`` against as many of ``holdout``.
 
     The headline attack is fixed before anything runs: Min-K%++ for a model that
     gives token probabilities, else the one number the model gives per example.
     """
 
-    most: int = 10_000
+    max_rows: int = 10_000
     permutations: int = 1999
     examples: int = 12
 
     about: ClassVar[About] = About(
-        name=NAME,
-        dimension=Dimension.PRIVACY,
+        name="privacy.membership",
         summary="Whether training examples can be told from others of the same source by asking the model.",
-        metrics={
-            f"{NAME}.auc": "Probability that the pre-registered attack ranks a training example above another one; "
-            "0.5 is chance, lower is better.",
-            f"{NAME}.tpr_at_fpr_1pct": "Share of training examples the attack finds at a threshold that is wrong about "
-            "at most 1% of other examples, with confidence; lower is better.",
-            f"{NAME}.tpr_at_fpr_1permille": "The same at a threshold that is wrong about at most 0.1%; lower is better.",
-            f"{NAME}.blind_auc": "The same probability for a classifier that never asks the model; above 0.5 the two "
-            "splits differ by themselves, and the attack's number is not the model's alone.",
-            f"{NAME}.excess": "The attack's AUC minus that of the classifier that never asks the model; lower is better.",
-            **{
-                f"{NAME}.auc.{attack}": f"AUC of the attack by {meaning}; its p-value allows for the number of attacks; "
-                "lower is better."
+        metrics=(
+            Metric(
+                "auc",
+                "Probability that the pre-registered attack ranks a training example above another one; 0.5 is chance",
+                LOWER,
+                baseline=0.5,
+                null=0.5,
+                question="Can an outsider tell who was in the training data?",
+            ),
+            Metric(
+                "tpr_at_fpr_1pct",
+                "Share of training examples the attack finds at a threshold that is wrong about at most 1% of other "
+                "examples, with confidence",
+                LOWER,
+                question="How many people in the training data can be pointed out with near certainty?",
+            ),
+            Metric("tpr_at_fpr_1permille", "The same at a threshold that is wrong about at most 0.1%", LOWER),
+            Metric(
+                "blind_auc",
+                "The same probability for a classifier that never asks the model; above 0.5 the two splits differ by "
+                "themselves, and the attack's number is not the model's alone",
+                NEITHER,
+                baseline=0.5,
+                null=0.5,
+                question="Do the two splits differ even without the model?",
+            ),
+            Metric(
+                "excess",
+                "The attack's AUC minus that of the classifier that never asks the model",
+                LOWER,
+                baseline=0.0,
+                null=0.0,
+                question="What of the attack's success is the model's?",
+            ),
+            *(
+                Metric(
+                    f"auc.{attack}",
+                    f"AUC of the attack by {meaning}; its p-value allows for the number of attacks",
+                    LOWER,
+                    baseline=0.5,
+                    null=0.5,
+                )
                 for attack, meaning in _ATTACKS.items()
-            },
-        },
-        needs=Needs(capabilities=(PREFERRED,), splits=("train", "holdout"), least_rows=LEAST),
+            ),
+        ),
+        needs=Needs(capabilities=(PREFERRED,), splits=("train", "holdout"), min_rows=LEAST),
         references=(
             "Yeom et al. 2018, Privacy risk in machine learning (loss attack)",
             "Carlini et al. 2021, Extracting training data from large language models (zlib)",
@@ -97,27 +127,46 @@ class MembershipInference:
             "Das, Zhang & Tramèr 2024, Blind baselines beat membership inference attacks",
             "DeLong, DeLong & Clarke-Pearson 1988; Sun & Xu 2014 (AUC intervals)",
         ),
+        shards_matter=True,
+        caveats=(
+            "A lower bound on leakage: a stronger attack may find more.",
+            "The baseline without the model is ridge regression on the rows themselves, each half scored by a fit to "
+            "the other; its interval is as wide as one half's, because the halves depend on each other.",
+        ),
     )
 
     def __post_init__(self) -> None:
-        for name, least in (("most", LEAST), ("permutations", 99), ("examples", 0)):
+        for name, least in (("max_rows", LEAST), ("permutations", 99), ("examples", 0)):
             if getattr(self, name) < least:
-                raise InputError(f"{NAME}: '{name}' is {getattr(self, name)}; give {least} or more.")
+                raise InputError(
+                    f"privacy.membership: '{name}' is {getattr(self, name)}; give {least} or more."
+                )
 
-    def inputs(self, subject: Subject) -> Mapping[str, Recipe[Any]]:
-        rows = {split: subject.real(split, self.most) for split in ("train", "holdout")}
+    def inputs(self, subject: Subject) -> Cases:
+        rows = {split: subject.real(split, self.max_rows) for split in ("train", "holdout")}
         members, nonmembers = (self._attacks(subject, rows[split]) for split in ("train", "holdout"))
+        blind = [BlindFeatures(rows[split]) for split in ("train", "holdout")]
+        asked = self.attack(subject, members, nonmembers, blind[0], blind[1])
+        halves = [Half(nonmembers, 0), Half(nonmembers, 1), Half(blind[1], 0), Half(blind[1], 1)]
+        said = "one half of 'holdout' in place of the members, the other in place of the non-members"
+        null = Case(CaseKind.NULL, {**self.attack(subject, *halves), "member_rows": None}, said)
+        return Cases({**asked, "member_rows": rows["train"]}, null)
+
+    def attack(
+        self,
+        subject: Subject,
+        members: Recipe[AttackScores],
+        nonmembers: Recipe[AttackScores],
+        blind_members: Recipe[Matrix],
+        blind_nonmembers: Recipe[Matrix],
+    ) -> Inputs:
+        """Ask whether one set of examples can be told from another one."""
+        randomised = subject.data_card.randomised
         return {
             "members": members,
             "nonmembers": nonmembers,
             "shuffled": ShuffledMembership(members, nonmembers, self.permutations, subject.seed),
-            "blind": BlindScores(
-                BlindFeatures(rows["train"]),
-                BlindFeatures(rows["holdout"]),
-                subject.seed,
-                subject.data_card.randomised,
-            ),
-            "member_rows": rows["train"],
+            "blind": BlindScores(blind_members, blind_nonmembers, subject.seed, randomised),
         }
 
     def _attacks(self, subject: Subject, rows: Recipe[Rows]) -> Recipe[AttackScores]:
@@ -128,51 +177,93 @@ class MembershipInference:
 
     def measure(
         self,
-        members: Sequence[AttackScores],
-        nonmembers: Sequence[AttackScores],
-        shuffled: Sequence[LabelPermutations],
-        blind: Sequence[BlindBaseline],
-        member_rows: Sequence[Rows],
+        members: Shards[AttackScores],
+        nonmembers: Shards[AttackScores],
+        shuffled: Shards[LabelPermutations],
+        blind: Shards[BlindBaseline],
+        member_rows: Shards[Rows] | None,
     ) -> Iterable[Outcome]:
         contest = Contest.of(joined(members), joined(nonmembers), blind[0])
         if contest.smaller < LEAST:
             reason = f"only {contest.smaller} examples on one side could be scored; it takes {LEAST}"
-            return [Undefined(metric, reason) for metric in self._expected(contest)]
+            expected = ("auc", "blind_auc", "excess", *(name for _, name in RATES))
+            return [self.about.undefined(metric, reason) for metric in expected]
+        exposed = None if member_rows is None else Exposed([len(s.ties) for s in members], member_rows)
         return [
-            *_baseline(contest),
-            self._headline(contest, shuffled[0], Exposed([len(p.ties) for p in members], member_rows)),
-            *(_sensitivity(contest, rate, name) for rate, name in RATES),
-            *_each_attack(contest, shuffled[0]),
+            *self._baseline(contest),
+            self._headline(contest, shuffled[0], exposed),
+            *(self._sensitivity(contest, rate, name) for rate, name in RATES),
+            *self._each_attack(contest, shuffled[0]),
         ]
 
-    def _expected(self, contest: Contest) -> Iterator[str]:
-        yield from (f"{NAME}.{n}" for n in ("auc", "blind_auc", "excess", *(name for _, name in RATES)))
-
-    def _headline(self, contest: Contest, shuffled: LabelPermutations, exposed: Exposed) -> Outcome:
+    def _headline(self, contest: Contest, shuffled: LabelPermutations, exposed: Exposed | None) -> Outcome:
         if (reason := contest.confounded(0)) is not None:
-            return Undefined(f"{NAME}.auc", reason)
+            return self.about.undefined("auc", reason)
         m, n = contest.areas.positives, contest.areas.negatives
         notes = (
             f"Attack chosen beforehand: {contest.names[0]}; the attacker {contest.access}.",
-            _LOWER_BOUND,
             f"With {m} members and {n} non-members an AUC of {detectable_area(m, n):.3f} would have been found four "
             "times in five.",
-            f"Negative control: with labels shuffled, the AUC exceeds {shuffled.blank[0]:.3f} one time in twenty; "
-            "that is the noise floor shown.",
             *contest.remarks(),
         )
-        return Measurement(
-            metric=f"{NAME}.auc",
-            value=float(contest.areas.values[0]),
-            uncertainty=area_interval(contest.areas, 0),
-            n=m + n,
-            direction=Direction.LOWER_IS_BETTER,
-            baseline=0.5,
-            noise_floor=float(shuffled.blank[0]),
+        return self.about.measurement(
+            "auc",
+            float(contest.areas.values[0]),
+            area_interval(contest.areas, 0),
+            m + n,
             p_value=float(shuffled.p[0]),
             notes=notes,
-            evidence=(_curve(contest), *self._most_exposed(contest, exposed)),
+            evidence=() if exposed is None else (_curve(contest), *self._most_exposed(contest, exposed)),
         )
+
+    def _baseline(self, contest: Contest) -> Iterator[Outcome]:
+        n = contest.areas.positives + contest.areas.negatives
+        value = float(contest.against.values[contest.baseline])
+        note = "A property of the data, not of the model."
+        interval = area_interval(contest.against, contest.baseline)
+        yield self.about.measurement("blind_auc", value, interval, n, notes=(note,))
+        difference, interval = area_difference(contest.against, 0, contest.baseline)
+        paired = "Paired: attack and baseline rank the same examples."
+        yield self.about.measurement("excess", difference, interval, n, notes=(paired,))
+
+    def _sensitivity(self, contest: Contest, rate: float, name: str) -> Outcome:
+        if (reason := contest.confounded(0)) is not None:
+            return self.about.undefined(name, reason)
+        try:
+            point = operating_point(
+                contest.inside[:, 0], contest.outside[:, 0], contest.inside_ties, contest.outside_ties, rate
+            )
+        except UndefinedError as error:
+            return self.about.undefined(name, f"Not estimable: {error}.")
+        note = (
+            f"Threshold at the {point.above} highest of {len(contest.outside)} non-members: with 95% confidence its "
+            f"false-positive rate is at most {point.rate_bound:.4f} and it finds at least {point.interval.low:.4f} of the members."
+        )
+        n = len(contest.inside) + len(contest.outside)
+        return self.about.measurement(
+            name, point.sensitivity, point.interval, n, baseline=point.expected_rate, notes=(note,)
+        )
+
+    def _each_attack(self, contest: Contest, shuffled: LabelPermutations) -> Iterator[Outcome]:
+        """One measurement per attack where there are several; their p-values share the same shuffled labels."""
+        if len(contest.names) == 1:
+            return
+        note = (
+            f"p-value by max-T over {len(contest.names)} attacks and {shuffled.draws} shuffles of the labels; the "
+            "interval is for this attack alone, so do not pick the best of several by it."
+        )
+        for i, attack in enumerate(contest.names):
+            if (reason := contest.confounded(i)) is not None:
+                yield self.about.undefined(f"auc.{attack}", reason)
+                continue
+            yield self.about.measurement(
+                f"auc.{attack}",
+                float(contest.areas.values[i]),
+                area_interval(contest.areas, i),
+                contest.areas.positives + contest.areas.negatives,
+                p_value=float(shuffled.p_adjusted[i]),
+                notes=(note,),
+            )
 
     def _most_exposed(self, contest: Contest, exposed: Exposed) -> Iterator[Evidence]:
         import pyarrow as pa
@@ -191,97 +282,20 @@ class MembershipInference:
 
 @dataclass(frozen=True, slots=True)
 class Exposed:
-    """The training rows by their index, opening only the pieces that hold those asked for."""
+    """The training rows by their index, opening only the shards that hold those asked for."""
 
     sizes: Sequence[int]
-    pieces: Sequence[Rows]
+    shards: Sequence[Rows]
 
     def rows(self, chosen: Any) -> Rows:
         ends = np.cumsum(self.sizes)
-        shards = np.searchsorted(ends, chosen, side="right")
-        opened = {int(shard): self.pieces[int(shard)] for shard in np.unique(shards)}
+        numbers = np.searchsorted(ends, chosen, side="right")
+        opened = {int(number): self.shards[int(number)] for number in np.unique(numbers)}
         return concat(
             [
-                opened[int(shard)].slice(int(index - ends[shard] + self.sizes[shard]), 1)
-                for index, shard in zip(chosen, shards, strict=True)
+                opened[int(number)].slice(int(index - ends[number] + self.sizes[number]), 1)
+                for index, number in zip(chosen, numbers, strict=True)
             ]
-        )
-
-
-def _baseline(contest: Contest) -> Iterator[Outcome]:
-    n = contest.areas.positives + contest.areas.negatives
-    yield Measurement(
-        metric=f"{NAME}.blind_auc",
-        value=float(contest.against.values[contest.baseline]),
-        uncertainty=area_interval(contest.against, contest.baseline),
-        n=n,
-        direction=Direction.NEITHER,
-        baseline=0.5,
-        notes=(
-            "A property of the data, not of the model: ridge regression on the rows themselves, each half "
-            "scored by a fit to the other; the interval is as wide as one half's, because the halves depend on each other.",
-        ),
-    )
-    difference, interval = area_difference(contest.against, 0, contest.baseline)
-    yield Measurement(
-        metric=f"{NAME}.excess",
-        value=difference,
-        uncertainty=interval,
-        n=n,
-        direction=Direction.LOWER_IS_BETTER,
-        baseline=0.0,
-        notes=(_LOWER_BOUND, "Paired: attack and baseline rank the same examples."),
-    )
-
-
-def _sensitivity(contest: Contest, rate: float, name: str) -> Outcome:
-    metric = f"{NAME}.{name}"
-    if (reason := contest.confounded(0)) is not None:
-        return Undefined(metric, reason)
-    try:
-        point = operating_point(
-            contest.inside[:, 0], contest.outside[:, 0], contest.inside_ties, contest.outside_ties, rate
-        )
-    except UndefinedError as error:
-        return Undefined(metric, f"Not estimable: {error}.")
-    low = point.interval.low
-    return Measurement(
-        metric=metric,
-        value=point.sensitivity,
-        uncertainty=point.interval,
-        n=len(contest.inside) + len(contest.outside),
-        direction=Direction.LOWER_IS_BETTER,
-        baseline=point.expected_rate,
-        notes=(
-            f"Threshold at the {point.above} highest of {len(contest.outside)} non-members: with 95% confidence its "
-            f"false-positive rate is at most {point.rate_bound:.4f} and it finds at least {low:.4f} of the members.",
-            _LOWER_BOUND,
-        ),
-    )
-
-
-def _each_attack(contest: Contest, shuffled: LabelPermutations) -> Iterator[Outcome]:
-    """One measurement per attack where there are several; their p-values share the same shuffled labels."""
-    if len(contest.names) == 1:
-        return
-    for i, attack in enumerate(contest.names):
-        if (reason := contest.confounded(i)) is not None:
-            yield Undefined(f"{NAME}.auc.{attack}", reason)
-            continue
-        yield Measurement(
-            metric=f"{NAME}.auc.{attack}",
-            value=float(contest.areas.values[i]),
-            uncertainty=area_interval(contest.areas, i),
-            n=contest.areas.positives + contest.areas.negatives,
-            direction=Direction.LOWER_IS_BETTER,
-            baseline=0.5,
-            noise_floor=float(shuffled.blank[i]),
-            p_value=float(shuffled.p_adjusted[i]),
-            notes=(
-                _LOWER_BOUND,
-                f"p-value by max-T over {len(contest.names)} attacks and {shuffled.draws} shuffles of the labels; the "
-                "interval is for this attack alone, so do not pick the best of several by it.",
-            ),
         )
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from audit.core.capabilities import Capability
 from audit.core.errors import InputError, UndefinedError
-from audit.core.evaluators import About, Dimension, Needs
-from audit.core.measurements import Direction, Evidence, Measurement, Outcome, Undefined
-from audit.core.recipes import Recipe
+from audit.core.evaluators import About, Needs
+from audit.core.measurements import Evidence, Group, Outcome
+from audit.core.metrics import HIGHER, LOWER, Metric
+from audit.core.recipes import Inputs, Shards
 from audit.core.rows import Rows
 from audit.core.subjects import Subject
 from audit.evaluators.provenance.carriers import IMAGE_FORMATS
@@ -32,13 +33,7 @@ from audit.evaluators.provenance.trials import (
 from audit.stats.clusters import clustered_mean
 from audit.stats.proportions import clopper_pearson
 
-_NAME = "provenance.credentials"
 _ACCEPTED = frozenset({"trusted", "valid"})
-_WHAT_IT_PROVES = (
-    "Presence of a credential proves that the holder of a key signed an assertion; absence proves nothing.",
-    "The signer is an authority made for this test and thrown away: what is tested is whether the outputs can "
-    "carry credentials and a verifier can rely on them, not the signing service that will be used.",
-)
 _EXPIRY = (
     "Nothing is asked over the network, so there is no time stamp and no revocation check: "
     "a certificate that has expired is judged by the time of reading."
@@ -46,6 +41,64 @@ _EXPIRY = (
 _SIDECAR = (
     "A text carries its manifest in a sidecar, bound to every byte of its UTF-8 form and to nothing else: "
     "any edit breaks it, and the text alone does not show that there ever was one."
+)
+
+
+_ABOUT = About(
+    name="provenance.credentials",
+    summary="Signs outputs with C2PA content credentials, then tampers, strips, transplants and forges.",
+    metrics=(
+        Metric(
+            "sign_success",
+            "Share of outputs that can be signed, and whose credential then reads as trusted, in every format",
+            HIGHER,
+            question="Can the outputs carry a credential that says where they come from?",
+        ),
+        Metric(
+            "tamper_detection",
+            "Share of signed outputs whose credential is no longer accepted after tampering, in every format and for every "
+            "kind of tampering",
+            HIGHER,
+            question="Does the credential give away that an output was changed?",
+        ),
+        Metric(
+            "false_trust",
+            "Share of outputs for which a signer that must not be trusted is trusted, in any format",
+            LOWER,
+            question="Can somebody else sign in the provider's place?",
+        ),
+        Metric(
+            "strip_survival",
+            "Share of signed outputs whose credential is still trusted after a change in passing, such as saving again, in "
+            "every format",
+            HIGHER,
+            question="Does the credential outlive what usually happens to a file?",
+        ),
+        Metric(
+            "action_declared",
+            "Share of signed outputs whose validated manifest says that a trained model created them, in every format",
+            HIGHER,
+            question="Does the credential say that the output was generated?",
+        ),
+        Metric(
+            "overhead_bytes",
+            "Mean number of bytes that the credential adds to an output",
+            LOWER,
+            unit="bytes",
+            question="What does a credential cost?",
+        ),
+    ),
+    needs=Needs(capabilities=((Capability.SAMPLE,),), modalities=("image", "text")),
+    references=(
+        "Coalition for Content Provenance and Authenticity, Technical Specification 2.x",
+        "Clopper & Pearson (1934), The use of confidence or fiducial limits",
+    ),
+    shards_matter=True,
+    caveats=(
+        "Presence of a credential proves that the holder of a key signed an assertion; absence proves nothing.",
+        "The signer is an authority made for this test and thrown away: what is tested is whether the outputs can "
+        "carry credentials and a verifier can rely on them, not the signing service that will be used.",
+    ),
 )
 
 
@@ -61,43 +114,23 @@ class ContentCredentials:
 
     n: int = 80
 
-    about: ClassVar[About] = About(
-        name=_NAME,
-        dimension=Dimension.PROVENANCE,
-        summary="Signs outputs with C2PA content credentials, then tampers, strips, transplants and forges.",
-        metrics={
-            f"{_NAME}.sign_success": "Share of outputs that can be signed, and whose credential then reads as "
-            "trusted, in every format; higher is better.",
-            f"{_NAME}.tamper_detection": "Share of signed outputs whose credential is no longer accepted after "
-            "tampering, in every format and for every kind of tampering; higher is better.",
-            f"{_NAME}.false_trust": "Share of outputs for which a signer that must not be trusted is trusted, in "
-            "any format; lower is better.",
-            f"{_NAME}.strip_survival": "Share of signed outputs whose credential is still trusted after a change "
-            "in passing, such as saving again, in every format; higher is better.",
-            f"{_NAME}.action_declared": "Share of signed outputs whose validated manifest says that a trained model "
-            "created them, in every format; higher is better.",
-            f"{_NAME}.overhead_bytes": "Mean number of bytes that the credential adds to an output; lower is better.",
-        },
-        needs=Needs(capabilities=((Capability.SAMPLE,),), modalities=("image", "text")),
-        references=(
-            "Coalition for Content Provenance and Authenticity, Technical Specification 2.x",
-            "Clopper & Pearson (1934), The use of confidence or fiducial limits",
-        ),
-    )
+    about: ClassVar[About] = _ABOUT
 
     def __post_init__(self) -> None:
         if self.n < 1:
-            raise InputError(f"{_NAME}: n is {self.n}; it is the number of outputs to sign, at least 1.")
+            raise InputError(
+                f"provenance.credentials: n is {self.n}; it is the number of outputs to sign, at least 1."
+            )
 
-    def inputs(self, subject: Subject) -> Mapping[str, Recipe[Any]]:
+    def inputs(self, subject: Subject) -> Inputs:
         return {"trials": CredentialTrials(subject.samples(self.n), subject.seed, libraries())}
 
-    def measure(self, trials: Sequence[Rows]) -> Iterable[Outcome]:
+    def measure(self, trials: Shards[Rows]) -> Iterable[Outcome]:
         tally = Tally.of(trials)
         yield from _sign_success(tally)
         if void := _void(tally):
-            for metric in list(self.about.metrics)[1:]:
-                yield Undefined(metric, void)
+            for metric in self.about.metrics[1:]:
+                yield _ABOUT.undefined(metric.name, void)
             return
         yield from _tamper_detection(tally)
         yield from _false_trust(tally)
@@ -120,24 +153,15 @@ def _void(tally: Tally) -> str:
 def _share(
     metric: str,
     units: Mapping[Unit, bool],
-    direction: Direction,
-    group: tuple[tuple[str, str], ...] = (),
-    notes: tuple[str, ...] = (),
+    group: Group = (),
+    notes: Iterable[str] = (),
     evidence: tuple[Evidence, ...] = (),
 ) -> Outcome:
     if not units:
-        return Undefined(f"{_NAME}.{metric}", "no trial of this kind could be made", group)
+        return _ABOUT.undefined(metric, "no trial of this kind could be made", group)
     n, successes = len(units), sum(units.values())
-    return Measurement(
-        metric=f"{_NAME}.{metric}",
-        value=successes / n,
-        uncertainty=clopper_pearson(successes, n),
-        n=n,
-        direction=direction,
-        group=group,
-        notes=notes,
-        evidence=evidence,
-    )
+    interval = clopper_pearson(successes, n)
+    return _ABOUT.measurement(metric, successes / n, interval, n, group=group, notes=notes, evidence=evidence)
 
 
 def _table(tally: Tally, kinds: tuple[str, ...], caption: str) -> tuple[Evidence, ...]:
@@ -149,12 +173,11 @@ def _sign_success(tally: Tally) -> Iterator[Outcome]:
         return outcome == "trusted"
 
     messages = tally.codes(INTACT, FAILED)
-    notes = [*_WHAT_IT_PROVES, *_about_formats(tally.formats)]
+    notes = [*_about_formats(tally.formats)]
     notes += [f"{count} × {message}" for message, count in messages.most_common(5)]
     yield _share(
         "sign_success",
         tally.every(INTACT, good),
-        Direction.HIGHER_IS_BETTER,
         notes=tuple(notes),
         evidence=_table(tally, (INTACT, UNSIGNED), "Outputs signed, and the same outputs unsigned"),
     )
@@ -162,7 +185,6 @@ def _sign_success(tally: Tally) -> Iterator[Outcome]:
         yield _share(
             "sign_success",
             tally.every(INTACT, good, carrier=name),
-            Direction.HIGHER_IS_BETTER,
             (("format", name),),
         )
 
@@ -182,7 +204,7 @@ def _tamper_detection(tally: Tally) -> Iterator[Outcome]:
     tried = tally.without(FAILED, INERT)
     inert = tally.outcomes(TAMPER).count(INERT)
     absent = tally.outcomes(TAMPER).count("absent")
-    notes = list(_WHAT_IT_PROVES[:1])
+    notes: list[str] = []
     if inert:
         notes.append(
             f"{inert} trials with random bytes are left out: they fell on padding outside the signature "
@@ -193,7 +215,6 @@ def _tamper_detection(tally: Tally) -> Iterator[Outcome]:
     yield _share(
         "tamper_detection",
         tried.every(TAMPER, caught),
-        Direction.HIGHER_IS_BETTER,
         notes=tuple(notes),
         evidence=_table(tally, (TAMPER,), "Signed outputs that were tampered with"),
     )
@@ -201,7 +222,6 @@ def _tamper_detection(tally: Tally) -> Iterator[Outcome]:
         yield _share(
             "tamper_detection",
             tried.every(TAMPER, caught, case=name),
-            Direction.HIGHER_IS_BETTER,
             (("tamper", name),),
             notes=(f"Here {meaning}.",),
         )
@@ -223,7 +243,6 @@ def _false_trust(tally: Tally) -> Iterator[Outcome]:
     yield _share(
         "false_trust",
         tried.some(SIGNER, trusted),
-        Direction.LOWER_IS_BETTER,
         notes=tuple(notes),
         evidence=_table(tally, (SIGNER, REFUSAL), "Outputs signed by somebody who must not be trusted"),
     )
@@ -231,7 +250,6 @@ def _false_trust(tally: Tally) -> Iterator[Outcome]:
         yield _share(
             "false_trust",
             tried.some(SIGNER, trusted, case=name),
-            Direction.LOWER_IS_BETTER,
             (("signer", name),),
             notes=(f"The signer has {meaning}.",),
         )
@@ -245,11 +263,9 @@ def _strip_survival(tally: Tally) -> Iterator[Outcome]:
     yield _share(
         "strip_survival",
         tried.every(STRIP, survives),
-        Direction.HIGHER_IS_BETTER,
         notes=(
             "An output counts only if it survives every change. No soft binding (watermark) is claimed, "
             "so a manifest that was taken off cannot be found again.",
-            *_WHAT_IT_PROVES[:1],
         ),
         evidence=_table(tally, (STRIP,), "Signed outputs that were changed in passing"),
     )
@@ -257,7 +273,6 @@ def _strip_survival(tally: Tally) -> Iterator[Outcome]:
         yield _share(
             "strip_survival",
             tried.every(STRIP, survives, case=name),
-            Direction.HIGHER_IS_BETTER,
             (("transform", name),),
             notes=(f"Change: {STRIPS[name]}.",),
         )
@@ -267,7 +282,6 @@ def _action_declared(tally: Tally) -> Outcome:
     return _share(
         "action_declared",
         tally.without(FAILED).declared(),
-        Direction.HIGHER_IS_BETTER,
         notes=("The assertion is c2pa.created with the IPTC source type trainedAlgorithmicMedia.",),
     )
 
@@ -279,23 +293,14 @@ def _overhead(tally: Tally) -> Iterator[Outcome]:
         yield _mean_bytes(signed, (("format", name),), name)
 
 
-def _mean_bytes(tally: Tally, group: tuple[tuple[str, str], ...], carrier: str | None = None) -> Outcome:
-    metric = f"{_NAME}.overhead_bytes"
+def _mean_bytes(tally: Tally, group: Group, carrier: str | None = None) -> Outcome:
     added = tally.added(carrier)
     try:
         value, interval = clustered_mean([size for _, size in added], [unit for unit, _ in added])
     except UndefinedError as reason:
-        return Undefined(metric, str(reason), group)
+        return _ABOUT.undefined("overhead_bytes", str(reason), group)
     notes = ["Thumbnails are off; the certificate chain is that of the test authority."]
     if interval.half_width == 0:
         notes.append("Every output grew by the same number of bytes, so the interval has no width.")
-    return Measurement(
-        metric=metric,
-        value=value,
-        uncertainty=interval,
-        n=len({unit for unit, _ in added}),
-        direction=Direction.LOWER_IS_BETTER,
-        group=group,
-        unit="bytes",
-        notes=tuple(notes),
-    )
+    n = len({unit for unit, _ in added})
+    return _ABOUT.measurement("overhead_bytes", value, interval, n, group=group, notes=notes)

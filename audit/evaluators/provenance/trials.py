@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, ClassVar
 
-from audit.core.recipes import PieceByPiece, Recipe, Tools
+from audit.core.recipes import Context, Recipe
 from audit.core.rows import IMAGE, TEXT, Rng, Rows, images_of, texts_of
 from audit.evaluators.provenance import signing
 from audit.evaluators.provenance.carriers import writable
@@ -50,31 +50,28 @@ def libraries() -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class CredentialTrials(PieceByPiece[Rows]):
+class CredentialTrials(Recipe[Rows]):
     """One row per output, format and case; the columns are the fields of ``Trial``.
 
-    Signatures are random and certificates are made anew for each piece, so a
-    piece holds outcomes and sizes only: they are the same each time. Of random
+    Signatures are random and certificates are made anew for each shard, so a
+    shard holds outcomes and sizes only: they are the same each time. Of random
     damage it keeps whether it was accepted, not the parser's words for it.
     """
 
     kind: ClassVar[str] = "credential-trials"
+    along: ClassVar[tuple[str, ...]] = ("source",)
     source: Recipe[Rows]
     seed: int
     libraries: tuple[str, ...]
 
     @property
-    def piece(self) -> Any:
-        return "rows"
+    def label(self) -> str:
+        return f"credentials of {self.source.label}"
 
-    @property
-    def title(self) -> str:
-        return f"credentials of {self.source.title}"
-
-    def make(self, tools: Tools, shard: int, pieces: Sequence[Sequence[Any]]) -> Rows:
+    def make(self, context: Context, source: Rows) -> Rows:
         import pyarrow as pa
 
-        trials = list(run_trials(pieces[0][0], tools.rng(self, shard)))
+        trials = list(run_trials(source, context.rng()))
         types = {"output": pa.int32(), "declared": pa.bool_(), "added": pa.int64()}
         return pa.table(
             {

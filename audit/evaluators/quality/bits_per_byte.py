@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audit.core.capabilities import Capability
 from audit.core.errors import InputError
-from audit.core.evaluators import About, Dimension, Needs, Unmet
-from audit.core.measurements import (
-    Direction,
-    Evidence,
-    Interval,
-    Measurement,
-    Outcome,
-    Undefined,
-    Unquantified,
-)
-from audit.core.recipes import Recipe
+from audit.core.evaluators import About, Needs, Unmet
+from audit.core.measurements import Evidence, Interval, Outcome, Unquantified
+from audit.core.metrics import LOWER, Metric
+from audit.core.recipes import Inputs, Shards
 from audit.core.rows import Rows, text_rows
 from audit.core.subjects import Subject
 from audit.core.summaries import merged
 from audit.stats.ratios import Ratio, ratio_of_sums
 
-NAME = "quality.bits_per_byte"
-PERPLEXITY = f"{NAME}.perplexity"
 GATE = 100
 """Documents below which no interval is given (the linearised ratio's interval is asymptotic)."""
 _MOST_LOSSY = 0.05
@@ -77,32 +68,52 @@ class DocumentTotals:
 class BitsPerByte:
     """Code length of the documents of one split, per byte of their original text and per token.
 
-    ``most`` is the greatest number of documents scored, the split's first ones.
+    ``max_rows`` is the greatest number of documents scored, the split's first ones.
     """
 
     split: str = "holdout"
-    most: int = 1000
+    max_rows: int = 1000
 
     about: ClassVar[About] = About(
-        name=NAME,
-        dimension=Dimension.QUALITY,
+        name="quality.bits_per_byte",
         summary="How well the language model predicts documents, comparable between tokenizers.",
-        metrics={
-            NAME: "Bits the model needs per UTF-8 byte of the original text, over all documents together; 8 is a model "
-            "that knows nothing of bytes; lower is better.",
-            PERPLEXITY: "Exponential of the mean negative log-likelihood per token; comparable only between models with "
-            "one tokenizer; lower is better.",
-        },
+        metrics=(
+            Metric(
+                "bits_per_byte",
+                "Bits the model needs per UTF-8 byte of the original text, over all documents together; 8 is a model that "
+                "knows nothing of bytes",
+                LOWER,
+                unit="bits/byte",
+                baseline=8.0,
+                question="How well does the model predict text that it has not seen?",
+            ),
+            Metric(
+                "perplexity",
+                "Exponential of the mean negative log-likelihood per token; comparable only between models with one tokenizer",
+                LOWER,
+                unit="per token",
+                question="Between how many tokens does the model hesitate, on average?",
+            ),
+        ),
         needs=Needs(capabilities=((Capability.TOKEN_LEDGER,),), modalities=("text",)),
         references=(
             "Cochran 1977, Sampling Techniques, section 2.10 (linearised ratio)",
             "Cao & Rimell 2021, You should evaluate your language model on marginal likelihood over tokenisations",
         ),
+        caveats=(
+            "Each document is scored by itself after the model's start token. One longer than the model's context "
+            "limit is scored in windows that overlap by three quarters or more, each scoring only its last tokens; "
+            "limit and step are among the model's options.",
+            "The likelihood is of the tokenizer's own spelling of each text, an upper bound on the text's code length.",
+            "Perplexity is comparable only between models with the same tokenizer.",
+        ),
     )
 
     def __post_init__(self) -> None:
-        if self.most < 2:
-            raise InputError(f"{NAME}: 'most' is {self.most}; give 2 documents or more.")
+        if self.max_rows < 2:
+            raise InputError(
+                f"quality.bits_per_byte: 'max_rows' is {self.max_rows}; give 2 documents or more."
+            )
 
     def unmet(self, subject: Subject) -> tuple[Unmet, ...]:
         if self.split in subject.splits:
@@ -111,13 +122,16 @@ class BitsPerByte:
         remedy = f"name data with a '{self.split}' split in [data], or set 'split' of this evaluator"
         return (Unmet(f"a split '{self.split}' of documents to score", found, remedy),)
 
-    def inputs(self, subject: Subject) -> Mapping[str, Recipe[Any]]:
-        documents = subject.real(self.split, self.most)
-        return {"documents": documents, "totals": subject.pieces(subject.ledger(documents), DocumentTotals)}
+    def inputs(self, subject: Subject) -> Inputs:
+        documents = subject.real(self.split, self.max_rows)
+        return {
+            "documents": documents,
+            "totals": subject.summarised(subject.ledger(documents), DocumentTotals),
+        }
 
-    def measure(self, documents: Sequence[Rows], totals: Sequence[DocumentTotals]) -> Iterable[Outcome]:
-        pieces = list(totals)
-        whole = merged(pieces)
+    def measure(self, documents: Shards[Rows], totals: Shards[DocumentTotals]) -> Iterable[Outcome]:
+        shards = list(totals)
+        whole = merged(shards)
         usable = whole.lossless & (whole.bytes > 0) & (whole.tokens > 0)
         lossy = int((~whole.lossless).sum())
         if lossy > _MOST_LOSSY * len(whole.nats):
@@ -125,27 +139,23 @@ class BitsPerByte:
                 f"the tokenizer does not give back {lossy} of {len(whole.nats)} documents, so the likelihood is of "
                 f"other texts than the bytes counted"
             )
-            return [Undefined(NAME, reason), Undefined(PERPLEXITY, reason)]
+            return [self.about.undefined(metric.name, reason) for metric in self.about.metrics]
         count = int(usable.sum())
         if count < 2:
             reason = f"{count} of {len(whole.nats)} documents have anything to score; two are needed"
-            return [Undefined(NAME, reason), Undefined(PERPLEXITY, reason)]
+            return [self.about.undefined(metric.name, reason) for metric in self.about.metrics]
         bits = whole.nats[usable] / math.log(2)
         per_byte = ratio_of_sums(bits, whole.bytes[usable])
         per_token = ratio_of_sums(whole.nats[usable], whole.tokens[usable])
         notes = self._notes(whole, usable, lossy)
-        evidence = self._evidence(documents, pieces, whole, usable)
-        return [_bits_per_byte(per_byte, notes, evidence), _perplexity(per_token)]
+        evidence = self._evidence(documents, shards, whole, usable)
+        return [self._bits_per_byte(per_byte, notes, evidence), self._perplexity(per_token)]
 
     def _notes(self, whole: DocumentTotals, usable: NDArray[np.bool_], lossy: int) -> tuple[str, ...]:
         tokens, size = int(whole.tokens[usable].sum()), int(whole.bytes[usable].sum())
         empty = int((whole.lossless & ~usable).sum())
         notes = [
             f"{int(usable.sum()):,} documents of split '{self.split}', {tokens:,} tokens, {size:,} bytes.",
-            "Each document is scored by itself after the model's start token. One longer than the model's context "
-            "limit is scored in windows that overlap by three quarters or more, each scoring only its last tokens; "
-            "limit and step are among the model's options.",
-            "The likelihood is of the tokenizer's own spelling of each text, an upper bound on the text's code length.",
         ]
         if lossy:
             notes.append(f"{lossy} documents are left out: the tokenizer does not give them back.")
@@ -155,15 +165,15 @@ class BitsPerByte:
 
     def _evidence(
         self,
-        documents: Sequence[Rows],
-        pieces: Sequence[DocumentTotals],
+        documents: Shards[Rows],
+        totals: Sequence[DocumentTotals],
         whole: DocumentTotals,
         usable: NDArray[np.bool_],
     ) -> tuple[Evidence, ...]:
         rate = np.where(usable, whole.nats / math.log(2) / np.maximum(whole.bytes, 1), np.nan)
         ranked = np.argsort(np.where(usable, rate, np.inf), kind="stable")[: int(usable.sum())]
         order: list[int] = ranked.tolist()
-        starts = np.cumsum([0, *(len(piece.nats) for piece in pieces)])
+        starts = np.cumsum([0, *(len(shard.nats) for shard in totals)])
         shown = min(_SHOWN, max(1, len(order) // 2))
 
         def excerpts(chosen: Sequence[int]) -> Rows:
@@ -184,48 +194,30 @@ class BitsPerByte:
         )
         return worst, best
 
+    def _bits_per_byte(self, found: Ratio, notes: tuple[str, ...], evidence: tuple[Evidence, ...]) -> Outcome:
+        uncertainty: Interval | Unquantified = _few(found.units)
+        if found.units >= GATE:
+            uncertainty = found.interval()
+            notes += (
+                f"A model that differs by {_DETECTABLE * math.sqrt(2) * found.standard_error:.2g} bits per byte would be "
+                f"told apart on as many other documents of this kind four times in five.",
+            )
+            if found.effective < _FEW_EFFECTIVE:
+                notes += (
+                    f"A few long documents dominate ({found.effective:.0f} of equal length would weigh as much), so the "
+                    f"interval is probably too narrow.",
+                )
+        return self.about.measurement(
+            "bits_per_byte", found.value, uncertainty, found.units, notes=notes, evidence=evidence
+        )
+
+    def _perplexity(self, found: Ratio) -> Outcome:
+        if found.value + found.reach() > math.log(1e300):
+            reason = f"the mean loss is {found.value:.3g} nats per token, too large to exponentiate"
+            return self.about.undefined("perplexity", reason)
+        uncertainty = found.exponential() if found.units >= GATE else _few(found.units)
+        return self.about.measurement("perplexity", math.exp(found.value), uncertainty, found.units)
+
 
 def _few(units: int) -> Unquantified:
     return Unquantified(f"{units} documents; an interval over documents needs {GATE} or more")
-
-
-def _bits_per_byte(found: Ratio, notes: tuple[str, ...], evidence: tuple[Evidence, ...]) -> Measurement:
-    uncertainty: Interval | Unquantified = _few(found.units)
-    if found.units >= GATE:
-        uncertainty = found.interval()
-        notes += (
-            f"A model that differs by {_DETECTABLE * math.sqrt(2) * found.standard_error:.2g} bits per byte would be "
-            f"told apart on as many other documents of this kind four times in five.",
-        )
-        if found.effective < _FEW_EFFECTIVE:
-            notes += (
-                f"A few long documents dominate ({found.effective:.0f} of equal length would weigh as much), so the "
-                f"interval is probably too narrow.",
-            )
-    return Measurement(
-        metric=NAME,
-        value=found.value,
-        uncertainty=uncertainty,
-        n=found.units,
-        direction=Direction.LOWER_IS_BETTER,
-        baseline=8.0,
-        unit="bits/byte",
-        notes=notes,
-        evidence=evidence,
-    )
-
-
-def _perplexity(found: Ratio) -> Outcome:
-    if found.value + found.reach() > math.log(1e300):
-        return Undefined(
-            PERPLEXITY, f"the mean loss is {found.value:.3g} nats per token, too large to exponentiate"
-        )
-    return Measurement(
-        metric=PERPLEXITY,
-        value=math.exp(found.value),
-        uncertainty=found.exponential() if found.units >= GATE else _few(found.units),
-        n=found.units,
-        direction=Direction.LOWER_IS_BETTER,
-        unit="per token",
-        notes=("Comparable only between models with the same tokenizer.",),
-    )

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from audit.core.capabilities import Capability
-from audit.core.evaluators import About, Dimension, Needs
-from audit.core.measurements import Direction, Measurement, Outcome, Unquantified
-from audit.core.recipes import Recipe
+from audit.core.evaluators import About, Needs
+from audit.core.measurements import Outcome, Unquantified
+from audit.core.metrics import HIGHER, Metric
+from audit.core.recipes import Inputs, Shards
 from audit.core.rows import Vector
 from audit.core.subjects import Subject
 
@@ -22,19 +23,16 @@ class Familiarity:
 
     about: ClassVar[About] = About(
         name="quality.familiar",
-        dimension=Dimension.QUALITY,
         summary="How likely the model finds words it was not trained on.",
-        metrics={"quality.familiar": "Mean log-likelihood of a held-out word, in nats; higher is better."},
+        metrics=(Metric("familiar", "Mean log-likelihood of a held-out word", HIGHER, unit="nats"),),
         needs=Needs(capabilities=((Capability.LOG_LIKELIHOOD,),), splits=("holdout",), modalities=("text",)),
         references=("none: an example",),
     )
 
-    def inputs(self, subject: Subject) -> Mapping[str, Recipe[Vector]]:
+    def inputs(self, subject: Subject) -> Inputs:
         return {"signal": subject.signal(subject.real("holdout"), (Capability.LOG_LIKELIHOOD,))}
 
-    def measure(self, signal: Sequence[Vector]) -> Iterable[Outcome]:
+    def measure(self, signal: Shards[Vector]) -> Iterable[Outcome]:
         values = np.concatenate(list(signal))
         reason = Unquantified("three words are too few for an interval")
-        yield Measurement(
-            "quality.familiar", float(values.mean()), reason, len(values), Direction.HIGHER_IS_BETTER
-        )
+        yield self.about.measurement("familiar", float(values.mean()), reason, len(values))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from audit.core.capabilities import Capability
-from audit.core.evaluators import About, Dimension, Needs
-from audit.core.measurements import Direction, Interval, Measurement, Outcome
-from audit.core.recipes import Recipe
+from audit.core.evaluators import About, Needs
+from audit.core.measurements import Interval, Outcome
+from audit.core.metrics import NEITHER, Metric
+from audit.core.recipes import Inputs, Shards
 from audit.core.rows import texts_of
 from audit.core.subjects import Subject
 from audit.core.summaries import merged
@@ -40,21 +41,27 @@ class VowelShare:
 
     about: ClassVar[About] = About(
         name="quality.vowels",
-        dimension=Dimension.QUALITY,
         summary="Which share of the letters are vowels.",
-        metrics={"quality.vowels": "Vowels over letters in free samples; neither high nor low is better."},
+        metrics=(
+            Metric(
+                "vowels",
+                "Vowels over letters in free samples",
+                NEITHER,
+                question="Does the model write letters that can be pronounced?",
+            ),
+        ),
         needs=Needs(capabilities=((Capability.SAMPLE,),), modalities=("text",)),
         references=("Wilson 1927, for the interval",),
     )
 
-    def inputs(self, subject: Subject) -> Mapping[str, Recipe[Any]]:
-        return {"letters": subject.pieces(subject.samples(), Letters)}
+    def inputs(self, subject: Subject) -> Inputs:
+        return {"letters": subject.summarised(subject.samples(), Letters)}
 
-    def measure(self, letters: Sequence[Letters]) -> Iterable[Outcome]:
+    def measure(self, letters: Shards[Letters]) -> Iterable[Outcome]:
         total = merged(letters)
         share, n = total.vowels / total.letters, total.letters
         z = 1.959963984540054
         middle = (share + z * z / (2 * n)) / (1 + z * z / n)
         half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
         interval = Interval(middle - half, middle + half, self.level, "Wilson 1927, letters as independent")
-        yield Measurement("quality.vowels", share, interval, n, Direction.NEITHER)
+        yield self.about.measurement("vowels", share, interval, n)

@@ -1,15 +1,14 @@
-"""What a Fréchet distance is computed from: quarter moments, distances between halves, influence, noise floor."""
+"""What a Fréchet distance is computed from: quarter moments, distances between halves, sizes, and influence."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from audit.core.recipes import Recipe, Tools
+from audit.core.recipes import Context, Recipe, Shards
 from audit.core.rows import Matrix
 from audit.core.summaries import merged
 from audit.stats.frechet import (
@@ -20,7 +19,6 @@ from audit.stats.frechet import (
     gate,
     residual_bias,
     second_order_variance,
-    unsettled,
 )
 from audit.stats.moments import Moments
 
@@ -33,36 +31,29 @@ PARTS = ((0, 1, 2, 3), (0, 1), (2, 3), (0, 2), (1, 3), (0, 3), (1, 2), (0,), (1,
 class Quarters(Recipe[Moments]):
     """Moments of four disjoint quarters of the rows, dealt at random within every shard.
 
-    One piece is one quarter and reads all features, a shard at a time: four matrices are
-    kept however many shards there are.
+    One shard is one quarter and reads all features, a shard at a time: four matrices are kept however many
+    shards there are.
     """
 
     kind: ClassVar[str] = "frechet-quarters"
     features: Recipe[Matrix]
 
     @property
-    def piece(self) -> Any:
-        return Moments
-
-    @property
-    def title(self) -> str:
-        return f"quarter moments of {self.features.title}"
+    def label(self) -> str:
+        return f"quarter moments of {self.features.label}"
 
     @property
     def shards(self) -> int:
         return QUARTERS
 
-    def needs(self, parent: Recipe[Any], shard: int) -> range:
-        return range(parent.shards)
+    def make(self, context: Context, features: Shards[Matrix]) -> Moments:
+        return merged(self._dealt(context, features))
 
-    def make(self, tools: Tools, shard: int, pieces: Sequence[Sequence[Any]]) -> Moments:
-        return merged(self._dealt(tools, shard, pieces[0]))
-
-    def _dealt(self, tools: Tools, quarter: int, features: Iterable[Matrix]) -> Iterator[Moments]:
+    def _dealt(self, context: Context, features: Iterable[Matrix]) -> Iterable[Moments]:
         seen = 0
         for index, rows in enumerate(features):
-            order = tools.rng(self, index).permutation(len(rows))
-            yield Moments.of(rows[order[(quarter - seen) % QUARTERS :: QUARTERS]])
+            order = context.rng(index).permutation(len(rows))
+            yield Moments.of(rows[order[(context.shard - seen) % QUARTERS :: QUARTERS]])
             seen += len(rows)
 
 
@@ -99,23 +90,16 @@ class Distances(Recipe[Distance]):
     theirs: Recipe[Moments]
 
     @property
-    def piece(self) -> Any:
-        return Distance
-
-    @property
-    def title(self) -> str:
+    def label(self) -> str:
         return "Fréchet distances"
 
     @property
     def shards(self) -> int:
         return len(PARTS)
 
-    def needs(self, parent: Recipe[Any], shard: int) -> range:
-        return range(parent.shards)
-
-    def make(self, tools: Tools, shard: int, pieces: Sequence[Sequence[Any]]) -> Distance:
-        ours, theirs = (merged(side[q] for q in PARTS[shard]) for side in pieces)
-        return Distance(frechet_distance(ours, theirs))
+    def make(self, context: Context, ours: Shards[Moments], theirs: Shards[Moments]) -> Distance:
+        x, y = (merged(side[q] for q in PARTS[context.shard]) for side in (ours, theirs))
+        return Distance(frechet_distance(x, y))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +126,7 @@ class Conditions:
 
 
 @dataclass(frozen=True)
-class Circumstances(Recipe[Conditions]):
+class SizesAndRanks(Recipe[Conditions]):
     """Sizes, effective ranks and second-order variance of a pair of samples."""
 
     kind: ClassVar[str] = "frechet-conditions"
@@ -151,15 +135,11 @@ class Circumstances(Recipe[Conditions]):
     theirs: Recipe[Moments]
 
     @property
-    def piece(self) -> Any:
-        return Conditions
-
-    @property
-    def title(self) -> str:
+    def label(self) -> str:
         return "sizes and effective ranks"
 
-    def make(self, tools: Tools, shard: int, pieces: Sequence[Sequence[Any]]) -> Conditions:
-        x, y = (merged(side) for side in pieces)
+    def make(self, context: Context, ours: Shards[Moments], theirs: Shards[Moments]) -> Conditions:
+        x, y = merged(ours), merged(theirs)
         ranks = [rank if np.isfinite(rank) else None for rank in (effective_rank(x), effective_rank(y))]
         variance_y = float(np.trace(y.covariance))
         return Conditions(x.dimensions, x.n, y.n, ranks[0], ranks[1], second_order_variance(x, y), variance_y)
@@ -175,15 +155,11 @@ class Maps(Recipe[Transport]):
     theirs: Recipe[Moments]
 
     @property
-    def piece(self) -> Any:
-        return Transport
-
-    @property
-    def title(self) -> str:
+    def label(self) -> str:
         return "influence maps"
 
-    def make(self, tools: Tools, shard: int, pieces: Sequence[Sequence[Any]]) -> Transport:
-        return Transport.between(*(merged(side) for side in pieces))
+    def make(self, context: Context, ours: Shards[Moments], theirs: Shards[Moments]) -> Transport:
+        return Transport.between(merged(ours), merged(theirs))
 
 
 @dataclass(frozen=True)
@@ -192,60 +168,14 @@ class Influence(Recipe[Moments]):
 
     kind: ClassVar[str] = "frechet-influence"
     version: ClassVar[int] = 2
+    along: ClassVar[tuple[str, ...]] = ("features",)
     features: Recipe[Matrix]
     maps: Recipe[Transport]
     ours: bool
 
     @property
-    def piece(self) -> Any:
-        return Moments
+    def label(self) -> str:
+        return f"influence of {self.features.label}"
 
-    @property
-    def title(self) -> str:
-        return f"influence of {self.features.title}"
-
-    @property
-    def shards(self) -> int:
-        return self.features.shards
-
-    def examples(self, shard: int) -> int:
-        return self.features.examples(shard)
-
-    def make(self, tools: Tools, shard: int, pieces: Sequence[Sequence[Any]]) -> Moments:
-        rows, maps = pieces[0][0], pieces[1][0]
-        return Moments.of(maps.psi_x(rows) if self.ours else maps.psi_y(rows))
-
-
-@dataclass(frozen=True, slots=True)
-class Floor:
-    """The debiased distance between two real samples, or why there is none."""
-
-    value: float | None
-    n: int
-    m: int
-    reason: str
-
-
-@dataclass(frozen=True)
-class RealFloor(Recipe[Floor]):
-    """The noise floor; ``pair`` holds its distances and conditions, or nothing where the data has one split."""
-
-    kind: ClassVar[str] = "frechet-floor"
-    version: ClassVar[int] = 2
-    pair: tuple[Recipe[Any], ...]
-
-    @property
-    def piece(self) -> Any:
-        return Floor
-
-    @property
-    def title(self) -> str:
-        return "noise floor of the Fréchet distance"
-
-    def make(self, tools: Tools, shard: int, pieces: Sequence[Sequence[Any]]) -> Floor:
-        if not pieces:
-            return Floor(None, 0, 0, "the data has no second real split of enough rows")
-        found, sizes = Extrapolation.of(pieces[0]), pieces[1][0]
-        # between equal distributions the influence functions add about the second-order variance once more
-        reason = sizes.obstacle or unsettled(found.residual, math.sqrt(2 * sizes.second_order))
-        return Floor(None if reason else found.value, sizes.n, sizes.m, reason or "")
+    def make(self, context: Context, features: Matrix, maps: Shards[Transport]) -> Moments:
+        return Moments.of(maps[0].psi_x(features) if self.ours else maps[0].psi_y(features))

@@ -1,0 +1,181 @@
+"""Fréchet distance (Heusel et al. 2017): how far the samples lie from real examples in mean and covariance of their features.
+
+The value is extrapolated to endless samples, so that it is comparable between sizes, and 0 where both sides
+have equal moments. It sees what its features see, and only their first two moments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from audit.core.cases import Cases
+from audit.core.errors import InputError
+from audit.core.evaluators import About, Needs
+from audit.core.measurements import Evidence, Interval, Outcome, Unquantified
+from audit.core.metrics import LOWER, Metric
+from audit.core.recipes import Inputs, Recipe, Shards
+from audit.core.rows import Matrix
+from audit.core.subjects import Subject
+from audit.core.summaries import merged
+from audit.evaluators.quality.frechet.recipes import (
+    Conditions,
+    Distance,
+    Distances,
+    Extrapolation,
+    Influence,
+    Maps,
+    Quarters,
+    SizesAndRanks,
+)
+from audit.stats.frechet import influence_interval, standard_error, unsettled
+from audit.stats.moments import Moments
+
+LEAST = 8
+"""Fewer rows than this and a quarter has no spread."""
+
+
+@dataclass(frozen=True)
+class FrechetDistance:
+    """Compares free samples with the split ``reference``; ``level`` is the confidence of the interval."""
+
+    reference: str = "holdout"
+    level: float = 0.95
+
+    about: ClassVar[About] = About(
+        name="quality.frechet",
+        summary="How far the samples lie from real examples in the mean and covariance of their features.",
+        metrics=(
+            Metric(
+                "frechet",
+                "Squared Fréchet distance between samples and real examples, extrapolated to endless samples, in squared "
+                "units of the features; 0 is equal moments (noise may push it below)",
+                LOWER,
+                null=0.0,
+                question="Do the outputs look like real examples, taken together?",
+            ),
+            Metric(
+                "relative",
+                "The distance over the total variance of the real rows, without unit: 1 is what a model scores that always "
+                "returns their mean, 0 is equal moments",
+                LOWER,
+                baseline=1.0,
+                null=0.0,
+                question="How large is the difference beside the variety of real examples?",
+            ),
+            Metric(
+                "raw",
+                "The same distance as commonly printed, too large by an amount that shrinks with the number of rows; "
+                "comparable only at equal sizes",
+                LOWER,
+                question="What would other tools print?",
+            ),
+        ),
+        needs=Needs(compares=True, features=True, min_rows=LEAST),
+        references=(
+            "Dowson & Landau 1982; Heusel et al. 2017 (the distance, FID)",
+            "Chong & Forsyth 2020 (bias falls as 1/N; extrapolation)",
+            "Rippl, Munk & Sturm 2016 (limit distribution)",
+            "Bai & Saranadasa 1996 (trace of the squared covariance)",
+        ),
+        shards_matter=True,
+        caveats=("Comparable only with values of the same features and data.",),
+    )
+
+    def __post_init__(self) -> None:
+        if not 0.5 <= self.level < 1:
+            raise InputError(
+                f"quality.frechet: 'level' is {self.level}; give a number from 0.5 to below 1, such as 0.95."
+            )
+
+    def inputs(self, subject: Subject) -> Cases:
+        cases = subject.compared(self.reference, self.compare, min_rows=LEAST)
+        return cases.also(encoder=subject.extractor().name)
+
+    def compare(self, x: Recipe[Matrix], y: Recipe[Matrix]) -> Inputs:
+        ours, theirs = Quarters(x), Quarters(y)
+        maps = Maps(ours, theirs)
+        return {
+            "distances": Distances(ours, theirs),
+            "conditions": SizesAndRanks(ours, theirs),
+            "ours": Influence(x, maps, True),
+            "theirs": Influence(y, maps, False),
+        }
+
+    def measure(
+        self,
+        distances: Shards[Distance],
+        conditions: Shards[Conditions],
+        ours: Shards[Moments],
+        theirs: Shards[Moments],
+        encoder: str,
+    ) -> Iterable[Outcome]:
+        sizes, found = conditions[0], Extrapolation.of(distances)
+        uncertainty = self._uncertainty(found, sizes, merged(ours), merged(theirs))
+        notes = [
+            f"Named FD[{encoder}] after its features. Compared with the split '{self.reference}': {sizes.m} rows."
+        ]
+        if isinstance(uncertainty, Unquantified):
+            notes.append(
+                "Relative only: it orders models measured with these very rows and sizes, nothing more."
+            )
+        unit = f"FD[{encoder}]"
+        yield self.about.measurement(
+            "frechet",
+            found.value,
+            uncertainty,
+            sizes.n,
+            unit=unit,
+            notes=notes,
+            evidence=(_table(sizes, found),),
+        )
+        yield self._relative(found.value, uncertainty, sizes)
+        biased = "The plug-in distance is biased upwards, so an interval around it misses the truth; quality.frechet has one."
+        note = f"{sizes.n} samples against {sizes.m} real rows of {sizes.dimensions} features."
+        yield self.about.measurement(
+            "raw", found.raw, Unquantified(biased), sizes.n, unit=unit, notes=(note,)
+        )
+
+    def _uncertainty(
+        self, found: Extrapolation, sizes: Conditions, ours: Moments, theirs: Moments
+    ) -> Interval | Unquantified:
+        if sizes.obstacle is not None:
+            return Unquantified(f"Too few rows to remove the bias: {sizes.obstacle}.")
+        error = standard_error(ours, theirs, sizes.second_order)
+        if (reason := unsettled(found.residual, error)) is not None:
+            return Unquantified(f"Too few rows to remove the bias: {reason}.")
+        return influence_interval(found.value, error, self.level)
+
+    def _relative(self, estimate: float, uncertainty: Interval | Unquantified, sizes: Conditions) -> Outcome:
+        """Return the distance in units of the real rows' total variance.
+
+        A model that always returns the mean of the real rows has no covariance, so its distance is that
+        variance. The variance is that of these very rows, a number and not an estimate, so the interval only
+        changes its unit.
+        """
+        if not sizes.variance_y > 0:
+            return self.about.undefined(
+                "relative", "The real rows do not vary, so there is nothing to divide by."
+            )
+        scale = 1 / sizes.variance_y
+        if isinstance(uncertainty, Interval):
+            uncertainty = replace(uncertainty, low=uncertainty.low * scale, high=uncertainty.high * scale)
+        note = f"In units of the total variance of {sizes.m} real rows, {sizes.variance_y:.4g}."
+        return self.about.measurement("relative", estimate * scale, uncertainty, sizes.n, notes=(note,))
+
+
+def _table(sizes: Conditions, found: Extrapolation) -> Evidence:
+    import pyarrow as pa
+
+    columns = {
+        "dimensions": [sizes.dimensions],
+        "effective rank (samples)": [sizes.rank_x],
+        "effective rank (real)": [sizes.rank_y],
+        "samples": [sizes.n],
+        "real rows": [sizes.m],
+        "raw": [found.raw],
+        "debiased": [found.value],
+        "bias left (estimate)": [found.residual],
+    }
+    return Evidence("table", "What the distance rests on", pa.table(columns), sensitive=False)
