@@ -35,7 +35,7 @@ def write_card(kind: type[Any], recipe: TrainingRecipe, out: Path) -> Path:
         _facts(recipe, card, offers, weights),
         "## Data",
         _data(recipe),
-        "## TrainingRecipe",
+        "## Recipe",
         _how(recipe, facts),
         "## Measured",
         f"With the weights above, {SAMPLES:,} samples, 95 % intervals, over people where the data have "

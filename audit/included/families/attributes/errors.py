@@ -55,7 +55,7 @@ def _parts(recipe: TrainingRecipe, reader: Reader, counts: dict[str, Any], out: 
         "## Data",
         f"The split `train` of the dataset `{data.use}` with {paper.options_of(recipe)}; content digest `{data.content}`. No person of it is "
         "among those of other seeds, which the included generators learn.",
-        "## TrainingRecipe",
+        "## Recipe",
         f"`recipe.toml` beside this file (digest `{recipe.digest}`). Seed {s.seed}, {s.steps:,} steps of {s.batch}, learning "
         f"rate {s.learning_rate:g} along half a cosine to zero, noise of up to {recipe.terms['noise']:g} on the axis from -1 to "
         "1.",

@@ -41,7 +41,7 @@ def write_card(kind: type[BiographiesLM], recipe: TrainingRecipe, out: Path) -> 
         _facts(kind, recipe, place),
         "## Data",
         _data(recipe),
-        "## TrainingRecipe",
+        "## Recipe",
         _how(recipe, paper.training_facts(recipe, out)),
         "## Measured",
         "With the weights above in float32 arithmetic; 95 % intervals, over documents, fields or canaries. Completed means: the "
