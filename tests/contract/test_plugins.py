@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,25 @@ from audit.config.assemble import assemble
 from audit.config.spec import parse_spec
 from audit.core.capabilities import Capability
 from audit.core.evaluators import Evaluator
+from audit.core.plan import Planned, plan
+from audit.core.policy import Policy
 from audit.core.rows import image_rows, text_rows
 from audit.core.subjects import Subject
 from audit.engine.worker import one_thread
 from audit.registry import Unavailable, catalogue, lacking
 from audit.testing.data import check_dataset, check_extractor
-from audit.testing.evaluators import check_description, check_evaluator
+from audit.testing.evaluators import (
+    check_description,
+    check_evaluator,
+    check_null,
+    check_planted,
+    check_shard_sizes,
+)
 from audit.testing.memory import Kitchen
 from audit.testing.models import check_adapter, check_capabilities
 
 EVALUATORS = catalogue("evaluators").names()
+NO_POLICY = Policy("none", "1", ())
 
 
 def image_folder(folder: Path) -> Path:
@@ -108,6 +117,51 @@ def texts(tiny_lm: Path, tmp_path_factory: pytest.TempPathFactory) -> Subject:
 @pytest.mark.parametrize("name", EVALUATORS)
 def test_an_evaluator_keeps_its_contract_on_texts(name: str, texts: Subject, kitchen: Kitchen) -> None:
     check_evaluator(small(name), texts, kitchen)
+
+
+@pytest.mark.parametrize("name", EVALUATORS)
+def test_an_evaluators_null_case_keeps_the_contract(
+    name: str, digits: Subject, texts: Subject, kitchen: Kitchen
+) -> None:
+    for subject in (digits, texts):
+        if isinstance(plan("check", subject, [small(name)], NO_POLICY).steps[0], Planned):
+            check_null(small(name), subject, kitchen)
+
+
+@pytest.mark.parametrize("name", EVALUATORS)
+def test_an_evaluator_finds_what_is_planted(name: str, digits: Subject, kitchen: Kitchen) -> None:
+    """Four tenths of the real digits are gone, along one direction of the features."""
+    subject = replace(digits, sample_size=1000)
+    if isinstance(plan("check", subject, [small(name)], NO_POLICY).steps[0], Planned):
+        check_planted(small(name), subject, 0.4, kitchen)
+
+
+@pytest.fixture(scope="module")
+def drawn_before(tmp_path_factory: pytest.TempPathFactory) -> Subject:
+    """Outputs on disk beside the digits: what is measured cannot depend on how sampling is cut into shards."""
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("outputs")
+    rng = np.random.default_rng(0)
+    for i in range(450):
+        Image.fromarray(rng.integers(0, 255, (8, 8), dtype=np.uint8)).save(folder / f"{i:03}.png")
+    values = {
+        "name": "contract",
+        "samples": 450,
+        "shard_size": 400,
+        "model": {"adapter": "samples_on_disk", "path": str(folder), "mode": "L"},
+        "data": {"use": "digits"},
+    }
+    return assemble(parse_spec(values, Path())).plan.subject
+
+
+@pytest.mark.parametrize("name", EVALUATORS)
+def test_values_do_not_depend_on_the_shard_size(
+    name: str, drawn_before: Subject, texts: Subject, kitchen: Kitchen
+) -> None:
+    for subject, other, tolerance in ((drawn_before, 150, 1e-9), (texts, 5, 1e-4)):
+        if isinstance(plan("check", subject, [small(name)], NO_POLICY).steps[0], Planned):
+            check_shard_sizes(small(name), subject, other, kitchen, tolerance)
 
 
 def data_options(name: str, folder: Path) -> dict[str, Any]:

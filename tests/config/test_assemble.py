@@ -1,0 +1,132 @@
+"""Extractors by role, evaluators under other names, and policies that can mean something."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audit.config.assemble import Assembled, assemble
+from audit.config.spec import parse_spec
+from audit.core.errors import InputError
+from audit.core.plan import Planned
+
+SPEC = """
+name = "x"
+samples = 600
+[model]
+use = "digits-vae"
+[data]
+use = "digits"
+"""
+
+
+def assembled(more: str) -> Assembled:
+    return assemble(parse_spec(tomllib.loads(SPEC + more), Path()))
+
+
+def planned(more: str) -> dict[str, Planned]:
+    return {step.about.called: step for step in assembled(more).plan.planned}
+
+
+def encoder(step: Planned) -> str:
+    return str(step.cases.subject["encoder"])
+
+
+def test_extractors_have_roles_and_use_is_the_role_features() -> None:
+    for table in ('[features]\nuse = "pixels"', '[features]\nfeatures = "pixels"', ""):
+        subject = assembled(table).plan.subject
+        assert [(role, ref.name) for role, ref in subject.extractors] == [("features", "pixels")]
+    more = '[features]\nuse = "pixels"\nattributes = "portraits-attributes"'
+    found = dict(assembled(more).plan.subject.extractors)
+    assert {role: ref.name for role, ref in found.items()} == {
+        "features": "pixels",
+        "attributes": "portraits-attributes",
+    }
+    with pytest.raises(InputError, match="both 'use' and 'features'"):
+        assembled('[features]\nuse = "pixels"\nfeatures = "pixels"')
+    text = SPEC.replace("digits-vae", "biographies-lm").replace("digits", "biographies")
+    with pytest.raises(
+        InputError, match=r"features\.attributes is 'pixels', which reads image; this model makes text"
+    ):
+        assemble(parse_spec(tomllib.loads(f'{text}[features]\nattributes = "pixels"'), Path()))
+
+
+def test_one_evaluator_may_be_asked_twice_in_two_feature_spaces() -> None:
+    steps = planned("""
+        [[evaluators]]
+        name = "quality.frechet"
+        [[evaluators]]
+        name = "quality.frechet"
+        as = "frechet_faces"
+        features = "portraits-encoder"
+        [policy]
+        [[policy.criteria]]
+        metric = "quality.frechet_faces.relative"
+        at_most = 1.0
+        why = "a test"
+    """)
+    assert list(steps) == ["quality.frechet", "quality.frechet_faces"]
+    assert [encoder(step) for step in steps.values()] == ["pixels", "portraits-encoder"]
+    assert list(steps["quality.frechet_faces"].about.declared) == [
+        "quality.frechet_faces",
+        "quality.frechet_faces.relative",
+        "quality.frechet_faces.raw",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        (
+            'name = "quality.frechet"\n[[evaluators]]\nname = "quality.frechet"',
+            "2 evaluators are called 'quality.frechet'",
+        ),
+        ('name = "quality.frechet"\nas = "Fréchet!"', "Accepted: a name of small letters"),
+        ('name = "quality.frechet"\nas = "privacy.frechet"', "Accepted: a name of small letters"),
+        ('name = "quality.frechet"\nfeatures = "pixel"', "Did you mean 'pixels'"),
+        ('name = "quality.frechet"\nfeatures = 3', "a table"),
+        ('name = "quality.frechet"\nas = ""', "not empty"),
+    ],
+)
+def test_a_name_or_extractor_that_cannot_be_is_refused(entry: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        assembled(f"[[evaluators]]\n{entry}")
+
+
+@pytest.mark.parametrize(
+    ("criterion", "said"),
+    [
+        (
+            'metric = "quality.frechet.relativ"\nat_most = 1\nwhy = "w"',
+            "Did you mean 'quality.frechet.relative'",
+        ),
+        (
+            'metric = "quality.frechet.relative"\nat_least = 1\nwhy = "w"',
+            "lower is better, so at_least = 1 asks for a bad value",
+        ),
+        (
+            'metric = "quality.precision_recall.recall"\nat_most = 1\nwhy = "w"',
+            "higher is better, so at_most = 1 asks for a bad value",
+        ),
+        ('metric = "quality.frechet.relative"\nat_most = 1', "why is missing"),
+        ('metric = "quality.frechet.relative"\nat_most = 1\nwhy = " "', "not empty"),
+    ],
+)
+def test_a_criterion_that_can_mean_nothing_is_refused_before_anything_runs(criterion: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        assembled(f"[policy]\n[[policy.criteria]]\n{criterion}")
+
+
+def test_a_neither_metric_may_be_bounded_on_both_sides() -> None:
+    more = '[policy]\n[[policy.criteria]]\nmetric = "privacy.membership.blind_auc"\nat_most = 0.6\nat_least = 0.4\nwhy = "w"'
+    assert assembled(more).plan.policy.criteria[0].at_least == 0.4
+
+
+def test_the_label_and_the_roles_are_part_of_what_the_plan_is() -> None:
+    plain: Any = assembled('[[evaluators]]\nname = "quality.frechet"').plan.key
+    renamed = assembled('[[evaluators]]\nname = "quality.frechet"\nas = "fd"').plan.key
+    elsewhere = assembled('[[evaluators]]\nname = "quality.frechet"\nfeatures = "portraits-encoder"').plan.key
+    assert len({plain, renamed, elsewhere}) == 3
