@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from audit.core.cases import Control
 from audit.core.evaluators import Dimension
 from audit.core.measurements import Direction, Group, Interval, Measurement, Undefined, Unquantified
 from audit.core.records import AuditRecord, RecordedEvaluator
@@ -35,9 +36,13 @@ DIRECTIONS: Mapping[Direction, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One measurement, written out; a ``nested`` one is a group of the metric above it, named by its group alone."""
+    """One measurement, written out; a ``nested`` one is a group of the metric above it, named by its group alone.
+
+    ``question`` is what the metric answers, in plain words; ``void`` why a control makes the number worthless.
+    """
 
     label: str
+    question: str
     nested: bool
     metric: str
     group: str
@@ -52,6 +57,19 @@ class Line:
     n: str
     references: tuple[str, ...]
     notes: tuple[str, ...]
+    void: str
+
+
+@dataclass(frozen=True, slots=True)
+class ControlLine:
+    """What a control case gave for one metric, written out; ``right`` is empty where nothing can be said."""
+
+    metric: str
+    asked: str
+    value: str
+    interval: str
+    right: str
+    because: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +85,16 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One evaluator's part of a report; ``variants`` are its parameters, once for each time it was asked for."""
+    """One evaluator's part of a report; ``caveats`` are sentences about every one of its numbers."""
 
     name: str
     dimension: str
     summary: str
     descriptions: tuple[tuple[str, str], ...]
     references: tuple[str, ...]
-    variants: tuple[tuple[tuple[str, str], ...], ...]
+    parameters: tuple[tuple[str, str], ...]
+    caveats: tuple[str, ...]
+    controls: tuple[ControlLine, ...]
     families: tuple[Family, ...]
     exhibits: tuple[Exhibit, ...]
     undefined: tuple[tuple[str, str], ...]
@@ -116,17 +136,21 @@ def sections(record: AuditRecord, read: EvidenceReader, show_sensitive: bool) ->
     for gap in record.undefined:
         undefined.setdefault(_owner_name(gap.metric, owned), []).append(gap)
     judged = Judged.of(record.judgements)
-    order = [*dict.fromkeys(e.name for e in record.evaluators), OTHER]
+    controls: dict[str, list[Control]] = {}
+    for control in record.controls:
+        controls.setdefault(_owner_name(control.metric, owned), []).append(control)
+    known = {e.name: e for e in record.evaluators}
     return tuple(
         _section(
-            [e for e in record.evaluators if e.name == name],
+            known.get(name),
             measured.get(name, []),
             undefined.get(name, []),
+            controls.get(name, []),
             judged,
             read,
             show_sensitive,
         )
-        for name in order
+        for name in (*known, OTHER)
         if name in measured or name in undefined
     )
 
@@ -136,27 +160,42 @@ def _owner_name(metric: str, owned: Mapping[str, RecordedEvaluator]) -> str:
 
 
 def _section(
-    evaluators: Sequence[RecordedEvaluator],
+    evaluator: RecordedEvaluator | None,
     measured: Sequence[Measurement],
     undefined: Sequence[Undefined],
+    controls: Sequence[Control],
     judged: Judged,
     read: EvidenceReader,
     show_sensitive: bool,
 ) -> Section:
-    first = evaluators[0] if evaluators else None
     reported = {m.metric for m in measured} | {u.metric for u in undefined}
     return Section(
-        name=first.name if first else "Other measurements",
-        dimension=first.dimension if first else OTHER,
-        summary=first.summary if first else QUESTIONS[OTHER],
-        descriptions=tuple((m, text) for m, text in first.metrics.items() if m in reported) if first else (),
-        references=first.references if first else (),
-        variants=tuple(tuple(flattened(e.parameters)) for e in evaluators),
-        families=tuple(
-            _family(family, judged, first.name if first else OTHER) for family in families(measured, judged)
-        ),
+        name=evaluator.name if evaluator else "Other measurements",
+        dimension=evaluator.dimension if evaluator else OTHER,
+        summary=evaluator.summary if evaluator else QUESTIONS[OTHER],
+        descriptions=tuple((m, text) for m, text in evaluator.metrics.items() if m in reported)
+        if evaluator
+        else (),
+        references=evaluator.references if evaluator else (),
+        parameters=tuple(flattened(evaluator.parameters)) if evaluator else (),
+        caveats=evaluator.caveats if evaluator else (),
+        controls=tuple(_control(control) for control in controls),
+        families=tuple(_family(family, judged, evaluator) for family in families(measured, judged)),
         exhibits=tuple(exhibit(e, read, show_sensitive) for m in measured for e in m.evidence),
         undefined=tuple((_label(u.metric, u.group), u.reason) for u in undefined),
+    )
+
+
+def _control(control: Control) -> ControlLine:
+    planted = f"{control.defect}, dose {numbers.plain(control.dose)}: " if control.dose is not None else ""
+    interval = control.interval
+    return ControlLine(
+        metric=_label(control.metric, control.group),
+        asked=f"{planted}{control.asked}",
+        value="" if control.value is None else numbers.plain(control.value),
+        interval=f"{numbers.plain(interval.low)} … {numbers.plain(interval.high)}" if interval else "",
+        right={True: "as it should be", False: "wrong", None: ""}[control.right],
+        because=control.because,
     )
 
 
@@ -208,7 +247,9 @@ def _ends(measurement: Measurement) -> tuple[float, ...]:
             return (measurement.value,)
 
 
-def _family(family: tuple[tuple[Measurement, ...], Axis], judged: Judged, evaluator: str) -> Family:
+def _family(
+    family: tuple[tuple[Measurement, ...], Axis], judged: Judged, evaluator: RecordedEvaluator | None
+) -> Family:
     measured, axis = family
     before = (None, *measured)
     return Family(
@@ -223,13 +264,16 @@ def _family(family: tuple[tuple[Measurement, ...], Axis], judged: Judged, evalua
     )
 
 
-def _line(m: Measurement, axis: Axis, judged: Judged, evaluator: str, *, nested: bool) -> Line:
+def _line(
+    m: Measurement, axis: Axis, judged: Judged, evaluator: RecordedEvaluator | None, *, nested: bool
+) -> Line:
     verdict = judged.verdict(m)
     said = verdict.value if verdict is not None else ""
     interval = m.uncertainty if isinstance(m.uncertainty, Interval) else None
-    group = group_name(m.group)
+    group, owner = group_name(m.group), evaluator.name if evaluator else OTHER
     return Line(
-        label=group if nested and group else _label(m.metric.removeprefix(f"{evaluator}."), m.group),
+        label=group if nested and group else _label(m.metric.removeprefix(f"{owner}."), m.group),
+        question="" if nested or evaluator is None else evaluator.question(m.metric),
         nested=nested,
         metric=m.metric,
         group=group,
@@ -244,6 +288,7 @@ def _line(m: Measurement, axis: Axis, judged: Judged, evaluator: str, *, nested:
         n=numbers.count(m.n),
         references=_references(m),
         notes=m.notes,
+        void=m.void,
     )
 
 

@@ -97,18 +97,21 @@ def _criteria(record: AuditRecord, console: Console) -> None:
     )
     for column in ("verdict", "criterion", "measured", "because"):
         table.add_column(column, overflow="fold")
+    questions = {metric: e.question(metric) for e in record.evaluators for metric in e.metrics}
     for judgement in record.judgements:
         because = judgement.because
         if isinstance(because, Measurement):
             measured = f"{number(because.value)} {uncertainty(because)}"
             reason = f"about {judgement.n_to_decide:,} units would decide" if judgement.n_to_decide else ""
+            reason = f"void: {because.void}" if because.void else reason
             label = name_of(because)
         else:
             measured, label = "", judgement.criterion.metric
             reason = "; ".join(f"needs {gap.need}; found {gap.found}" for gap in because)
+        question = questions.get(judgement.criterion.metric, "")
         table.add_row(
             word(judgement.verdict),
-            clean(f"{label} {judgement.criterion.bound}"),
+            clean("\n".join(filter(None, (question, f"{label} {judgement.criterion.bound}")))),
             clean(measured),
             clean(reason),
         )
@@ -132,13 +135,17 @@ def _measurements(record: AuditRecord, console: Console, groups: bool) -> None:
         floor = "" if m.noise_floor is None else number(m.noise_floor)
         told = uncertainty(m)
         interval = told if len(told) <= _WIDEST else f"{told[: _WIDEST - 1]}…"
-        table.add_row(clean(name_of(m)), number(m.value), clean(interval), f"{m.n:,}", floor)
+        value = Text(number(m.value), style="strike" if m.void else "")
+        table.add_row(clean(name_of(m)), value, clean(interval), f"{m.n:,}", floor)
     console.print(table)
     if hidden := len(record.measurements) - len(shown):
         console.print(f"{hidden} more by group: audit show --groups", highlight=False)
 
 
 def _absent(record: AuditRecord, console: Console) -> None:
+    for m in record.measurements:
+        if m.void:
+            console.print(f"[yellow]void[/]       {clean(name_of(m))}: {clean(m.void)}")
     for undefined in record.undefined:
         console.print(f"[cyan]no value[/]   {clean(undefined.metric)}: {clean(undefined.reason)}")
     for skip in record.skipped:

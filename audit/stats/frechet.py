@@ -256,6 +256,35 @@ def second_order_variance(x: Moments, y: Moments) -> float:
     return 4 / 3 * (1 / x.n + 1 / y.n) ** 2 * spread
 
 
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What decides whether a distance can be debiased, and how uncertain it stays at zero."""
+
+    dimensions: int
+    n: int
+    m: int
+    rank_x: float | None
+    rank_y: float | None
+    second_order: float
+    variance_y: float
+    """The total variance of the real rows: the trace of their covariance."""
+
+    @classmethod
+    def between(cls, x: Moments, y: Moments) -> Conditions:
+        ranks = [rank if math.isfinite(rank) else None for rank in (effective_rank(x), effective_rank(y))]
+        total = float(np.trace(y.covariance))
+        return cls(x.dimensions, x.n, y.n, ranks[0], ranks[1], second_order_variance(x, y), total)
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why no interval can be given, or None."""
+        for side, rows, rank in (("samples", self.n, self.rank_x), ("real rows", self.m, self.rank_y)):
+            reason = gate(rows, self.dimensions, float("inf") if rank is None else rank)
+            if reason is not None:
+                return f"{side}: {reason}"
+        return None
+
+
 def standard_error(psi_x: Moments, psi_y: Moments, second_order: float) -> float:
     """Return ``sqrt(Var psi_x / N + Var psi_y / M + second_order)``. Rows are taken as independent.
 

@@ -166,23 +166,43 @@ def _numbers(section: Section, position: int) -> None:
     lines = [line for family in section.families for line in family.lines]
     with st.expander(f"Numbers, methods and references ({len(lines)})"):
         widgets.table(
-            ("Metric", "Group", "Value", "Unit", "Interval", "Method", "n", "References", "Notes"),
+            (
+                "Question",
+                "Metric",
+                "Group",
+                "Value",
+                "Unit",
+                "Interval",
+                "Method",
+                "n",
+                "References",
+                "Notes",
+            ),
             [
                 (
+                    line.question,
                     line.metric,
                     line.group,
-                    line.value,
+                    f"void: {line.value}" if line.void else line.value,
                     line.unit,
                     line.interval or "none",
                     f"{line.level}, {line.method}" if line.interval else line.unquantified,
                     line.n,
                     " · ".join(line.references),
-                    " ".join(line.notes),
+                    " ".join(filter(None, (f"Void: {line.void}." if line.void else "", *line.notes))),
                 )
                 for line in lines
             ],
             key=f"numbers-{position}",
         )
+        if section.controls:
+            widgets.table(
+                ("Control of", "Asked of", "Value", "Interval", "Result", "Because"),
+                [(c.metric, c.asked, c.value, c.interval, c.right, c.because) for c in section.controls],
+                key=f"controls-{position}",
+            )
+        for caveat in section.caveats:
+            st.text(visible(caveat))
         for metric, text in section.descriptions:
             st.text(visible(f"{metric}: {text}"))
         for name, reason in section.undefined:
@@ -294,7 +314,7 @@ def _repeat(shown: View) -> None:
         key="repeat-evaluators",
     )
     st.subheader("Artifacts")
-    widgets.table(("Artifact", "Key", "Pieces", "Digest", "Time"), repeat.artifacts, key="repeat-artifacts")
+    widgets.table(("Artifact", "Key", "Shards", "Digest", "Time"), repeat.artifacts, key="repeat-artifacts")
 
 
 if __name__ == "__main__":  # Streamlit runs a page as the main module

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from audit.core.cases import CaseKind, Control
 from audit.core.evaluators import Unmet
 from audit.core.identity import Digest, digest_of
 from audit.core.measurements import Direction, Evidence, Interval, Measurement, Undefined, Unquantified
@@ -259,6 +260,19 @@ def evaluators() -> tuple[RecordedEvaluator, ...]:
             if "frechet" in name
             else (),
             status,
+            evaluator=name,
+            caveats=("Comparable only with values of the same features.",) if "frechet" in name else (),
+            declared={
+                m: {
+                    "meaning": meaning,
+                    "direction": "lower",
+                    "unit": "",
+                    "baseline": None,
+                    "null": 0.0,
+                    "question": f"What about {m.rpartition('.')[2]}?",
+                }
+                for m, meaning in metrics.items()
+            },
         )
 
     return (
@@ -336,6 +350,19 @@ GAP = Unmet(
 )
 
 
+CONTROLS = (
+    Control(
+        "quality.frechet", CaseKind.NULL, "900 rows of 'train' in place of the samples", 0.2,
+        Interval(-0.3, 0.7, 0.95, "test"), True, "0 is what it should be, within chance",
+    ),
+    Control(
+        "quality.frechet", CaseKind.PLANTED, "900 rows of 'train', a mode of them dropped", 9.5,
+        Interval(8.1, 10.9, 0.95, "test"), True, "its whole interval lies beyond the noise floor 0.7",
+        defect="dropped mode", dose=0.1,
+    ),
+)  # fmt: skip
+
+
 def build() -> Sample:
     kept: dict[Digest, Any] = {}
     measurements = (*quality(kept), *fairness(), *privacy(kept), *provenance(kept))
@@ -384,6 +411,7 @@ def build() -> Sample:
         },
         evaluators=evaluators(),
         measurements=measurements,
+        controls=CONTROLS,
         undefined=undefined,
         judgements=judgements,
         skipped=(RecordedSkip("privacy.extraction", (GAP,)),),
@@ -468,8 +496,24 @@ def build_hostile() -> Sample:
         data={"loader": text, "splits": {text: text}, "problems": [text], text: {text: [text]}},
         environment={text: text, "GH_TOKEN": "hunter2"},
         settings={text: {text: [{text: text}]}, "endpoint": "https://user:hunter2@example.org/v1"},
-        evaluators=(RecordedEvaluator(text, text, text, {text: text}, text, {text: text}, (text,), text),),
-        measurements=(measurement, bare),
+        evaluators=(
+            RecordedEvaluator(
+                text,
+                text,
+                text,
+                {text: text},
+                text,
+                {text: text},
+                (text,),
+                text,
+                text,
+                (text,),
+                {text: {"question": text}},
+                {text: text},
+            ),
+        ),
+        measurements=(dataclasses.replace(measurement, void=text), bare),
+        controls=(Control(text, CaseKind.NULL, text, 1.0, None, False, text, ((text, text),), text, 0.5),),
         undefined=(Undefined(text, text, ((text, text),)),),
         judgements=judgements,
         skipped=(RecordedSkip(text, (gap,)),),

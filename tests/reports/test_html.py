@@ -181,7 +181,7 @@ def test_sensitive_evidence_is_neither_read_nor_written(sample: Any) -> None:
     assert "Ada Q. Sample" not in text
     assert "0.9123" not in text
     assert not from_sensitive & set(sample.asked)
-    assert "1 piece of sensitive evidence is not in this file" in Page(text).text
+    assert "1 sensitive exhibit is not in this file" in Page(text).text
     shown = render(sample, show_sensitive=True)
     assert "Ada Q. Sample" in shown
     assert from_sensitive <= set(sample.asked)
@@ -235,3 +235,15 @@ def test_unfinished_run_says_so(unfinished: Any) -> None:
     assert "The run has not finished" in text
     assert "This run recorded no measurement." in text
     assert "Every criterion passed" not in text
+
+
+def test_a_void_number_is_struck_through_with_its_reason_and_questions_come_first(sample: Any) -> None:
+    first = sample.record.measurements[0]
+    void = dataclasses.replace(first, void="the null case gave 5")
+    record = dataclasses.replace(sample.record, measurements=(void, *sample.record.measurements[1:]))
+    text = HtmlReport().render(record, sample.read).decode()
+    assert '<s><span class="value">' in text
+    assert "Void: the null case gave 5." in Page(text).text
+    question = "What about frechet?"
+    assert question in Page(text).text
+    assert text.index(question) < text.index("quality.<wbr>frechet", text.index("measures stack"))

@@ -151,12 +151,41 @@ def test_of_several_bounds_on_a_metric_the_tightest_is_drawn(sample: Any) -> Non
     assert judged.verdict(record.measurements[0]) is Verdict.INCONCLUSIVE
 
 
-def test_an_evaluator_asked_for_twice_shows_both_sets_of_parameters(sample: Any) -> None:
+def test_an_evaluator_asked_for_under_another_name_has_a_section_of_its_own(sample: Any) -> None:
     first = sample.record.evaluators[0]
-    again = dataclasses.replace(first, parameters={"debias": False})
-    record = dataclasses.replace(sample.record, evaluators=(*sample.record.evaluators, again))
-    section = sections(record, sample.read, False)[0]
-    assert section.variants == ((("debias", "yes"), ("ridge", "1e-06")), (("debias", "no"),))
+    names = {"quality.frechet": "quality.frechet_faces"}
+    again = dataclasses.replace(
+        first,
+        name="quality.frechet_faces",
+        parameters={"debias": False},
+        metrics={"quality.frechet_faces": "The same in other features."},
+        declared={"quality.frechet_faces": {"question": "And for faces?"}},
+    )
+    more = tuple(
+        dataclasses.replace(m, metric=names[m.metric])
+        for m in sample.record.measurements
+        if m.metric in names
+    )
+    record = dataclasses.replace(
+        sample.record,
+        evaluators=(*sample.record.evaluators, again),
+        measurements=(*sample.record.measurements, *more),
+    )
+    found = {section.name: section for section in sections(record, sample.read, False)}
+    assert found["quality.frechet"].parameters == (("debias", "yes"), ("ridge", "1e-06"))
+    assert found["quality.frechet_faces"].parameters == (("debias", "no"),)
+    (line,) = [line for family in found["quality.frechet_faces"].families for line in family.lines]
+    assert (line.metric, line.question) == ("quality.frechet_faces", "And for faces?")
+
+
+def test_controls_stand_with_what_they_guard(sample: Any) -> None:
+    section = sections(sample.record, sample.read, False)[0]
+    assert [c.asked for c in section.controls] == [
+        "900 rows of 'train' in place of the samples",
+        "dropped mode, dose 0.1: 900 rows of 'train', a mode of them dropped",
+    ]
+    assert {c.right for c in section.controls} == {"as it should be"}
+    assert section.caveats == ("Comparable only with values of the same features.",)
 
 
 def test_limits_count_the_intervals_that_may_miss(sample: Any) -> None:

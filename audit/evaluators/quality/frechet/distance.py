@@ -20,7 +20,6 @@ from audit.core.rows import Matrix
 from audit.core.subjects import Subject
 from audit.core.summaries import merged
 from audit.evaluators.quality.frechet.recipes import (
-    Conditions,
     Distance,
     Distances,
     Extrapolation,
@@ -29,7 +28,7 @@ from audit.evaluators.quality.frechet.recipes import (
     Quarters,
     SizesAndRanks,
 )
-from audit.stats.frechet import influence_interval, standard_error, unsettled
+from audit.stats.frechet import Conditions, influence_interval, standard_error, unsettled
 from audit.stats.moments import Moments
 
 LEAST = 8
@@ -49,16 +48,14 @@ class FrechetDistance:
         metrics=(
             Metric(
                 "frechet",
-                "Squared Fréchet distance between samples and real examples, extrapolated to endless samples, in squared "
-                "units of the features; 0 is equal moments (noise may push it below)",
+                "Squared distance, extrapolated to endless samples; 0 is equal moments, noise may push it below",
                 LOWER,
                 null=0.0,
                 question="Do the outputs look like real examples, taken together?",
             ),
             Metric(
                 "relative",
-                "The distance over the total variance of the real rows, without unit: 1 is what a model scores that always "
-                "returns their mean, 0 is equal moments",
+                "The distance over the total variance of the real rows: 1 is a model that always returns their mean",
                 LOWER,
                 baseline=1.0,
                 null=0.0,
@@ -66,8 +63,7 @@ class FrechetDistance:
             ),
             Metric(
                 "raw",
-                "The same distance as commonly printed, too large by an amount that shrinks with the number of rows; "
-                "comparable only at equal sizes",
+                "The distance as commonly printed, too large by an amount that shrinks with the number of rows",
                 LOWER,
                 question="What would other tools print?",
             ),
@@ -121,14 +117,9 @@ class FrechetDistance:
                 "Relative only: it orders models measured with these very rows and sizes, nothing more."
             )
         unit = f"FD[{encoder}]"
+        table = (_table(sizes, found),)
         yield self.about.measurement(
-            "frechet",
-            found.value,
-            uncertainty,
-            sizes.n,
-            unit=unit,
-            notes=notes,
-            evidence=(_table(sizes, found),),
+            "frechet", found.value, uncertainty, sizes.n, unit=unit, notes=notes, evidence=table
         )
         yield self._relative(found.value, uncertainty, sizes)
         biased = "The plug-in distance is biased upwards, so an interval around it misses the truth; quality.frechet has one."

@@ -6,20 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from audit.core.recipes import Context, Recipe, Shards
 from audit.core.rows import Matrix
 from audit.core.summaries import merged
-from audit.stats.frechet import (
-    Transport,
-    debiased,
-    effective_rank,
-    frechet_distance,
-    gate,
-    residual_bias,
-    second_order_variance,
-)
+from audit.stats.frechet import Conditions, Transport, debiased, frechet_distance, residual_bias
 from audit.stats.moments import Moments
 
 QUARTERS = 4
@@ -37,10 +27,6 @@ class Quarters(Recipe[Moments]):
 
     kind: ClassVar[str] = "frechet-quarters"
     features: Recipe[Matrix]
-
-    @property
-    def label(self) -> str:
-        return f"quarter moments of {self.features.label}"
 
     @property
     def shards(self) -> int:
@@ -90,39 +76,12 @@ class Distances(Recipe[Distance]):
     theirs: Recipe[Moments]
 
     @property
-    def label(self) -> str:
-        return "Fréchet distances"
-
-    @property
     def shards(self) -> int:
         return len(PARTS)
 
     def make(self, context: Context, ours: Shards[Moments], theirs: Shards[Moments]) -> Distance:
         x, y = (merged(side[q] for q in PARTS[context.shard]) for side in (ours, theirs))
         return Distance(frechet_distance(x, y))
-
-
-@dataclass(frozen=True, slots=True)
-class Conditions:
-    """What decides whether a distance can be debiased, and how uncertain it stays at zero."""
-
-    dimensions: int
-    n: int
-    m: int
-    rank_x: float | None
-    rank_y: float | None
-    second_order: float
-    variance_y: float
-    """The total variance of the real rows: the trace of their covariance."""
-
-    @property
-    def obstacle(self) -> str | None:
-        """Why no interval can be given, or None."""
-        for side, rows, rank in (("samples", self.n, self.rank_x), ("real rows", self.m, self.rank_y)):
-            reason = gate(rows, self.dimensions, float("inf") if rank is None else rank)
-            if reason is not None:
-                return f"{side}: {reason}"
-        return None
 
 
 @dataclass(frozen=True)
@@ -134,15 +93,8 @@ class SizesAndRanks(Recipe[Conditions]):
     ours: Recipe[Moments]
     theirs: Recipe[Moments]
 
-    @property
-    def label(self) -> str:
-        return "sizes and effective ranks"
-
     def make(self, context: Context, ours: Shards[Moments], theirs: Shards[Moments]) -> Conditions:
-        x, y = merged(ours), merged(theirs)
-        ranks = [rank if np.isfinite(rank) else None for rank in (effective_rank(x), effective_rank(y))]
-        variance_y = float(np.trace(y.covariance))
-        return Conditions(x.dimensions, x.n, y.n, ranks[0], ranks[1], second_order_variance(x, y), variance_y)
+        return Conditions.between(merged(ours), merged(theirs))
 
 
 @dataclass(frozen=True)
@@ -153,10 +105,6 @@ class Maps(Recipe[Transport]):
     version: ClassVar[int] = 2
     ours: Recipe[Moments]
     theirs: Recipe[Moments]
-
-    @property
-    def label(self) -> str:
-        return "influence maps"
 
     def make(self, context: Context, ours: Shards[Moments], theirs: Shards[Moments]) -> Transport:
         return Transport.between(merged(ours), merged(theirs))
@@ -172,10 +120,6 @@ class Influence(Recipe[Moments]):
     features: Recipe[Matrix]
     maps: Recipe[Transport]
     ours: bool
-
-    @property
-    def label(self) -> str:
-        return f"influence of {self.features.label}"
 
     def make(self, context: Context, features: Matrix, maps: Shards[Transport]) -> Moments:
         return Moments.of(maps[0].psi_x(features) if self.ours else maps[0].psi_y(features))
