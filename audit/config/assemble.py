@@ -18,7 +18,7 @@ from audit.core.plan import Asked, AuditPlan, plan
 from audit.core.policy import check_policy
 from audit.core.recipes import Inputs
 from audit.core.references import ExtractorRef
-from audit.core.subjects import Subject
+from audit.core.subjects import ModelCard, Subject
 from audit.engine.environment import best_device
 from audit.registry import Unavailable, catalogue
 
@@ -61,7 +61,6 @@ def assemble(spec: AuditSpec) -> Assembled:
     """Decide everything that can be decided before work starts. Loads metadata, never weights."""
     adapter = catalogue("models").load(spec.adapter)
     catalogue("executors").load(spec.run.executor)
-    loader = catalogue("datasets").load(spec.data)
     run = replace(spec.run, device=_device(spec.run.device))
     model = adapter.refer(dict(spec.model))
     card, offers = adapter.describe(model)
@@ -70,7 +69,9 @@ def assemble(spec: AuditSpec) -> Assembled:
     if card.most_samples is not None and card.most_samples < spec.samples:
         fewer = f"{spec.samples:,} samples were asked for; there are {card.most_samples:,}."
         card = replace(card, notes=(*card.notes, fewer))
-    data = loader.refer(dict(spec.data_options))
+    named, options = _data_of(spec, card)
+    loader = catalogue("datasets").load(named)
+    data = loader.refer(options)
     data_card = loader.describe(data)
     if card.modality != data_card.modality:
         raise InputError(
@@ -99,6 +100,18 @@ def assemble(spec: AuditSpec) -> Assembled:
         "run": asdict(run),
     }
     return Assembled(plan(spec.name, subject, evaluators, spec.policy), run, settings)
+
+
+def _data_of(spec: AuditSpec, card: ModelCard) -> tuple[str, dict[str, Any]]:
+    """Return the dataset that the spec names, else the one that the model's card was trained on, options included."""
+    if spec.data is not None:
+        return spec.data, dict(spec.data_options)
+    if card.trained_on is None:
+        raise InputError(
+            "The spec has no [data], and the card of this model does not say what it was trained on. Name data: "
+            "[data] use = \"…\"; 'audit list datasets' shows them."
+        )
+    return card.trained_on.loader, dict(card.trained_on.options)
 
 
 def _device(asked: str) -> str:

@@ -57,7 +57,7 @@ class AuditSpec:
     shard_size: int
     adapter: str
     model: Mapping[str, Any]
-    data: str
+    data: str | None
     data_options: Mapping[str, Any]
     extractors: Mapping[str, str]
     evaluators: tuple[EvaluatorSpec, ...] | None
@@ -91,20 +91,20 @@ def read_spec(path: Path) -> AuditSpec:
     ) as error:  # TOMLDecodeError is a ValueError; so is a number too long to read
         raise InputError(f"{path} is not valid TOML: {error}.") from None
     try:
-        return parse_spec(values, path.parent)
+        return parse_spec(values, path.parent, path.stem)
     except InputError as error:
         raise type(error)(f"{path}: {error}") from error
 
 
-def parse_spec(values: Mapping[str, Any], base: Path) -> AuditSpec:
-    """Check the tables of a spec; ``base`` is the folder that its paths are relative to."""
+def parse_spec(values: Mapping[str, Any], base: Path, name: str = "audit") -> AuditSpec:
+    """Check the tables of a spec; ``base`` is the folder that its paths are relative to, ``name`` its name unless it says one."""
     top = Table("", values)
-    name = top.text("name")
+    name = top.text("name", name)
     seed = top.integer("seed", 0, most=MOST_SEED)
     samples = top.integer("samples", 2000, least=1, most=MOST_SAMPLES)
     shard_size = top.integer("shard_size", 500, least=1)
     adapter, model = _model(_required(top, "model", 'use = "digits-vae", or adapter and path'), base)
-    data, data_options = _data(_required(top, "data", 'use = "digits"'), base)
+    data, data_options = _data(top, adapter, base)
     features = top.table("features")
     extractors = {} if features is None else _roles(features)
     listed = top.tables("evaluators")
@@ -172,8 +172,16 @@ def _required(top: Table, key: str, content: str) -> Table:
     return table
 
 
-def _data(table: Table, base: Path) -> tuple[str, dict[str, Any]]:
-    return table.text("use"), _resolved(table.rest(), base)
+def _data(top: Table, adapter: str, base: Path) -> tuple[str | None, dict[str, Any]]:
+    """Return the dataset and its options; None leaves it to the card of an included model."""
+    table = top.table("data")
+    if table is not None:
+        return table.text("use"), _resolved(table.rest(), base)
+    if adapter == "included":
+        return None, {}
+    raise top.missing(
+        "data", 'a table, written [data], with use = "digits"; only an included model brings its own data'
+    )
 
 
 def _roles(table: Table) -> dict[str, str]:

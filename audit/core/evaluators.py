@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -12,6 +13,7 @@ from audit.core.cases import Cases
 from audit.core.measurements import Evidence, Group, Interval, Measurement, Outcome, Undefined, Unquantified
 from audit.core.metrics import Metric
 from audit.core.recipes import Inputs
+from audit.core.references import DataRef
 from audit.core.subjects import Subject
 
 
@@ -78,7 +80,7 @@ class Needs:
                 Unmet(
                     f"at least {self.min_rows} samples",
                     f"{subject.sample_count} samples",
-                    "raise 'samples' in the spec",
+                    f"write samples = {self.min_rows} or more at the top of the spec",
                 )
             )
         if "train" in self.splits and card.trained_on not in (None, subject.data):
@@ -86,18 +88,19 @@ class Needs:
                 Unmet(
                     need="the data that this model was trained on",
                     found="other data: the model's card names another content or another way of splitting it",
-                    remedy="name the data of the model's card in [data], with the options it was trained with",
+                    remedy=_data_lines(card.trained_on),
                 )
             )
         if self.groups and not subject.data_card.groups:
-            gaps.append(Unmet("data with group columns", "no group column", "name group columns in [data]"))
+            remedy = 'name group columns in the spec: [data] groups = "column, another"'
+            gaps.append(Unmet("data with group columns", "no group column", remedy))
         known = dict(subject.extractors)
         gaps += [
             Unmet(
                 need=f"a feature extractor for {card.modality}"
                 + ("" if role == "features" else f" in the role '{role}'"),
                 found="none",
-                remedy=f"write {role} = \"…\" in [features]; 'audit list extractors' shows them",
+                remedy=f"write in the spec: [features] {role} = \"…\"; 'audit list extractors' shows them",
             )
             for role in self.extractors
             if role not in known
@@ -120,7 +123,7 @@ class Needs:
             return Unmet(
                 need=_SPLIT_MEANING.get(split, f"a split '{split}'"),
                 found=f"splits: {', '.join(subject.splits) or 'none'}",
-                remedy=f"name data with a '{split}' split in [data]",
+                remedy=f'name them in the spec: [data] {split} = "…", or data that has such a split',
             )
         if subject.splits[split] < self.min_rows:
             return Unmet(
@@ -129,6 +132,15 @@ class Needs:
                 remedy="bring more data",
             )
         return None
+
+
+def _data_lines(ref: DataRef | None) -> str:
+    """Return what to write in a spec to name some data, with its options."""
+    assert ref is not None, "asked only where the card names data"
+    options = "".join(f", {name} = {json.dumps(value)}" for name, value in ref.options)
+    return (
+        f'write in the spec: [data] use = "{ref.loader}"{options}; or leave [data] out for an included model'
+    )
 
 
 _SPLIT_MEANING = {

@@ -130,3 +130,30 @@ def test_the_label_and_the_roles_are_part_of_what_the_plan_is() -> None:
     renamed = assembled('[[evaluators]]\nname = "quality.frechet"\nas = "fd"').plan.key
     elsewhere = assembled('[[evaluators]]\nname = "quality.frechet"\nfeatures = "portraits-encoder"').plan.key
     assert len({plain, renamed, elsewhere}) == 3
+
+
+@pytest.mark.parametrize(
+    "name", ["portraits-vae-overfit", "biographies-lm-biased", "portraits-gan", "digits-vae"]
+)
+def test_an_included_model_brings_the_data_of_its_card_with_their_options(name: str) -> None:
+    spec = parse_spec({"model": {"use": name}}, Path(), "twin")
+    subject = assemble(spec).plan.subject
+    assert spec.name == "twin"
+    assert subject.data == subject.card.trained_on
+    step = next(s for s in assemble(spec).plan.steps if s.about.name == "privacy.membership")
+    if "sample" in subject.offers and name != "portraits-gan":
+        assert isinstance(step, Planned), "its own members are at hand, so membership can be asked"
+
+
+def test_other_models_have_to_name_their_data(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"data is missing.*only an included model brings its own data"):
+        parse_spec({"model": {"adapter": "samples_on_disk", "path": "x"}}, tmp_path)
+
+
+def test_a_skip_says_what_to_write() -> None:
+    values = {"model": {"use": "portraits-vae-overfit"}, "data": {"use": "portraits"}}
+    plan = assemble(parse_spec(values, Path())).plan
+    (skip,) = [s for s in plan.skipped if s.about.name == "privacy.membership"]
+    remedy = skip.unmet[0].remedy
+    assert remedy.startswith('write in the spec: [data] use = "portraits", duplicates = ')
+    assert '"' not in remedy.partition("train = ")[2].partition(";")[0], "numbers stay numbers"
