@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Generic
 import numpy as np
 
 from audit.core.capabilities import Capability
-from audit.core.identity import identity
+from audit.core.identity import identity, layout
 from audit.core.recipes import Context, Recipe, Shards, shard_count, shard_range
 from audit.core.references import DataRef, ExtractorRef, ModelRef
 from audit.core.rows import Matrix, Rows, Vector
@@ -25,7 +25,7 @@ class Samples(Recipe[Rows]):
     model: ModelRef
     n: int
     seed: int
-    shard_size: int
+    shard_size: int = layout()
     condition: Recipe[Rows] | None = None
 
     @property
@@ -62,7 +62,7 @@ class RealRows(Recipe[Rows]):
     data: DataRef
     split: str
     rows: int
-    shard_size: int
+    shard_size: int = layout()
 
     @property
     def label(self) -> str:
@@ -96,7 +96,7 @@ class DrawnRows(Recipe[Rows]):
     rows: int
     total: int
     seed: int
-    shard_size: int
+    shard_size: int = layout()
 
     @property
     def label(self) -> str:
@@ -121,7 +121,7 @@ class Given(Recipe[Rows]):
 
     kind: ClassVar[str] = "given"
     columns: tuple[tuple[str, tuple[str, ...]], ...]
-    shard_size: int = 1000
+    shard_size: int = layout(1000)
     what: str = identity("texts")
 
     @property
@@ -234,6 +234,12 @@ class Truncated(Recipe[Matrix]):
     def label(self) -> str:
         return f"{self.features.label} without {self.dose:.0%}"
 
+    def examples(self, shard: int) -> int:
+        return self._kept(sum(self.features.examples(i) for i in range(self.features.shards)))
+
+    def _kept(self, total: int) -> int:
+        return max(1, total - round(self.dose * total))
+
     def make(self, context: Context, features: Shards[Matrix]) -> Matrix:
         rows = np.concatenate(list(features))
         centred = rows - rows.mean(axis=0)
@@ -241,6 +247,5 @@ class Truncated(Recipe[Matrix]):
         for _ in range(50):
             direction = centred.T @ (centred @ direction)
             direction = direction / max(float(np.linalg.norm(direction)), 1e-300)
-        kept = max(1, len(rows) - round(self.dose * len(rows)))
-        order = np.argsort(centred @ direction, kind="stable")[:kept]
+        order = np.argsort(centred @ direction, kind="stable")[: self._kept(len(rows))]
         return np.asarray(rows[np.sort(order)])

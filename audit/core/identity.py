@@ -49,6 +49,11 @@ def identity(default: Any = dataclasses.MISSING) -> Any:
     return dataclasses.field(default=default, compare=False, metadata={"identity": False})
 
 
+def layout(default: Any = dataclasses.MISSING) -> Any:
+    """Declare a dataclass field that says how work is cut up: part of a recipe's key, but not of what seeds it."""
+    return dataclasses.field(default=default, metadata={"layout": True})
+
+
 def _plain(value: Any) -> Any:
     """Return a form of ``value`` that JSON spells in exactly one way, or raise TypeError."""
     match value:

@@ -13,7 +13,7 @@ import numpy as np
 from audit.core.errors import PluginError
 from audit.core.identity import Key, fields_of, key_of, name_of
 from audit.core.references import DataRef, ExtractorRef, ModelRef
-from audit.core.rows import Matrix, Rng, Rows
+from audit.core.rows import Matrix, Rng, Rows, Vector
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -43,8 +43,15 @@ class Context(Bench, Protocol):
 
     @property
     def shard(self) -> int: ...
-    def rng(self, stream: int | None = None) -> Rng:
+    def rng(self, stream: int | str | None = None) -> Rng:
         """Return random numbers seeded by the recipe and by ``stream``, the shard unless told: equal in any worker."""
+        ...
+
+    def uniforms(self, rows: range | None = None) -> Vector:
+        """Return one number in [0, 1) for each row, by its place among all rows: the same however rows are cut into shards.
+
+        Without ``rows``, those of this shard, counted along the lead parent.
+        """
         ...
 
 
@@ -102,6 +109,16 @@ class Recipe(Generic[T_co]):
         return key_of(name_of(type(self)), self.version, fields_of(self))
 
     @cached_property
+    def seed_key(self) -> Key:
+        """What seeds its random numbers: its key without what only says how rows are cut into shards."""
+        drawn = {
+            f.name: replaced(getattr(self, f.name), lambda recipe: {"$seed": recipe.seed_key})
+            for f in fields(self)
+            if f.metadata.get("identity", True) and not f.metadata.get("layout", False)
+        }
+        return key_of(name_of(type(self)), self.version, drawn)
+
+    @cached_property
     def links(self) -> tuple[Link, ...]:
         """Every parent with the field that names it, in the order of the fields."""
         found: list[Link] = []
@@ -136,6 +153,11 @@ class Recipe(Generic[T_co]):
     def examples(self, shard: int) -> int:
         """How many examples a shard holds, for a progress display; 0 when the question makes no sense."""
         return 0 if self.lead is None else self.lead.examples(shard)
+
+    def rows_of(self, shard: int) -> range:
+        """Return the places of a shard's examples among all of them."""
+        start = sum(self.examples(i) for i in range(shard))
+        return range(start, start + self.examples(shard))
 
     def needs(self, field: str, parent: Recipe[Any], shard: int) -> range:
         """Return which shards of a parent one shard of this artifact reads.

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from audit.core.errors import PluginError
+from audit.core.identity import layout
 from audit.core.recipes import Context, Recipe, Shards, lineage, recipes_in, replaced
 from audit.core.rows import Matrix, Rows, Vector
 from audit.testing.memory import Kitchen
@@ -154,3 +155,45 @@ def test_inputs_are_searched_and_filled_in_any_nesting() -> None:
     assert list(recipes_in(inputs)) == [a, b, a]
     filled = replaced(inputs, lambda recipe: recipe.shards)
     assert filled == {"one": 1, "many": (2, {"deep": 1}), "plain": 3, "none": None}
+
+
+@dataclass(frozen=True)
+class Cut(Recipe[Matrix]):
+    """Row numbers 0 … rows-1 in shards of ``size``."""
+
+    kind: ClassVar[str] = "test-cut"
+    rows: int
+    size: int = layout()
+
+    @property
+    def shards(self) -> int:
+        return -(-self.rows // self.size)
+
+    def examples(self, shard: int) -> int:
+        return min(self.rows, (shard + 1) * self.size) - shard * self.size
+
+    def make(self, context: Context) -> Matrix:
+        return np.full((self.examples(context.shard), 1), 1.0)
+
+
+@dataclass(frozen=True)
+class Drawn(Recipe[Vector]):
+    """A uniform number for each row."""
+
+    kind: ClassVar[str] = "test-drawn"
+    along: ClassVar[tuple[str, ...]] = ("source",)
+    source: Recipe[Matrix]
+
+    def make(self, context: Context, source: Matrix) -> Vector:
+        return context.uniforms()
+
+
+def test_how_rows_are_cut_is_no_second_seed() -> None:
+    one, two = Drawn(Cut(10_000, 10_000)), Drawn(Cut(10_000, 333))
+    assert one.key != two.key
+    assert one.seed_key == two.seed_key
+    whole = np.concatenate(Kitchen().shards(one))
+    np.testing.assert_array_equal(whole, np.concatenate(Kitchen().shards(two)))
+    assert len(np.unique(whole)) == 10_000
+    assert abs(whole.mean() - 0.5) < 0.02
+    assert Drawn(Cut(9_999, 333)).seed_key != two.seed_key

@@ -65,7 +65,7 @@ class LedgerAttacks(Recipe[AttackScores]):
         return AttackScores(
             names=("min_k_plus_plus", "min_k", "zlib", "loss"),
             values=values,
-            ties=context.rng().uniform(size=len(texts)),
+            ties=context.uniforms(),
             access="asks the model for the log-probability of every token of a text, and of the words it did not choose",
         )
 
@@ -120,7 +120,7 @@ class SignalAttack(Recipe[AttackScores]):
         return AttackScores(
             names=(self.capability.value,),
             values=values[:, None],
-            ties=context.rng().uniform(size=len(values)),
+            ties=context.uniforms(),
             access=f"asks the model for its {self.capability.value.replace('_', ' ')} of an example",
         )
 

@@ -127,7 +127,6 @@ class MembershipInference:
             "Das, Zhang & Tramèr 2024, Blind baselines beat membership inference attacks",
             "DeLong, DeLong & Clarke-Pearson 1988; Sun & Xu 2014 (AUC intervals)",
         ),
-        shards_matter=True,
         caveats=(
             "A lower bound on leakage: a stronger attack may find more.",
             "The baseline without the model is ridge regression on the rows themselves, each half scored by a fit to "

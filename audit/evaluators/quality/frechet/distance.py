@@ -75,7 +75,6 @@ class FrechetDistance:
             "Rippl, Munk & Sturm 2016 (limit distribution)",
             "Bai & Saranadasa 1996 (trace of the squared covariance)",
         ),
-        shards_matter=True,
         caveats=("Comparable only with values of the same features and data.",),
     )
 

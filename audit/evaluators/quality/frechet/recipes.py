@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from audit.core.recipes import Context, Recipe, Shards
 from audit.core.rows import Matrix
 from audit.core.summaries import merged
@@ -19,13 +21,14 @@ PARTS = ((0, 1, 2, 3), (0, 1), (2, 3), (0, 2), (1, 3), (0, 3), (1, 2), (0,), (1,
 
 @dataclass(frozen=True)
 class Quarters(Recipe[Moments]):
-    """Moments of four disjoint quarters of the rows, dealt at random within every shard.
+    """Moments of four disjoint quarters of the rows, dealt at random and the same however rows are cut into shards.
 
     One shard is one quarter and reads all features, a shard at a time: four matrices are kept however many
     shards there are.
     """
 
     kind: ClassVar[str] = "frechet-quarters"
+    version: ClassVar[int] = 2
     features: Recipe[Matrix]
 
     @property
@@ -33,14 +36,13 @@ class Quarters(Recipe[Moments]):
         return QUARTERS
 
     def make(self, context: Context, features: Shards[Matrix]) -> Moments:
-        return merged(self._dealt(context, features))
-
-    def _dealt(self, context: Context, features: Iterable[Matrix]) -> Iterable[Moments]:
-        seen = 0
-        for index, rows in enumerate(features):
-            order = context.rng(index).permutation(len(rows))
-            yield Moments.of(rows[order[(context.shard - seen) % QUARTERS :: QUARTERS]])
-            seen += len(rows)
+        sizes = [len(rows) for rows in features]
+        dealt = np.argsort(context.uniforms(range(sum(sizes))), kind="stable")[context.shard :: QUARTERS]
+        parts = np.split(np.sort(dealt), np.searchsorted(np.sort(dealt), np.cumsum(sizes)[:-1]))
+        starts = np.cumsum([0, *sizes[:-1]])
+        return merged(
+            Moments.of(rows[part - start]) for rows, part, start in zip(features, parts, starts, strict=True)
+        )
 
 
 @dataclass(frozen=True, slots=True)
