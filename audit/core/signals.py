@@ -37,13 +37,16 @@ SIGNALS: Mapping[Capability, Callable[[Any, Rows, Rng], Vector]] = {
 
 
 def familiarity(capability: Capability, model: Any, rows: Rows, rng: Rng) -> Vector:
-    """Return one finite number per example. Raise when the model's answer has another shape or is not finite."""
+    """Return one number per example; minus infinity is the least familiar, NaN says that the model could not score it.
+
+    Raise when the model's answer has another shape, holds plus infinity, or scores no example at all.
+    """
     if capability not in SIGNALS:
         raise UndefinedError(f"'{capability}' gives no number per example")
     values = np.asarray(SIGNALS[capability](model, rows, rng), dtype=np.float64)
     if values.shape != (rows.num_rows,):
         raise ValueError(f"{capability} returned shape {values.shape} for {rows.num_rows} examples")
-    if not np.isfinite(values).all():
-        bad = int((~np.isfinite(values)).sum())
-        raise ValueError(f"{capability} is not finite for {bad} of {rows.num_rows} examples")
+    if (bad := int(np.isposinf(values).sum())) or (len(values) and np.isnan(values).all()):
+        what = f"infinite for {bad}" if bad else "not a number for all"
+        raise ValueError(f"{capability} is {what} of {rows.num_rows} examples")
     return values

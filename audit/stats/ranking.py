@@ -38,8 +38,10 @@ def _scores(values: ArrayLike, name: str) -> Floats:
     scores = np.atleast_2d(np.asarray(values, dtype=np.float64))
     if scores.ndim != 2 or scores.shape[1] == 0:
         raise UndefinedError(f"there are no {name} to rank")
-    if not np.isfinite(scores).all():
-        raise ValueError(f"{name} hold a score that is not finite")
+    if np.isnan(scores).any() or np.isposinf(scores).any():
+        raise ValueError(
+            f"{name} hold a score that is not a number or infinite; minus infinity is the lowest score"
+        )
     return scores
 
 

@@ -95,7 +95,7 @@ def test_a_model_that_returns_nan_fails_and_the_rest_goes_on(cli, letters_spec, 
     said = cli("run", spec, "--store", tmp_path / "store", "--format", "json")
     record = record_of(said)
     assert [m["metric"] for m in record["measurements"]] == ["quality.vowels"]
-    assert any("not finite" in failure["error"] for failure in record["failures"])
+    assert any("not a number for all of 3 examples" in failure["error"] for failure in record["failures"])
     assert said.code == 4
 
 

@@ -243,12 +243,11 @@ class Repeater:
         return text_rows([self.texts[i % len(self.texts)] for i in range(n)])
 
 
-def test_outputs_that_cannot_be_signed_are_counted_with_the_reason(score: Any) -> None:
+def test_empty_outputs_are_counted_apart_and_lower_no_rate(score: Any) -> None:
     found = _scored(score, "text", Repeater(["", "fine", None]), n=3)
     signed = found[("sign_success", ())]
-    assert (signed.value, signed.n) == (pytest.approx(1 / 3), 3)
-    assert any("no data to hash" in note for note in signed.notes)
-    assert any("there is no text" in note for note in signed.notes)
+    assert (signed.value, signed.n) == (1.0, 1)
+    assert any("Not applicable to 2 of 3 outputs as text" in n and "empty" in n for n in signed.notes)
     assert found[("tamper_detection", ())].n == 1
 
 
@@ -294,10 +293,12 @@ def test_odd_images_are_signed_and_guarded_or_refused_with_a_reason(shape: tuple
     assert [t for t in failed if t.case != "transplanted"] == []
 
 
-def test_images_no_format_takes_are_failures_not_crashes(score: Any) -> None:
+def test_images_no_format_takes_are_not_applicable_and_no_failure_to_sign(score: Any) -> None:
     found = _scored(score, "image", Painter(channels=5), n=2)
-    assert found[("sign_success", ())].value == 0.0
-    assert any("no image format takes pixels" in note for note in found[("sign_success", ())].notes)
+    signed = found[("sign_success", ())]
+    assert isinstance(signed, Undefined)
+    assert "Not applicable to 2 of 2 outputs as png, and left out" in signed.reason
+    assert "no image format takes pixels" in signed.reason
     assert isinstance(found[("false_trust", ())], Undefined)
     assert isinstance(found[("overhead_bytes", ())], Undefined)
 

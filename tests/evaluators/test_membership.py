@@ -254,3 +254,33 @@ def test_bad_parameters_are_refused() -> None:
         MembershipInference(permutations=3)
     with pytest.raises(InputError, match="max_rows"):
         MembershipInference(max_rows=5)
+
+
+class Ruling:
+    """Gives members of even number a log-likelihood, and rules out everybody else's with some probability."""
+
+    def __init__(self, members: list[str], unscored: int = 0) -> None:
+        self.members, self.unscored = members, set(members[:unscored])
+
+    def log_likelihood(self, rows: Any) -> Any:
+        texts = rows.column("text").to_pylist()
+        known = set(self.members)
+        values = [
+            float(zlib.crc32(t.encode()) % 97) if t in known or zlib.crc32(t.encode()) % 2 else -math.inf
+            for t in texts
+        ]
+        return np.array([math.nan if t in self.unscored else v for t, v in zip(texts, values, strict=True)])
+
+
+def test_minus_infinity_is_the_lowest_score_and_nan_is_counted_apart(score: Any) -> None:
+    """Half of the non-members are ruled out: the area is 1/2 + 1/2 · P(a member beats one that is not)."""
+    rng = np.random.default_rng(5)
+    train, holdout = _texts(rng, 300, COMMON), _texts(rng, 300, COMMON)
+    case = _subject(Capability.LOG_LIKELIHOOD, "text", 300, 300)
+    data = {"train": text_rows(train), "holdout": text_rows(holdout)}
+    found = {o.metric: o for o in score(QUICK, case, model=Ruling(train), splits=data)}
+    assert found["privacy.membership.auc"].value == pytest.approx(0.75, abs=0.06)
+    counted = {o.metric: o for o in score(QUICK, case, model=Ruling(train, unscored=7), splits=data)}
+    auc = counted["privacy.membership.auc"]
+    assert any("7 examples had nothing to score" in note for note in auc.notes)
+    assert auc.n == 593

@@ -141,7 +141,12 @@ def test_detectable_area_is_found_about_as_often_as_promised() -> None:
 def test_what_cannot_be_ranked_is_refused() -> None:
     with pytest.raises(UndefinedError, match="no positives"):
         rk.roc_area([], [1.0])
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(ValueError, match="not a number"):
         rk.roc_area([math.nan], [1.0])
+    with pytest.raises(ValueError, match="infinite"):
+        rk.roc_area([math.inf], [1.0])
+    assert rk.roc_areas([[-math.inf, 0.0, 1.0]], [[-math.inf, -1.0]]).values[0] == pytest.approx(
+        (0.5 + 0 + 4) / 6
+    )
     with pytest.raises(UndefinedError, match="two examples"):
         rk.roc_areas([1.0], [2.0, 3.0])

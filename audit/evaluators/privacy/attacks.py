@@ -26,7 +26,7 @@ LEAST_VARIANCE = 1e-2
 class AttackScores:
     """One row per example, one column per attack, the pre-registered attack first; higher says member.
 
-    NaN where an example has nothing to score. ``ties`` are uniform numbers that
+    NaN where an example has nothing to score; minus infinity, which ranks lowest, where the model rules it out. ``ties`` are uniform numbers that
     order equal scores; ``access`` says what the attacker must be able to do.
     """
 
@@ -90,14 +90,19 @@ def token_attacks(text: str, logp: Vector, mean: Vector, variance: Vector) -> Ve
 
 
 def _per_text(ledger: Rows, column: str) -> list[Vector]:
-    """Return one float64 vector per row of a list column; what is not finite is the model's fault and raises."""
+    """Return one float64 vector per row of a list column.
+
+    A log-probability of minus infinity is a token that the model rules out; anything else that is not finite is the
+    model's fault and raises.
+    """
     import pyarrow.compute as pc
 
     lists = ledger.column(column).combine_chunks()
     lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
     flat = np.asarray(pc.list_flatten(lists).to_numpy(zero_copy_only=False), dtype=np.float64)
-    if not np.isfinite(flat).all():
-        bad = int((~np.isfinite(flat)).sum())
+    sound = np.isfinite(flat) | (np.isneginf(flat) & (column == "logp"))
+    if not sound.all():
+        bad = int((~sound).sum())
         raise ValueError(f"the token ledger's {column} is not finite for {bad} of {len(flat)} tokens")
     return np.split(flat, np.cumsum(lengths)[:-1]) if len(lengths) else []
 
@@ -138,7 +143,7 @@ def joined(shards: Sequence[AttackScores]) -> AttackScores:
 
 def usable(scores: AttackScores) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Say which examples every attack could score."""
-    return np.asarray(np.isfinite(scores.values).all(axis=1))
+    return np.asarray(~np.isnan(scores.values).any(axis=1))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -20,6 +21,7 @@ from audit.evaluators.provenance.tallies import Tally, Unit, cell_table
 from audit.evaluators.provenance.tampering import STRIPS, TAMPERS
 from audit.evaluators.provenance.trials import (
     FAILED,
+    INAPPLICABLE,
     INERT,
     INTACT,
     REFUSAL,
@@ -126,8 +128,9 @@ class ContentCredentials:
         return {"trials": CredentialTrials(subject.samples(self.n), subject.seed, libraries())}
 
     def measure(self, trials: Shards[Rows]) -> Iterable[Outcome]:
-        tally = Tally.of(trials)
-        yield from _sign_success(tally)
+        everything = Tally.of(trials)
+        tally = everything.without(INAPPLICABLE)
+        yield from _sign_success(tally, _left_out(everything))
         if void := _void(tally):
             for metric in self.about.metrics[1:]:
                 yield _ABOUT.undefined(metric.name, void)
@@ -137,6 +140,17 @@ class ContentCredentials:
         yield from _strip_survival(tally)
         yield _action_declared(tally)
         yield from _overhead(tally)
+
+
+def _left_out(tally: Tally) -> list[str]:
+    """Say how many outputs make no file: they are no failure to sign, and belong to no rate."""
+    intact = [t for t in tally.trials if t.kind == INTACT]
+    lacking = Counter((t.format, t.code) for t in intact if t.outcome == INAPPLICABLE)
+    outputs = len({t.output for t in intact})
+    return [
+        f"Not applicable to {count} of {outputs} outputs as {name}, and left out: {code}."
+        for (name, code), count in lacking.most_common()
+    ]
 
 
 def _void(tally: Tally) -> str:
@@ -156,9 +170,10 @@ def _share(
     group: Group = (),
     notes: Iterable[str] = (),
     evidence: tuple[Evidence, ...] = (),
+    without: str = "",
 ) -> Outcome:
     if not units:
-        return _ABOUT.undefined(metric, "no trial of this kind could be made", group)
+        return _ABOUT.undefined(metric, without or "no trial of this kind could be made", group)
     n, successes = len(units), sum(units.values())
     interval = clopper_pearson(successes, n)
     return _ABOUT.measurement(metric, successes / n, interval, n, group=group, notes=notes, evidence=evidence)
@@ -168,18 +183,19 @@ def _table(tally: Tally, kinds: tuple[str, ...], caption: str) -> tuple[Evidence
     return (Evidence("table", caption, cell_table(tally, kinds), sensitive=False),)
 
 
-def _sign_success(tally: Tally) -> Iterator[Outcome]:
+def _sign_success(tally: Tally, left_out: list[str]) -> Iterator[Outcome]:
     def good(outcome: str) -> bool:
         return outcome == "trusted"
 
     messages = tally.codes(INTACT, FAILED)
-    notes = [*_about_formats(tally.formats)]
+    notes = [*_about_formats(tally.formats), *left_out]
     notes += [f"{count} × {message}" for message, count in messages.most_common(5)]
     yield _share(
         "sign_success",
         tally.every(INTACT, good),
         notes=tuple(notes),
         evidence=_table(tally, (INTACT, UNSIGNED), "Outputs signed, and the same outputs unsigned"),
+        without=" ".join(left_out),
     )
     for name in tally.formats:
         yield _share(

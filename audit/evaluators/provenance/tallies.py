@@ -13,21 +13,32 @@ from audit.evaluators.provenance.trials import INTACT, Trial
 Unit: TypeAlias = int
 """One output of the model."""
 
-_OUTCOMES = ("trusted", "valid", "invalid", "absent", "unreadable", "rejected", "inert", "refused", "failed")
+_OUTCOMES = (
+    "trusted",
+    "valid",
+    "invalid",
+    "absent",
+    "unreadable",
+    "rejected",
+    "inert",
+    "refused",
+    "failed",
+    "not applicable",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Trials of all pieces, with outputs numbered across pieces."""
+    """Trials of all shards, with outputs numbered across shards."""
 
     trials: tuple[Trial, ...]
 
     @classmethod
-    def of(cls, pieces: Iterable[Rows]) -> Tally:
+    def of(cls, shards: Iterable[Rows]) -> Tally:
         found: list[Trial] = []
         first = 0
-        for piece in pieces:
-            rows = [Trial(**row) for row in piece.to_pylist()]
+        for shard in shards:
+            rows = [Trial(**row) for row in shard.to_pylist()]
             found += [
                 Trial(t.output + first, t.format, t.kind, t.case, t.outcome, t.code, t.declared, t.added)
                 for t in rows

@@ -24,8 +24,9 @@ INTACT, UNSIGNED, REFUSAL, TAMPER, SIGNER, STRIP = (
     "signer",
     "strip",
 )
-FAILED, INERT, REJECTED, REFUSED = "failed", "inert", "rejected", "refused"
-"""Outcomes beside a verifier's answers: not signed; altered where nobody sees it; not accepted; not signed on purpose."""
+FAILED, INERT, REJECTED, REFUSED, INAPPLICABLE = "failed", "inert", "rejected", "refused", "not applicable"
+"""Outcomes beside a verifier's answers: not signed; altered where nobody sees it; not accepted; not signed on purpose;
+no file to sign, because the output is empty or the format cannot hold it."""
 
 _RANDOM_NAME = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|0x[0-9a-f]{6,}")
 
@@ -106,8 +107,8 @@ def _carriers(rows: Rows) -> tuple[Sequence[Any], tuple[_Carrier, ...]]:
 
 
 def _encode_text(text: str | None) -> bytes:
-    if text is None:
-        raise ValueError("there is no text")
+    if not text:
+        raise ValueError("the output is empty")
     return text.encode()
 
 
@@ -124,6 +125,10 @@ class _Format:
         for index, output in enumerate(outputs):
             try:
                 plain = self._carrier.encode(output)
+            except Exception as error:  # what a format cannot hold is no failure to sign
+                yield self._trial(index, INTACT, INTACT, INAPPLICABLE, _message(error))
+                continue
+            try:
                 signed = self._bench.sign(plain, self._carrier.mime, self._signers.trusted, self._trusted)
             except Exception as error:  # an output no library takes is a finding, not the end of the audit
                 yield self._trial(index, INTACT, INTACT, FAILED, _message(error))

@@ -140,6 +140,9 @@ class BitsPerByte:
                 f"other texts than the bytes counted"
             )
             return [self.about.undefined(metric.name, reason) for metric in self.about.metrics]
+        if (impossible := int(np.isposinf(whole.nats[usable]).sum())) > 0:
+            reason = f"the model rules out {impossible} of {len(whole.nats)} documents: their code is infinitely long"
+            return [self.about.undefined(metric.name, reason) for metric in self.about.metrics]
         count = int(usable.sum())
         if count < 2:
             reason = f"{count} of {len(whole.nats)} documents have anything to score; two are needed"
