@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from pathlib import Path
 
@@ -56,9 +55,12 @@ def require(path: Path) -> None:
 def is_there(path: Path) -> bool:
     """Say whether a path names something, a broken link included. Raise InputError when it is no path at all."""
     try:
-        return os.path.lexists(path)
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
     except (OSError, ValueError) as error:
         raise InputError(f"'{shown(str(path))}' {_unreadable(path, error)}.") from error
+    return True
 
 
 def _unreadable(path: Path, error: OSError | ValueError) -> str:

@@ -285,7 +285,8 @@ def test_a_factory_that_fails_is_told_before_the_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "misbehaves", ["while True: pass", "import os; os._exit(3)", "import os; os.kill(os.getpid(), 9)", "1 / 0"]
+    "misbehaves",
+    ["while True: pass", "import os; os._exit(3)", "import os; os.kill(os.getpid(), 9)", "1 / 0"],
 )
 def test_a_model_that_misbehaves_when_tried_is_left_to_the_run(
     tmp_path: Path, misbehaves: str, monkeypatch: pytest.MonkeyPatch
