@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import re
+from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any
 
@@ -47,25 +48,33 @@ def load(checked: Checked, name: str, dtype: str, arithmetic: str, device: str) 
         kind["quantization_config"] = transformers.GgufConfig(dequantize=True)
     else:
         kind["use_safetensors"] = True
-    with only(checked.files) as folder:
-        try:
-            with contextlib.redirect_stderr(io.StringIO()):  # progress bars that no option turns off
-                model, said = transformers.AutoModelForCausalLM.from_pretrained(
-                    folder, **kind, output_loading_info=True
-                )
-        except (MemoryError, torch.OutOfMemoryError):
-            raise
-        except Exception as error:  # whatever a library raises on files that their metadata do not give away
-            told = " ".join(str(error).replace(str(folder), name).split())[:300]
-            raise InputError(
-                f"transformers {version('transformers')} cannot open '{shown(name)}' ({type(error).__name__}: {told}). "
-                "Its configuration and weights do not belong together, or it needs another version of transformers."
-            ) from error
+    quiet = contextlib.redirect_stderr(io.StringIO())  # progress bars that no option turns off
+    with only(checked.files) as folder, _in_our_words("open", name, str(folder)), quiet:
+        model, said = transformers.AutoModelForCausalLM.from_pretrained(
+            folder, **kind, output_loading_info=True
+        )
     _check_loaded(said, name)
     if checked.header is not None:
         check_followed(checked.header, model.config, name)
     model = model.to(device=device, dtype=getattr(torch, arithmetic)).eval().requires_grad_(False)
-    return proven(Network(name, model, Words.of(checked.vocabulary), Head(None), 0, torch.device(device)))
+    plain = Network(name, model, Words.of(checked.vocabulary), Head(None), 0, torch.device(device))
+    with _in_our_words("compute with", name, name):
+        return proven(plain)
+
+
+@contextlib.contextmanager
+def _in_our_words(doing: str, name: str, place: str) -> Iterator[None]:
+    """Turn whatever a library raises on files that their metadata do not give away into InputError."""
+    try:
+        yield
+    except (InputError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        told = shown(" ".join(str(error).replace(place, name).split()), 300)
+        raise InputError(
+            f"transformers {version('transformers')} cannot {doing} '{shown(name)}' ({type(error).__name__}: {told}). "
+            "Its configuration and weights do not belong together, or it needs another version of transformers."
+        ) from error
 
 
 def _check_loaded(said: dict[str, Any], name: str) -> None:

@@ -12,7 +12,6 @@ from audit.formats.hostile import shown
 from audit.formats.regular import require
 
 _MOST_BYTES = 1 << 28
-_MOST_SHOWN = 80
 _SIZES: Mapping[str, int] = {
     **dict.fromkeys(("vocab_size",), 1 << 27),
     **dict.fromkeys(("hidden_size", "n_embd", "d_model", "word_embed_proj_dim", "embedding_size"), 1 << 20),
@@ -159,5 +158,4 @@ def refuse_quantised(folder: str, method: str, source: str) -> None:
 
 
 def _said(value: Any) -> str:
-    text = shown(json.dumps(value, ensure_ascii=True, default=str))
-    return text[:_MOST_SHOWN]
+    return shown(json.dumps(value, ensure_ascii=True, default=str))
