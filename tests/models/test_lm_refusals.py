@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -467,6 +468,7 @@ def test_paths_that_are_none_are_refused_at_once(tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError, match=said):
             CausalLM.refer({"path": str(path)})
+    subprocess.run(["rm", "-r", str(tmp_path / "d")], check=True)  # too deep for who cleans up
 
 
 def test_a_header_that_claims_the_world_is_refused(folder: Path) -> None:
