@@ -20,6 +20,7 @@ from audit.core.options import OptionTable
 from audit.core.references import ModelRef
 from audit.core.subjects import ModelCard
 from audit.formats.hostile import shown
+from audit.formats.regular import is_there
 from audit.models.files import header, load_tensors, safetensors_file
 from audit.models.reads import declared, mentioned, watch
 from audit.models.returned import LAYOUTS, RANGES, Form, adapted, rows_of
@@ -62,11 +63,8 @@ class TorchModule:
         accepted = ("factory", "weights", "python_path", "modality", "pixel_range", "layout", "files")
         table = OptionTable.of("the adapter 'torch_module'", options, accepted)
         factory = table.text("factory")
-        folder = table.path("python_path")
-        table.text("weights")
-        weights = table.path("weights")
-        assert weights is not None
-        safetensors_file(weights)
+        folder = _path(table, "python_path") if "python_path" in options else None
+        weights = safetensors_file(_path(table, "weights"))
         forms = [
             (name, table.choice(name, "", words))
             for name, words in (("modality", _MODALITIES), ("pixel_range", RANGES), ("layout", LAYOUTS))
@@ -124,6 +122,15 @@ class TorchModule:
                 "Correct its return annotation."
             )
         return adapted(model, _form(ref, kind))
+
+
+def _path(table: OptionTable, name: str) -> Path:
+    path = Path(table.text(name)).expanduser().absolute()
+    if not is_there(path):
+        raise InputError(
+            f"The option '{name}' of {table.owner} is '{shown(str(path))}', which does not exist."
+        )
+    return path
 
 
 def _form(ref: ModelRef, kind: type[Any]) -> Form:
@@ -232,10 +239,12 @@ def _top_level(factory: str, folder: Path | None) -> Path:
 def _sources(top: Path, folder: Path | None) -> dict[str, Path]:
     """Return the source files that count as the model's code, by name."""
     if top.name == "__init__.py":
-        return {file.relative_to(top.parent).as_posix(): file for file in sorted(top.parent.rglob("*.py"))}
-    if folder is None:
-        return {top.name: top}
-    return {file.name: file for file in sorted(top.parent.glob("*.py"))}
+        found = {file.relative_to(top.parent).as_posix(): file for file in sorted(top.parent.rglob("*.py"))}
+    elif folder is None:
+        found = {top.name: top}
+    else:
+        found = {file.name: file for file in sorted(top.parent.glob("*.py"))}
+    return {name: file for name, file in found.items() if file.is_file()}
 
 
 def _factory(ref: ModelRef) -> Any:

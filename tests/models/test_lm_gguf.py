@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import struct
+import subprocess
+import sys
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -327,6 +329,15 @@ def test_shards_are_known_by_their_name_too(tiny_gguf: Path, tmp_path: Path) -> 
     alone = tmp_path / "big-00001-of-00001.gguf"
     shutil.copy(tiny_gguf, alone)
     assert check(alone).digest == check(tiny_gguf).digest
+
+
+def test_planning_reads_the_header_and_imports_no_torch(tiny_gguf: Path) -> None:
+    code = (
+        "import sys; from audit.models.transformers import CausalLM as C\n"
+        f"C.describe(C.refer({{'path': {str(tiny_gguf)!r}, 'max_new_tokens': 8}}))\n"
+        "assert not {'torch', 'transformers', 'scipy', 'pyarrow'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_pointer_and_a_pipe_are_named(tmp_path: Path) -> None:

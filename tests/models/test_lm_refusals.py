@@ -216,6 +216,14 @@ REFUSED: dict[str, tuple[Spoil, str]] = {
         rf"has neither {WEIGHTS} nor {INDEX}; it has consolidated\.safetensors",
     ),
     "pickle only": (lambda f: (f / WEIGHTS).rename(f / "pytorch_model.bin"), "runs the code in it"),
+    "a GGUF file's folder": (
+        both(holding("m.gguf", b"GGUF"), lambda f: (f / CONFIG).unlink()),
+        r"has no config\.json; it holds .*m\.gguf.*Name the file itself",
+    ),
+    "a pipeline": (
+        both(holding("model_index.json", "{}"), lambda f: (f / CONFIG).unlink()),
+        "a pipeline of diffusers",
+    ),
     # adapters
     "adapter config": (holding("adapter_config.json", json.dumps(ADAPTER)), "holds an adapter .*Merge it"),
     "adapter weights": (
@@ -255,6 +263,10 @@ REFUSED: dict[str, tuple[Spoil, str]] = {
     "packed tensors": (
         tensor("model.layers.0.mlp.up_proj.qweight", torch.ones(4, 4, dtype=torch.int32)),
         r"quantised by packing its numbers \(I32\), as the tensor 'model\.layers\.0\.mlp\.up_proj\.qweight'",
+    ),
+    "8-bit whole numbers": (
+        tensor("x.weight", torch.ones(4, dtype=torch.int8)),
+        r"quantised by packing its numbers \(I8\), as the tensor 'x\.weight'",
     ),
     "8-bit floats": (
         tensor("x.weight", torch.ones(4).to(torch.float8_e4m3fn)),

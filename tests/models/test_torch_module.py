@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -304,3 +305,51 @@ def test_what_a_trial_says_is_passed_on() -> None:
     assert (
         tried(lambda: "a" if torch.ones(300, 300).mm(torch.ones(300, 300))[0, 0] == 300 else "b", 60) == "a"
     )
+
+
+def test_pipes_devices_and_paths_that_are_none_are_refused_at_once(tmp_path: Path) -> None:
+    options = written(tmp_path)
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    os.mkfifo(tmp_path / "pipe.py")
+    (tmp_path / "zero.safetensors").symlink_to("/dev/zero")
+    TorchModule.refer(options)
+    for changes, said in (
+        ({"weights": str(tmp_path / "pipe.safetensors")}, "is a named pipe"),
+        ({"weights": str(tmp_path / "zero.safetensors")}, "is a device"),
+        ({"weights": "x" * 5000}, "File name too long"),
+        ({"python_path": "y/" * 3000}, "File name too long"),
+        ({"python_path": str(tmp_path / "none")}, "does not exist"),
+        ({"factory": "pipe:Flat"}, "no Python module 'pipe'"),
+        ({"files": [str(tmp_path / "pipe.safetensors")]}, "is a named pipe"),
+    ):
+        with pytest.raises(InputError, match=said):
+            TorchModule.refer({**options, **changes})
+
+
+def test_a_pointer_in_place_of_weights_is_named(tmp_path: Path) -> None:
+    options = written(tmp_path)
+    Path(options["weights"]).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n")
+    with pytest.raises(InputError, match=r"w\.safetensors .*is a Git LFS pointer"):
+        TorchModule.refer(options)
+
+
+def test_a_packages_own_data_files_are_part_of_it(tmp_path: Path) -> None:
+    name = next(_NAMES)
+    package = tmp_path / name
+    package.mkdir()
+    source = READER.replace("NAME", 'path = HERE / "set.json"').replace("LATE", "pass")
+    (package / "__init__.py").write_text(source)
+    (package / "set.json").write_text('{"level": 3}')
+    (package / "notes.txt").write_text("x")
+    save_file({"mean": torch.zeros(1)}, tmp_path / "w.safetensors")
+    options = {
+        "factory": f"{name}:Reader",
+        "weights": str(tmp_path / "w.safetensors"),
+        "python_path": str(tmp_path),
+    }
+    ref = TorchModule.refer(options)
+    assert levels(ref) == 3
+    (package / "notes.txt").write_text("y")
+    assert TorchModule.refer(options) == ref
+    (package / "set.json").write_text('{"level": 4}')
+    assert TorchModule.refer(options) != ref

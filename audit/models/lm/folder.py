@@ -76,9 +76,15 @@ def only(files: Mapping[str, Path]) -> Iterator[Path]:
 
 
 def require_config(place: Path) -> None:
-    if not is_there(place / "config.json"):
-        raise InputError(f"'{shown(place.name)}' has no config.json. Bring the whole model.")
-    require(place / "config.json")
+    """Raise InputError unless the folder has a config.json."""
+    if is_there(place / "config.json"):
+        return require(place / "config.json")
+    names = sorted(_names(place))
+    ggufs = [name for name in names if name.endswith(".gguf")]
+    hint = f' Name the file itself: path = "…/{shown(ggufs[0])}".' if ggufs else " Bring the whole model."
+    if "model_index.json" in names:
+        hint = " It is a pipeline of diffusers, which the adapter 'transformers' does not open."
+    raise InputError(f"'{shown(place.name)}' has no config.json; it holds {_some(names) or 'nothing'}.{hint}")
 
 
 def _names(place: Path) -> frozenset[str]:
@@ -191,7 +197,8 @@ def _refuse_odd_tensors(place: Path, tensors: Mapping[str, Tensor]) -> None:
                 f"'{shown(place.name)}' holds weights of an adapter ({shown(name)}) that were not merged into the model's. "
                 "Merge them (PEFT: model.merge_and_unload()) and save it again."
             )
-        if _PACKED.search(name) or tensor.dtype.startswith(("F8", "F4", "F6")):
+        whole = name.endswith(".weight") and not tensor.holds_numbers
+        if whole or _PACKED.search(name) or tensor.dtype.startswith(("F8", "F4", "F6")):
             refuse_quantised(
                 place.name, f"packing its numbers ({tensor.dtype})", f"the tensor '{shown(name)}'"
             )

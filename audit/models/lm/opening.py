@@ -48,8 +48,7 @@ def load(checked: Checked, name: str, dtype: str, arithmetic: str, device: str) 
         kind["quantization_config"] = transformers.GgufConfig(dequantize=True)
     else:
         kind["use_safetensors"] = True
-    quiet = contextlib.redirect_stderr(io.StringIO())  # progress bars that no option turns off
-    with only(checked.files) as folder, _in_our_words("open", name, str(folder)), quiet:
+    with only(checked.files) as folder, _in_our_words("open", name, str(folder)), _quiet():
         model, said = transformers.AutoModelForCausalLM.from_pretrained(
             folder, **kind, output_loading_info=True
         )
@@ -58,8 +57,22 @@ def load(checked: Checked, name: str, dtype: str, arithmetic: str, device: str) 
         check_followed(checked.header, model.config, name)
     model = model.to(device=device, dtype=getattr(torch, arithmetic)).eval().requires_grad_(False)
     plain = Network(name, model, Words.of(checked.vocabulary), Head(None), 0, torch.device(device))
-    with _in_our_words("compute with", name, name):
+    with _in_our_words("compute with", name, name), _quiet():
         return proven(plain)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep to ourselves what the library prints: progress bars that no option turns off, and what is checked here."""
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logging.set_verbosity(before)
 
 
 @contextlib.contextmanager
