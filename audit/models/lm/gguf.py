@@ -14,12 +14,13 @@ from audit.core.errors import InputError
 from audit.formats.hostile import UnreadableError, shown
 from audit.formats.regular import require
 
-_MOST_HEADER = 1 << 28
+_MOST_HEADER = 1 << 26
 _LEAST_ENTRY, _LEAST_TENSOR = 13, 24
 """Bytes that a metadata entry and the description of a tensor take at the least."""
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
 _MOST_AXES, _MOST_SIDE = 4, 1 << 40
+_LENGTH = struct.Struct("<Q")
 _SPLIT_NAME = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
 
 
@@ -96,6 +97,21 @@ class _Cursor:
         except UnicodeDecodeError:
             raise UnreadableError("is damaged: a string in its header is not UTF-8. Bring it again") from None
 
+    def _texts(self, count: int) -> list[str]:
+        """Return many strings: as ``text`` does, without a call for each of a hundred thousand."""
+        data, at, texts = self._data, self.at, []
+        try:
+            for _ in range(count):
+                end = at + 8 + _LENGTH.unpack_from(data, at)[0]
+                if end > len(data):
+                    break
+                texts.append(str(data[at + 8 : end], "utf-8"))
+                at = end
+        except (struct.error, UnicodeDecodeError):
+            pass
+        self.at = at
+        return texts if len(texts) == count else [*texts, *(self.text() for _ in range(count - len(texts)))]
+
     def value(self, kind: int) -> Any:
         if kind == _STRING:
             return self.text()
@@ -110,7 +126,7 @@ class _Cursor:
         if length * least > self.left:
             self.take(length * least)
         if inner == _STRING:
-            return [self.text() for _ in range(length)]
+            return self._texts(length)
         return list(struct.unpack(f"<{length}{_SCALARS[inner]}", self.take(length * least)))
 
 
