@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import os
+import site
+import stat
 import sys
 import sysconfig
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from getpass import getuser
+from functools import cache
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
@@ -21,16 +23,21 @@ from audit.formats.regular import objection
 _LONGEST_NAME = 255
 _MOST_FOLDERS = 50
 _CODE = (".py", ".pyc", ".pyi", ".so")
-_SYSTEM = tuple(
-    {
+
+
+@cache
+def _machines_own() -> tuple[str, ...]:
+    """Return where the machine and its libraries keep what is theirs, as beginnings of paths: no part of a model."""
+    home = os.path.expanduser("~")  # noqa: PTH111  # raises nothing where there is no home
+    places = {
         *("/usr", "/lib", "/lib64", "/bin", "/etc", "/proc", "/sys", "/dev"),
-        *(str(Path(place)) for place in (sys.prefix, sys.base_prefix, *sysconfig.get_paths().values())),
-        *(str(Path.home() / name) for name in (".config", ".nv", ".triton")),
-        *(str(Path.home() / ".cache" / name) for name in ("matplotlib", "fontconfig", "numba")),
-        os.environ.get("TORCHINDUCTOR_CACHE_DIR", f"{gettempdir()}/torchinductor_{getuser()}"),
+        *(sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), site.getusersitepackages()),
+        str(Path(__file__).parents[1]),
+        *(f"{home}/{name}" for name in (".config", ".nv", ".triton")),
+        *(f"{home}/.cache/{name}" for name in ("matplotlib", "fontconfig", "numba")),
+        os.environ.get("TORCHINDUCTOR_CACHE_DIR", "/dev"),
     }
-)
-"""Where the machine and its libraries keep what is theirs: no part of a model."""
+    return (*(f"{os.path.realpath(place)}{os.sep}" for place in places), f"{gettempdir()}/torchinductor_")
 
 
 def mentioned(sources: Iterable[Path], folder: Path) -> dict[str, Path]:
@@ -46,14 +53,22 @@ def mentioned(sources: Iterable[Path], folder: Path) -> dict[str, Path]:
             continue
         constants = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
         names |= {value for value in constants if isinstance(value, str) and _is_name(value)}
-    below = sorted(name for name in names if (folder / name).is_dir())[:_MOST_FOLDERS]
+    below = sorted(name for name in names if stat.S_ISDIR(_mode(folder / name)))[:_MOST_FOLDERS]
     files: dict[str, Path] = {}
     for inside in ("", *below):
         for name in names:
             path = folder / inside / name
-            if path.suffix not in _CODE and path.is_file():
+            if path.suffix not in _CODE and stat.S_ISREG(_mode(path)):
                 files[str(Path(inside) / name)] = path
     return files
+
+
+def _mode(path: Path) -> int:
+    """Return what kind of thing a path names, 0 where it names none or is none: most strings of a source are no names."""
+    try:
+        return path.stat().st_mode
+    except (OSError, ValueError):
+        return 0
 
 
 def _is_name(value: str) -> bool:
@@ -133,7 +148,7 @@ def _judge(entry: _Watched, name: str, mode: str, flags: int) -> None:
         entry.written.add(path)
         return
     own = path.startswith(f"{os.path.realpath(entry.folder)}{os.sep}")
-    system = path.startswith(tuple(f"{place}{os.sep}" for place in _SYSTEM)) and not own
+    system = path.startswith(_machines_own()) and not own
     if (
         system
         or path in entry.allowed

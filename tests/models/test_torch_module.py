@@ -333,6 +333,16 @@ def test_a_pointer_in_place_of_weights_is_named(tmp_path: Path) -> None:
         TorchModule.refer(options)
 
 
+def test_strings_that_are_no_names_of_files_harm_nothing(tmp_path: Path) -> None:
+    odd = ["日" * 250, "a" * 4000, "../w", "/etc/passwd", "~/x", ".", "", "nul\0", "x/" * 120, "\n"]
+    options = reading(tmp_path)
+    before = TorchModule.refer(options)
+    module = tmp_path / f"{options['factory'].split(':')[0]}.py"
+    module.write_text(module.read_text() + f"\nODD = {odd!r}\n")
+    after = TorchModule.refer(options)
+    assert dict(after.options)["files"] == dict(before.options)["files"]
+
+
 def test_a_packages_own_data_files_are_part_of_it(tmp_path: Path) -> None:
     name = next(_NAMES)
     package = tmp_path / name

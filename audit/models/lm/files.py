@@ -130,9 +130,9 @@ def check(place: Path) -> Checked:
     require_config(place)
     config, name = read_json(place / "config.json"), place.name
     check_settings(config)
+    architecture = architecture_of(config, name)
     check_not_quantised(config, name)
     folder = read_folder(place)
-    architecture = architecture_of(config, name)
     check_fit(config, folder.tensors, name)
     rows = embedding_rows(config, folder.tensors)
     vocabulary = read_vocabulary(place, config)

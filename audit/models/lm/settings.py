@@ -32,6 +32,7 @@ _MAY_BE_NONE = (
     "sliding_window",
 )
 """Of these, fields that are 0 in models that do without."""
+_QUANTISED = ("quantization_config", "compression_config")
 HIDDEN = ("hidden_size", "n_embd", "d_model")
 LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 CONTEXT = ("max_position_embeddings", "n_positions", "n_ctx")
@@ -131,7 +132,8 @@ def token_ids(settings: Mapping[str, Any], field: str, name: str) -> list[int]:
 
 def check_not_quantised(config: Mapping[str, Any], folder: str) -> None:
     """Raise InputError when the weights are stored in a form that only another library can multiply with."""
-    settings = text_part(config).get("quantization_config") or config.get("quantization_config")
+    inner = text_part(config)
+    settings = next((found for name in _QUANTISED if (found := inner.get(name) or config.get(name))), None)
     if not settings:
         return
     method = settings.get("quant_method") if isinstance(settings, dict) else None
