@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from audit.core.errors import InputError
 from audit.core.rows import text_rows
 from audit.models.lm.architectures import causal_classes
 from audit.models.lm.files import check
+from audit.models.lm.settings import check_settings
 from audit.models.transformers import CausalLM
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "ab" * 32 + "\nsize 269060552\n"
@@ -294,6 +297,11 @@ REFUSED: dict[str, tuple[Spoil, str]] = {
     "null": (setting(hidden_size=None), "hidden_size = null"),
     "a list of lists": (setting(intermediate_size=[[64]]), "intermediate_size = "),
     "heads of 0": (setting(num_attention_heads=0), "num_attention_heads = 0"),
+    "epsilon as a string": (setting(rms_norm_eps="x"), 'rms_norm_eps = "x"; it is a number'),
+    "epsilon not a number": (setting(rms_norm_eps=float("nan")), "rms_norm_eps = NaN; it is a number"),
+    "a flag as a number": (setting(use_cache=3), "use_cache = 3; it is true or false"),
+    "a name as a list": (setting(hidden_act=["silu"]), "hidden_act = .*; it is a name"),
+    "positions as a list": (setting(rope_parameters=[1]), "rope_parameters = .*; it is an object"),
     "text part": (setting(text_config=[1]), r"config\.json, text_config is "),
     "another width": (setting(hidden_size=48), "does not fit its weights: the width is 48"),
     "another vocabulary": (setting(vocab_size=400), "does not fit its weights: vocab_size is 400"),
@@ -385,6 +393,22 @@ def test_the_names_are_those_of_the_installed_library() -> None:
     from transformers.models.auto import modeling_auto
 
     assert causal_classes() == dict(modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
+
+
+@pytest.mark.slow
+def test_no_architecture_of_the_library_is_refused_for_its_own_settings() -> None:
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    tried = 0
+    for kind in causal_classes():
+        settings = None
+        with contextlib.suppress(Exception), warnings.catch_warnings():  # one wants another model's settings
+            warnings.simplefilter("ignore")
+            settings = json.loads(CONFIG_MAPPING[kind]().to_json_string())
+        if settings is not None:
+            check_settings(settings)
+            tried += 1
+    assert tried > 150
 
 
 def test_what_lies_beside_a_model_is_neither_loaded_nor_counted_nor_named(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,12 @@ _MAY_BE_NONE = (
     "sliding_window",
 )
 """Of these, fields that are 0 in models that do without."""
+_NUMBERS = ("_eps", "_epsilon", "initializer_range", "_dropout", "_pdrop")
+_FLAGS = ("use_cache", "tie_word_embeddings", "is_decoder", "is_encoder_decoder", "use_sliding_window")
+_FLAGS_BY_ENDING = ("attention_bias", "mlp_bias", "qkv_bias", "conv_bias")
+_WORDS = ("hidden_act", "hidden_activation", "activation_function", "model_type")
+_TABLES = ("rope_parameters", "rope_scaling")
+"""Fields, or ends of names of fields, that hold one kind of value in every architecture."""
 _QUANTISED = ("quantization_config", "compression_config")
 HIDDEN = ("hidden_size", "n_embd", "d_model")
 LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
@@ -95,9 +102,11 @@ def check_settings(config: Mapping[str, Any], name: str = "config.json") -> None
     for where, part in {name: config, **parts}.items():
         if not isinstance(part, dict):
             raise InputError(f"{where} is {_said(part)}; it is an object.")
-        for field, most in _SIZES.items():
-            if field in part:
-                _check_size(where, field, part[field], most)
+        for field, value in part.items():
+            if field in _SIZES:
+                _check_size(where, field, value, _SIZES[field])
+            elif value is not None:
+                _check_kind(where, field, value)
 
 
 def _check_size(where: str, field: str, value: Any, most: int) -> None:
@@ -112,6 +121,28 @@ def _check_size(where: str, field: str, value: Any, most: int) -> None:
                 f"{where} says {field} = {_said(value)}; it is a whole number from {least} to {most:,}. The file is damaged, "
                 "or it is not a model's: bring it again from where it came from."
             )
+
+
+def _check_kind(where: str, field: str, value: Any) -> None:
+    """Raise InputError unless a field whose name tells what it holds holds that."""
+    if field.endswith(_NUMBERS):
+        right, words = _is_number(value), "a number"
+    elif field in _FLAGS or field.endswith(_FLAGS_BY_ENDING):
+        right, words = isinstance(value, bool), "true or false"
+    elif field in _WORDS:
+        right, words = isinstance(value, str), "a name"
+    elif field in _TABLES:
+        right, words = isinstance(value, dict), "an object"
+    else:
+        return
+    if not right:
+        raise InputError(
+            f"{where} says {field} = {_said(value)}; it is {words}. Bring the file again from where it came from."
+        )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def whole(config: Mapping[str, Any], fields: tuple[str, ...]) -> int:
