@@ -29,6 +29,8 @@ _DEFAULTS: Mapping[str, Option] = {
     "temperature": 1.0,
     "top_p": 1.0,
 }
+_READING = 2
+"""Version of how files become tokens and scores; raised when the same files give others. 1: transformers' tokenizers."""
 _LONGEST = 8192
 """Default limit on the context. Longer ones cost more than a local audit has; ask for them with max_length."""
 _LONGEST_UNSAID = 1024
@@ -88,7 +90,8 @@ class CausalLM:
             )
         for name in ("temperature", "top_p"):
             chosen[name] = float(chosen[name])
-        return ModelRef("transformers", checked.digest, tuple(sorted(chosen.items())), str(place.resolve()))
+        named = tuple(sorted({**chosen, "reading": _READING}.items()))
+        return ModelRef("transformers", checked.digest, named, str(place.absolute()))
 
     @classmethod
     def describe(cls, ref: ModelRef) -> tuple[ModelCard, frozenset[Capability]]:
@@ -123,8 +126,10 @@ class CausalLM:
                 f"'{place.name}' has changed since the audit was planned. Restore it, or plan the audit again."
             )
         options: dict[str, Any] = dict(ref.options)
-        network = load(checked, place.name, options.pop("dtype"), options.pop("arithmetic"), device)
-        return cls(network, **options)
+        network = load(checked, place.name, str(options["dtype"]), str(options["arithmetic"]), device)
+        return cls(
+            network, **{name: options[name] for name in _DEFAULTS if name not in ("dtype", "arithmetic")}
+        )
 
     def sample(self, n: int, rng: Rng, condition: Rows | None = None) -> Rows:
         """Continue each row's ``prefix`` (else its ``text``); without rows, begin texts.

@@ -331,6 +331,16 @@ def test_shards_are_known_by_their_name_too(tiny_gguf: Path, tmp_path: Path) -> 
     assert check(alone).digest == check(tiny_gguf).digest
 
 
+def test_a_link_to_a_file_of_another_name_is_the_model(tiny_gguf: Path, tmp_path: Path) -> None:
+    shutil.copy(tiny_gguf, tmp_path / "0123abc")  # as the cache of a hub keeps it
+    (tmp_path / "m.gguf").symlink_to("0123abc")
+    options = {"max_new_tokens": 8}
+    ref = CausalLM.refer({"path": str(tmp_path / "m.gguf"), **options})
+    assert ref == CausalLM.refer({"path": str(tiny_gguf), **options})
+    CausalLM.describe(ref)
+    CausalLM.open(ref, "cpu")
+
+
 def test_planning_reads_the_header_and_imports_no_torch(tiny_gguf: Path) -> None:
     code = (
         "import sys; from audit.models.transformers import CausalLM as C\n"

@@ -84,7 +84,7 @@ def text_part(config: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def check_settings(config: Mapping[str, Any], name: str = "config.json") -> None:
-    """Raise InputError for code that comes along, for other files to be read, and for sizes that no model has."""
+    """Raise InputError for code that comes along, for other files to be read, and for values that no model has."""
     if config.get("auto_map") or config.get("trust_remote_code"):
         raise InputError(
             f"{name} asks for code that comes with the model (auto_map), and an audit does not run such code. "
@@ -98,7 +98,7 @@ def check_settings(config: Mapping[str, Any], name: str = "config.json") -> None
                 f"{name} asks for code from elsewhere ({field} = {_said(value)}), and an audit does not run such code. "
                 "Remove the field."
             )
-    parts = {f"{name}, {inner}": config[inner] for inner in ("text_config",) if inner in config}
+    parts = {f"{name}, {inner}": config[inner] for inner in ("text_config",) if config.get(inner) is not None}
     for where, part in {name: config, **parts}.items():
         if not isinstance(part, dict):
             raise InputError(f"{where} is {_said(part)}; it is an object.")
@@ -113,9 +113,8 @@ def _check_size(where: str, field: str, value: Any, most: int) -> None:
     if value is None and field not in _NEEDED:
         return
     least = 0 if field in _MAY_BE_NONE else 1
-    for one in (
-        value if isinstance(value, list) and value else [value]
-    ):  # some models have a size for each layer
+    listed = value if isinstance(value, list) and value else [value]  # some models have a size for each layer
+    for one in listed:
         if isinstance(one, bool) or not isinstance(one, int) or not least <= one <= most:
             raise InputError(
                 f"{where} says {field} = {_said(value)}; it is a whole number from {least} to {most:,}. The file is damaged, "
