@@ -46,9 +46,9 @@ class TorchModule:
       named in ``audit.core.capabilities`` are what the model offers. They may return rows, or what
       ``audit.models.returned.rows_of`` turns into rows: arrays and tensors of images, lists of texts.
     - The class may say ``modality``, ``family``, ``deterministic`` (default true), ``pixel_range``
-      (``"0..1"``, ``"-1..1"`` or ``"0..255"``, needed where images are floating-point) and ``layout``
-      (``"NCHW"`` or ``"NHWC"``, needed where shapes leave it open) as class attributes; the options of
-      the same names stand in for the first and the last two.
+      (``"0..1"``, ``"-1..1"``, ``"0..255"`` or two numbers, needed where images are floating-point) and
+      ``layout`` (``"NCHW"`` or ``"NHWC"``, needed where shapes leave it open) as class attributes; the
+      options of the same names stand in for the first and the last two.
 
     The module is looked for in the folder ``python_path``, or among installed packages
     without it. It is your code and runs with your rights: name only code that you
@@ -61,7 +61,8 @@ class TorchModule:
     @classmethod
     def refer(cls, options: dict[str, Any]) -> ModelRef:
         accepted = ("factory", "weights", "python_path", "modality", "pixel_range", "layout", "files")
-        table = OptionTable.of("the adapter 'torch_module'", options, accepted)
+        given_range = {"pixel_range": _range_name(options["pixel_range"])} if "pixel_range" in options else {}
+        table = OptionTable.of("the adapter 'torch_module'", {**options, **given_range}, accepted)
         factory = table.text("factory")
         folder = _path(table, "python_path") if "python_path" in options else None
         weights = safetensors_file(_path(table, "weights"))
@@ -144,12 +145,20 @@ def _form(ref: ModelRef, kind: type[Any]) -> Form:
             f"What '{options['factory']}' makes is not known. Add modality = \"image\" to [model] "
             f"({', '.join(_MODALITIES)}), or the attribute modality to the class {kind.__name__}."
         )
+    said["pixel_range"] = _range_name(said["pixel_range"])
     for name, words in (("pixel_range", tuple(RANGES)), ("layout", LAYOUTS)):
         if said[name] is not None and said[name] not in words:
             raise InputError(
                 f"The class {kind.__name__} says {name} = {said[name]!r}. {nearest(str(said[name]), words)}"
             )
     return Form(str(said["modality"]), said["pixel_range"], said["layout"])  # type: ignore[arg-type]  # words of the lists above
+
+
+def _range_name(value: Any) -> Any:
+    """Return the name of a range that was given as two numbers; anything else as it is."""
+    if isinstance(value, tuple | list):
+        return next((name for name, ends in RANGES.items() if list(value) == list(ends)), value)
+    return value
 
 
 def _check_signature(kind: type[Any]) -> None:

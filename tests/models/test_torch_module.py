@@ -267,11 +267,14 @@ def test_a_wrong_return_is_told_before_the_run(tmp_path: Path) -> None:
     assert TorchModule.describe(ref)[0].modality == "image"
     assert levels(ref) == 128
     assert levels(TorchModule.refer({**options, "pixel_range": "-1..1"})) == 191
+    assert TorchModule.refer({**options, "pixel_range": [0, 1]}) == ref
+    numbers = written(tmp_path, FLOATS.replace('"image"', '"image"\n    pixel_range = (0, 1)', 1))
+    assert levels(TorchModule.refer(numbers)) == 128
     declared = written(tmp_path, FLOATS.replace('"image"', '"image"\n    pixel_range = "0..1"', 1))
     assert levels(TorchModule.refer(declared)) == 128
-    wrong = written(tmp_path, FLOATS.replace('"image"', '"image"\n    pixel_range = (0, 1)', 1))
+    wrong = written(tmp_path, FLOATS.replace('"image"', '"image"\n    pixel_range = (0, 2)', 1))
     with pytest.raises(
-        InputError, match=r"says pixel_range = \(0, 1\)\. Accepted: -1\.\.1, 0\.\.1, 0\.\.255"
+        InputError, match=r"says pixel_range = \(0, 2\)\. Accepted: -1\.\.1, 0\.\.1, 0\.\.255"
     ):
         TorchModule.describe(TorchModule.refer(wrong))
 
