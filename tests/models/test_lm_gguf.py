@@ -209,9 +209,9 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     "architecture as a number": ({"general__architecture": (U32, 3)}, "does not say which architecture"),
     "encoder": (
         {"general__architecture": (STRING, "bert")},
-        "architecture 'bert', which is no causal language model",
+        "architecture 'bert', and GGUF files of it are not known",
     ),
-    "t5": ({"general__architecture": (STRING, "t5")}, "architecture 't5', which is no causal"),
+    "t5": ({"general__architecture": (STRING, "t5")}, "architecture 't5', and GGUF files of it"),
     "not causal": ({"llama__attention__causal": (BOOL, False)}, "is not causal"),
     "a shard": ({"split__count": (U32, 3)}, "one of 3 shards .* llama-gguf-split --merge"),
     "an adapter": ({"general__type": (STRING, "adapter")}, "of the type 'adapter'"),

@@ -49,7 +49,7 @@ def _masked_families() -> frozenset[str]:
 
 def _table(name: str) -> dict[str, str]:
     try:
-        return {str(key): str(value) for key, value in literal("models/auto/modeling_auto.py", name)}
+        return {str(key): str(value) for key, value in _literal("models/auto/modeling_auto.py", name)}
     except (
         OSError,
         ValueError,
@@ -62,7 +62,7 @@ def _table(name: str) -> dict[str, str]:
         return dict(getattr(modeling_auto, name))
 
 
-def literal(file: str, name: str) -> Any:
+def _literal(file: str, name: str) -> Any:
     """Return the value of a constant of transformers from its source: a literal, or one inside one call."""
     found = find_spec("transformers")
     if found is None or found.origin is None:

@@ -16,7 +16,7 @@ from audit.core.errors import InputError
 from audit.formats.hostile import shown
 from audit.models.lm.files import Checked
 from audit.models.lm.folder import only
-from audit.models.lm.gguf_model import check_followed
+from audit.models.lm.gguf_followed import check_followed
 from audit.models.lm.head import Head
 from audit.models.lm.network import Network
 from audit.models.lm.probes import proven
@@ -83,6 +83,8 @@ def _in_our_words(doing: str, name: str, place: str) -> Iterator[None]:
     except (InputError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:
+        if "ignore_mismatched_sizes" in str(error):
+            error = RuntimeError("tensors have other shapes than the configuration asks for")
         told = shown(" ".join(str(error).replace(place, name).split()), 300)
         raise InputError(
             f"transformers {version('transformers')} cannot {doing} '{shown(name)}' ({type(error).__name__}: {told}). "
