@@ -64,7 +64,7 @@ def mentioned(sources: Iterable[Path], folder: Path) -> dict[str, Path]:
 
 
 def _mode(path: Path) -> int:
-    """Return what kind of thing a path names, 0 where it names none or is none: most strings of a source are no names."""
+    """Return the mode of what a path names, 0 where it names nothing: most strings of a source name no file."""
     try:
         return path.stat().st_mode
     except (OSError, ValueError):

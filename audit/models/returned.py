@@ -32,7 +32,7 @@ _NUMBERS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What a model says about its outputs: what they are, where black and white lie, and which axis holds channels."""
+    """What a model says about its outputs: what they are, what black and white are, and which axis holds channels."""
 
     modality: str
     pixels: str | None = None
@@ -150,7 +150,7 @@ def _images(found: Any, form: Form, name: str) -> Rows:
 
 
 def _array(found: Any) -> NDArray[Any] | None:
-    """Return an array of numbers made of an array, a tensor, an image, or a list of those; None when it is none."""
+    """Return an array of numbers made of an array, a tensor, an image, or a list of those; None when it holds no numbers."""
     if isinstance(found, list | tuple) and found:
         parts = [_array(one) for one in found]
         if (

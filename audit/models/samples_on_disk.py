@@ -34,7 +34,7 @@ class SamplesOnDisk:
     dataset ``images``) or a ``.jsonl`` file with the text in ``field`` and, when ``prefix`` names a
     field, the prompt it continues. A sample is known by its pixels or its text alone: names of files, their
     format and the order of lines change nothing. They are put in the order of their digests and then shuffled
-    by a fixed seed, so that the first n are not n of one class and copies do not lie together; each is used
+    by a fixed seed, so that the first n are not n of one class and copies are spread; each is used
     once. What cannot be read is left out and counted; over 5 % of it is an error.
     """
 

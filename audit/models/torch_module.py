@@ -200,7 +200,7 @@ def _try_sampling(ref: ModelRef, form: Form) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Code:
-    """What a factory's code consists of: sources and data files by name, and the folder they lie in."""
+    """What a factory's code consists of: sources and data files by name, and the folder that holds them."""
 
     folder: Path
     sources: dict[str, Path]

@@ -173,9 +173,7 @@ def _unread(names: tuple[str, ...]) -> list[str]:
     if not names:
         return []
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return [
-        f"Other weights lie in the folder and were not read: {', '.join(map(shown, names[:_NAMED]))}{more}."
-    ]
+    return [f"Other weights in the folder were not read: {', '.join(map(shown, names[:_NAMED]))}{more}."]
 
 
 def digest_model(place: Path) -> Digest:

@@ -39,7 +39,7 @@ _NAMED = 5
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """The files of a model by the name a loader knows them under, the tensors in them, and what else lies there."""
+    """The files of a model by the name a loader knows them under, the tensors in them, and what else is there."""
 
     files: Mapping[str, Path]
     tensors: Mapping[str, Tensor]
@@ -65,7 +65,7 @@ def read_folder(place: Path) -> Folder:
 
 @contextmanager
 def only(files: Mapping[str, Path]) -> Iterator[Path]:
-    """Give a folder in which these files lie and nothing else, so that a loader can read no other.
+    """Give a folder that holds these files and nothing else, so that a loader can read no other.
 
     A loader looks for adapters, chat templates, older formats and code beside what it was asked for.
     """
@@ -100,7 +100,7 @@ def refuse_adapters(place: Path) -> None:
         name for name in _names(place) if name.startswith(("adapter_config.", "adapter_model."))
     )
     if adapters:
-        beside = " It lies beside a whole model." if is_there(place / "config.json") else ""
+        beside = " There is a whole model beside it." if is_there(place / "config.json") else ""
         raise InputError(
             f"'{shown(place.name)}' holds an adapter ({', '.join(map(shown, adapters))}), such as LoRA makes, and an audit "
             f"applies none.{beside} Merge it into its base model (PEFT: model.merge_and_unload().save_pretrained(folder)) "

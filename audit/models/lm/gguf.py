@@ -26,7 +26,7 @@ _SPLIT_NAME = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """One tensor as it lies in the file: the library's number of its type, and its axes, the fastest first."""
+    """One tensor as the file stores it: the library's number of its type, and its axes, the fastest first."""
 
     kind: int
     axes: tuple[int, ...]
@@ -80,7 +80,7 @@ class _Cursor:
     def take(self, size: int) -> bytes:
         if size > self.left:
             raise UnreadableError(
-                "is cut short or damaged: its header goes on beyond the end of the file. Bring it again from where it "
+                "is cut short or damaged: its header continues beyond the end of the file. Bring it again from where it "
                 "came from"
                 if self._whole
                 else f"has a header of more than {_MOST_HEADER:,} bytes; no model has one that long"

@@ -31,7 +31,7 @@ _LEFT_OVER = re.compile(
 def load(checked: Checked, name: str, dtype: str, arithmetic: str, device: str) -> Network:
     """Open a checked model, weights rounded to ``dtype``, computing in ``arithmetic``. Downloads nothing.
 
-    The library is given a folder in which the checked files lie and nothing else.
+    The library is given a folder that holds the checked files and nothing else.
     """
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -77,7 +77,7 @@ def _attention_reach(config: Any) -> int:
 
 
 def _working_head(found: Network) -> Head:
-    """Return the output matrix if states times that matrix are the model's logits, else the head that is none."""
+    """Return the output matrix if states times that matrix are the model's logits, else a head without one."""
     model, plain = found.model, Head(None)
     layer = model.get_output_embeddings()
     if not isinstance(layer, torch.nn.Linear):
