@@ -25,14 +25,14 @@ class UnreadableError(Exception):
     """One file or row cannot be used; the message is the reason, without its name."""
 
 
-def shown(name: str) -> str:
-    """Return a name that is safe to print: one line, no control or direction characters, not long.
+def shown(name: str, most: int = _SHOWN) -> str:
+    """Return a name that is safe to print: one line, no control or direction characters, at most ``most`` of them.
 
     >>> shown("a\\x1b[31m\\u202eb.png")
     'a?[31m?b.png'
     """
     plain = "".join(c if c.isprintable() else "?" for c in name)
-    return plain if len(plain) <= _SHOWN else f"{plain[: _SHOWN - 14]}…{plain[-13:]}"
+    return plain if len(plain) <= most else f"{plain[: most - 14]}…{plain[-13:]}"
 
 
 def tolerate(refused: Sequence[Refused], total: int, what: str, where: str) -> tuple[str, ...]:

@@ -7,45 +7,50 @@ from typing import Any
 
 from audit.core.errors import InputError
 from audit.core.identity import Digest, digest_file
+from audit.formats.hostile import UnreadableError, shown
+from audit.formats.regular import require
+from audit.formats.tensors import Tensor, tensors_in
 
 _PICKLES = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".npz")
 
 
 def safetensors_file(path: Path) -> Path:
-    """Return the path when its name and header are those of a safetensors file. Raise InputError with the reason."""
+    """Return the path when its name and header are those of a whole safetensors file. Raise InputError with the reason."""
     if path.suffix.lower() in _PICKLES:
         raise InputError(
-            f"{path.name} can be a pickle, and opening a pickle runs whatever code is in it. Convert it where you "
+            f"{shown(path.name)} can be a pickle, and opening a pickle runs whatever code is in it. Convert it where you "
             "trust it: safetensors.torch.save_file(torch.load(old, weights_only=True), new)."
         )
     if path.suffix.lower() != ".safetensors":
-        raise InputError(f"{path.name} is not a .safetensors file. Weights are read from safetensors alone.")
-    if not path.is_file():
-        raise InputError(f"{path} is not a file. Name the .safetensors file that holds the weights.")
+        raise InputError(
+            f"{shown(path.name)} is not a .safetensors file. Weights are read from safetensors alone."
+        )
     header(path)
     return path
 
 
-def header(path: Path) -> dict[str, tuple[int, ...]]:
-    """Return the shape of every tensor from the header alone. Raise InputError when it is damaged or cut short."""
-    from safetensors import SafetensorError, safe_open
-
+def header(path: Path) -> dict[str, Tensor]:
+    """Return every tensor's type and shape from the header alone. Raise InputError when it is damaged or cut short."""
+    require(path)
     try:
-        with safe_open(path, framework="np") as file:
-            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        raise InputError(
-            f"{path} is not a whole safetensors file: {error}. Copy it again from where it came from."
-        ) from error
+        return tensors_in(path)
+    except UnreadableError as error:
+        raise InputError(f"{shown(str(path))} {error}.") from None
 
 
 def load_tensors(path: Path, expected: Digest) -> dict[str, Any]:
     """Return the tensors of a file on the processor. Raise InputError unless its bytes are the expected ones."""
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     check_digest(path, expected)
     header(path)
-    tensors: dict[str, Any] = load_file(path, device="cpu")
+    try:
+        tensors: dict[str, Any] = load_file(path, device="cpu")
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise InputError(
+            f"{shown(str(path))} cannot be opened by safetensors ({error}). Save it again."
+        ) from error
     return tensors
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,13 @@ from audit.core.capabilities import Capability, implemented
 from audit.core.errors import InputError
 from audit.core.identity import Digest, canonical, digest_file, digest_of
 from audit.core.options import OptionTable
-from audit.core.references import ModelRef
+from audit.core.references import ModelRef, Options
 from audit.core.rows import PREFIX, TEXT, Rng, Rows, image_rows, text_rows
 from audit.core.subjects import ModelCard
-from audit.formats.folders import listing
+from audit.formats.folders import Listing, listing
 from audit.formats.hostile import Refused, UnreadableError, shown, tolerate
 from audit.formats.images import IMAGE_OPTIONS, ImageRules, decoded_images, one_shape, read_image
+from audit.formats.regular import is_there, require
 from audit.formats.texts import MOST_CHARACTERS, checked, records
 from audit.stats.shuffling import shuffled
 
@@ -30,26 +32,35 @@ class SamplesOnDisk:
 
     ``path`` is a folder of images (options ``size``, ``mode``, ``most_pixels`` as for the
     dataset ``images``) or a ``.jsonl`` file with the text in ``field`` and, when ``prefix`` names a
-    field, the prompt it continues. Samples are used in a fixed shuffled order, so that the
-    first n of files sorted by class are not n of one class; each is used once. What
-    cannot be read is left out and counted; over 5 % of it is an error.
+    field, the prompt it continues. A sample is known by its pixels or its text alone: names of files, their
+    format and the order of lines change nothing. They are put in the order of their digests and then shuffled
+    by a fixed seed, so that the first n are not n of one class and copies are spread; each is used
+    once. What cannot be read is left out and counted; over 5 % of it is an error.
     """
 
     def __init__(self, ref: ModelRef) -> None:
         self._ref = ref
-        self._kept = _kept(ref)
-        self._order = shuffled(len(self._kept[0]), seed=0)
+        kept = _kept(Path(ref.location), ref.options)
+        if kept.digest != ref.weights:
+            raise InputError(
+                f"The samples in {shown(ref.location)} have changed since the audit was planned. Plan it again."
+            )
+        self._order = [kept.samples[row] for row in shuffled(len(kept.samples), seed=0)]
 
     @classmethod
     def refer(cls, options: dict[str, Any]) -> ModelRef:
         table = OptionTable.of(
             "the adapter 'samples_on_disk'", options, ("path", *_TEXT_OPTIONS, *IMAGE_OPTIONS)
         )
-        path = table.path("path")
-        if path is None:
+        if "path" not in options:
             raise InputError(
                 "The adapter 'samples_on_disk' needs 'path': a folder of images or a .jsonl file of texts."
             )
+        path = Path(table.text("path")).expanduser().absolute()
+        if not is_there(path):
+            raise InputError(f"There are no samples at '{shown(str(path))}'. Correct 'path' in [model].")
+        if not path.is_dir():
+            require(path)
         misplaced = [name for name in (_TEXT_OPTIONS if path.is_dir() else IMAGE_OPTIONS) if name in options]
         if misplaced:
             kind = "a folder of images" if path.is_dir() else "a file of texts"
@@ -57,34 +68,37 @@ class SamplesOnDisk:
                 f"The option '{misplaced[0]}' means nothing for {kind}, and {path} is one. Remove it."
             )
         if path.is_dir():
-            return ModelRef("samples_on_disk", _content(path), ImageRules.of(table).options, str(path))
-        if path.suffix.lower() != ".jsonl":
+            chosen = ImageRules.of(table).options
+        elif path.suffix.lower() == ".jsonl":
+            prefix = (("prefix", table.text("prefix")),) if "prefix" in options else ()
+            chosen = (("field", table.text("field", TEXT)), *prefix)
+        else:
             raise InputError(f"{path} is neither a folder of images nor a .jsonl file of texts.")
-        fields = (("field", table.text("field", TEXT)),)
-        prefix = (("prefix", table.text("prefix")),) if "prefix" in options else ()
-        return ModelRef("samples_on_disk", _content(path), (*fields, *prefix), str(path))
+        return ModelRef("samples_on_disk", _kept(path, chosen).digest, chosen, str(path))
 
     @classmethod
     def describe(cls, ref: ModelRef) -> tuple[ModelCard, frozenset[Capability]]:
-        kept, problems = _kept(ref)
+        kept = _kept(Path(ref.location), ref.options)
+        what = (
+            "pixels: neither the names of files nor their format"
+            if _are_images(ref.options)
+            else ("text: not the order of lines")
+        )
         card = ModelCard(
             "unknown (samples on disk)",
-            "image" if _is_folder(ref) else "text",
+            "image" if _are_images(ref.options) else "text",
             parameters=0,
             notes=(
-                f"{len(kept):,} samples lie on disk; no more can be drawn, and none for a given condition.",
-                *problems,
+                f"{len(kept.samples):,} samples lie on disk; no more can be drawn, and none for a given condition.",
+                f"Their order is drawn from their {what} matter to it.",
+                *kept.problems,
             ),
-            most_samples=len(kept),
+            most_samples=len(kept.samples),
         )
         return card, implemented(cls)
 
     @classmethod
     def open(cls, ref: ModelRef, device: str) -> SamplesOnDisk:
-        if _content(Path(ref.location)) != ref.weights:
-            raise InputError(
-                f"The samples in {ref.location} have changed since the audit was planned. Plan it again."
-            )
         return cls(ref)
 
     def sample(self, n: int, rng: Rng, condition: Rows | None = None) -> Rows:
@@ -92,7 +106,7 @@ class SamplesOnDisk:
         if condition is not None:
             raise ValueError("samples on disk were drawn already; none can be drawn for a given condition")
         self._afford(n)
-        return self._rows(rng.permutation(len(self._order))[:n].tolist())
+        return self._rows([self._order[row] for row in rng.permutation(len(self._order))[:n]])
 
     def sample_range(self, start: int, stop: int) -> Rows:
         """Return samples ``start`` to ``stop`` of the shuffled order. Raise ValueError when there are fewer."""
@@ -105,70 +119,99 @@ class SamplesOnDisk:
                 f"{n:,} samples were asked for and {len(self._order):,} lie on disk: lower 'samples'"
             )
 
-    def _rows(self, chosen: Sequence[int]) -> Rows:
-        kept = [self._kept[0][row] for row in chosen]
-        if _is_folder(self._ref):
-            return _images(self._ref, kept)
-        columns = {PREFIX: [prefix for _, prefix in kept]} if "prefix" in dict(self._ref.options) else {}
-        return text_rows([text for text, _ in kept], **columns)
+    def _rows(self, chosen: Sequence[_Sample]) -> Rows:
+        if _are_images(self._ref.options):
+            return _images(self._ref, chosen)
+        columns = {PREFIX: [one.prefix for one in chosen]} if "prefix" in dict(self._ref.options) else {}
+        return text_rows([one.value for one in chosen], **columns)
 
 
-def _is_folder(ref: ModelRef) -> bool:
-    return "field" not in dict(ref.options)
+@dataclass(frozen=True, slots=True, order=True)
+class _Sample:
+    """One sample: the digest of what it is, and where its pixels are (a name) or what it says (a text)."""
+
+    digest: Digest
+    value: str
+    prefix: str = ""
 
 
-def _content(path: Path) -> Digest:
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """The samples that can be used in the order of their digests, and sentences on what was left out."""
+
+    samples: tuple[_Sample, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def digest(self) -> Digest:
+        return digest_of(canonical([sample.digest for sample in self.samples]))
+
+
+def _are_images(options: Options) -> bool:
+    return "field" not in dict(options)
+
+
+def _kept(path: Path, options: Options) -> _Kept:
+    """Return the samples; they are decoded again only when a byte of the files has changed."""
     try:
-        if not path.is_dir():
-            return digest_file(path)
-        return digest_of(canonical({name: digest_file(file) for name, file in listing(path).files().items()}))
+        if not _are_images(options):
+            return _read(path, options, digest_file(path))
+        found = _listed(path)
+        return _read(
+            path, options, digest_of(canonical({n: digest_file(f) for n, f in found.files().items()}))
+        )
     except OSError as error:
-        raise InputError(f"{error.filename} cannot be read: {error.strerror}.") from error
+        raise InputError(f"{shown(str(error.filename))} cannot be read: {error.strerror}.") from error
 
 
-_Kept = tuple[tuple[Any, ...], tuple[str, ...]]
+def _listed(path: Path) -> Listing:
+    try:
+        return listing(path)
+    except RecursionError:
+        raise InputError(
+            f"The folders in {shown(str(path))} are nested too deeply to be read. Put the samples into one folder."
+        ) from None
 
 
 @lru_cache(maxsize=2)
-def _kept(ref: ModelRef) -> _Kept:
-    """Return names of usable images, or (text, prefix) pairs, in their order on disk, and what was left out."""
-    path = Path(ref.location)
+def _read(path: Path, options: Options, files: Digest) -> _Kept:  # noqa: ARG001  # what is cached belongs to these files
     refused: list[Refused] = []
-    found: list[Any] = []
-    if _is_folder(ref):
-        listed = listing(path)
+    if _are_images(options):
+        listed = _listed(path)
         refused.extend(listed.refused)
-        rules = ImageRules.from_options(ref.options)
-        shapes = {name: pixels.shape for name, pixels in decoded_images(listed, rules, refused)}
-        found.extend(shapes)
+        shapes: list[tuple[int, ...]] = []
+        samples = []
+        for name, pixels in decoded_images(listed, ImageRules.from_options(options), refused):
+            shapes.append(pixels.shape)
+            samples.append(_Sample(digest_of(canonical(pixels.shape) + pixels.tobytes()), name))
     else:
-        found.extend(_texts(path, dict(ref.options), refused))
-    problems = tolerate(refused, len(found) + len(refused), "samples", str(path))
-    if not found:
+        samples = list(_texts(path, dict(options), refused))
+    problems = tolerate(refused, len(samples) + len(refused), "samples", str(path))
+    if not samples:
         raise InputError(f"{path} holds no samples. Put images into the folder, or texts into the file.")
-    if _is_folder(ref):
-        one_shape(shapes.values(), str(path))
-    return tuple(found), problems
+    if _are_images(options):
+        one_shape(shapes, str(path))
+    return _Kept(tuple(sorted(samples)), problems)
 
 
-def _texts(path: Path, options: dict[str, Any], refused: list[Refused]) -> list[tuple[str, str]]:
-    texts = []
+def _texts(path: Path, options: dict[str, Any], refused: list[Refused]) -> Iterator[_Sample]:
     for number, record in records(path, MOST_CHARACTERS, refused):
         try:
             text = checked(record.get(options["field"]), MOST_CHARACTERS)
             prefix = record.get(options["prefix"]) if "prefix" in options else ""
-            texts.append((text, "" if prefix == "" else checked(prefix, MOST_CHARACTERS)))
+            prefix = "" if prefix == "" else checked(prefix, MOST_CHARACTERS)
         except UnreadableError as error:
             refused.append(Refused(f"line {number}", str(error)))
-    return texts
+        else:
+            yield _Sample(digest_of(canonical((text, prefix))), text, prefix)
 
 
-def _images(ref: ModelRef, names: Sequence[str]) -> Rows:
+def _images(ref: ModelRef, chosen: Sequence[_Sample]) -> Rows:
     rules, folder = ImageRules.from_options(ref.options), Path(ref.location)
     try:
-        pixels = [read_image(folder / name, rules) for name in names]
+        pixels = [read_image(folder / one.value, rules) for one in chosen]
     except UnreadableError as error:
         raise ValueError(f"a sample in {folder} could be read before and cannot be now: {error}") from error
     if not pixels:
         raise ValueError("no samples were asked for")
-    return image_rows(np.stack(pixels), file=[shown(name) for name in names])
+    return image_rows(np.stack(pixels))

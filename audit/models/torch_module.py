@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
-import math
 import sys
 import typing
+from dataclasses import dataclass
+from functools import cache
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,16 @@ from audit.core.identity import digest_file, digest_files
 from audit.core.options import OptionTable
 from audit.core.references import ModelRef
 from audit.core.subjects import ModelCard
+from audit.formats.hostile import shown
+from audit.formats.regular import is_there
 from audit.models.files import header, load_tensors, safetensors_file
+from audit.models.reads import declared, mentioned, watch
+from audit.models.returned import LAYOUTS, RANGES, Form, adapted, rows_of
+from audit.models.trial import tried
 
 _MODALITIES = ("image", "text", "table", "molecule", "music")
+_CHEAP, _SECONDS = 1 << 26, 10.0
+"""Bytes of weights up to which a model is tried while planning, and how long that may take."""
 _CONTRACT = (
     "It must be a class with capability methods such as sample(self, n, rng, condition=None), or a function whose "
     "return annotation is such a class; it is called as factory(state, device)."
@@ -35,47 +43,60 @@ class TorchModule:
     - ``state`` maps names to tensors on the processor, read from ``weights``; ``device``
       is ``"cpu"``, ``"cuda"`` or ``"cuda:N"``. Moving tensors there is the factory's business.
     - It is a class, or a function annotated with the class it returns. The methods of that class
-      named in ``audit.core.capabilities`` are what the model offers.
-    - The class may say ``modality``, ``family`` and ``deterministic`` (default true) as
-      class attributes; the option ``modality`` stands in for the first.
+      named in ``audit.core.capabilities`` are what the model offers. They may return rows, or what
+      ``audit.models.returned.rows_of`` turns into rows: arrays and tensors of images, lists of texts.
+    - The class may say ``modality``, ``family``, ``deterministic`` (default true), ``pixel_range``
+      (``"0..1"``, ``"-1..1"``, ``"0..255"`` or two numbers, needed where images are floating-point) and
+      ``layout`` (``"NCHW"`` or ``"NHWC"``, needed where shapes leave it open) as class attributes; the
+      options of the same names stand in for the first and the last two.
 
     The module is looked for in the folder ``python_path``, or among installed packages
     without it. It is your code and runs with your rights: name only code that you
     trust. Part of the model's identity is the source of its top-level package, or of every ``.py``
-    file beside a module that stands alone; what else it imports is not.
+    file beside a module that stands alone, and the files that the source mentions by name in the same
+    folder; ``files`` lists others, or all, where that guess is wrong. Python code elsewhere that it imports is not part
+    of it. Any other file that it opens with Python's ``open`` is refused.
     """
 
     @classmethod
     def refer(cls, options: dict[str, Any]) -> ModelRef:
-        accepted = ("factory", "weights", "python_path", "modality")
-        table = OptionTable.of("the adapter 'torch_module'", options, accepted)
+        accepted = ("factory", "weights", "python_path", "modality", "pixel_range", "layout", "files")
+        given_range = {"pixel_range": _range_name(options["pixel_range"])} if "pixel_range" in options else {}
+        table = OptionTable.of("the adapter 'torch_module'", {**options, **given_range}, accepted)
         factory = table.text("factory")
-        folder = table.path("python_path")
-        table.text("weights")
-        weights = table.path("weights")
-        assert weights is not None
-        safetensors_file(weights)
-        modality = (("modality", table.choice("modality", "", _MODALITIES)),) if "modality" in options else ()
-        code = digest_files(_sources(_top_level(factory, folder), folder))
-        identity = (("code", code), ("factory", factory), *modality)
-        place = {"weights": str(weights), "python_path": str(folder) if folder else None}
-        return ModelRef("torch_module", digest_file(weights), identity, json.dumps(place))
+        folder = _path(table, "python_path") if "python_path" in options else None
+        weights = safetensors_file(_path(table, "weights"))
+        forms = [
+            (name, table.choice(name, "", words))
+            for name, words in (("modality", _MODALITIES), ("pixel_range", RANGES), ("layout", LAYOUTS))
+            if name in options
+        ]
+        given = json.dumps(list(table.names("files"))) if "files" in options else None
+        code = _code_of(factory, folder, given, weights)
+        identity = [("code", digest_files(code.sources)), ("factory", factory), *forms]
+        if given is not None or code.data:
+            identity.append(("files", digest_files(code.data)))
+        place = {
+            "weights": str(weights),
+            "python_path": str(folder) if folder else None,
+            "files": given,
+        }
+        return ModelRef("torch_module", digest_file(weights), tuple(sorted(identity)), json.dumps(place))
 
     @classmethod
     def describe(cls, ref: ModelRef) -> tuple[ModelCard, frozenset[Capability]]:
+        """Import the factory's module; where the weights are small, also draw two samples, to know that they can be read."""
         place, options = json.loads(ref.location), dict(ref.options)
         kind = _kind(_factory(ref), str(options["factory"]))
-        modality = options.get("modality", getattr(kind, "modality", None))
-        if modality not in _MODALITIES:
-            raise InputError(
-                f"What '{options['factory']}' makes is not known. Add modality = \"image\" to [model] "
-                f"({', '.join(_MODALITIES)}), or the attribute modality to the class {kind.__name__}."
-            )
-        shapes = header(Path(place["weights"]))
+        form = _form(ref, kind)
+        if implemented(kind) >= {Capability.SAMPLE}:
+            _check_signature(kind)
+            _try_sampling(ref, form)
+        tensors = header(Path(place["weights"]))
         card = ModelCard(
             str(getattr(kind, "family", kind.__name__)),
-            str(modality),
-            sum(math.prod(shape) for shape in shapes.values()),
+            form.modality,
+            sum(tensor.size for tensor in tensors.values()),
             deterministic=bool(getattr(kind, "deterministic", True)),
         )
         return card, implemented(kind)
@@ -87,18 +108,122 @@ class TorchModule:
         state = load_tensors(Path(json.loads(ref.location)["weights"]), ref.weights)
         try:
             model = factory(state, device)
+        except InputError:
+            raise
         except (Exception, SystemExit) as error:
             raise InputError(
                 f"The factory '{name}' raised {type(error).__name__}: {error}. It was called as factory(state, "
                 f"device) with {len(state)} tensors: {', '.join(sorted(state)[:5])}{', …' if len(state) > 5 else ''}."
             ) from error
-        missing = implemented(_kind(factory, name)) - implemented(type(model))
+        kind = _kind(factory, name)
+        missing = implemented(kind) - implemented(type(model))
         if missing:
             raise InputError(
                 f"The factory '{name}' returned {type(model).__name__}, which lacks {', '.join(sorted(missing))}. "
                 "Correct its return annotation."
             )
-        return model
+        return adapted(model, _form(ref, kind))
+
+
+def _path(table: OptionTable, name: str) -> Path:
+    path = Path(table.text(name)).expanduser().absolute()
+    if not is_there(path):
+        raise InputError(
+            f"The option '{name}' of {table.owner} is '{shown(str(path))}', which does not exist."
+        )
+    return path
+
+
+def _form(ref: ModelRef, kind: type[Any]) -> Form:
+    """Return what the class or the options say about outputs. Raise InputError when that is not enough or not known."""
+    options = dict(ref.options)
+    said = {
+        name: options.get(name, getattr(kind, name, None)) for name in ("modality", "pixel_range", "layout")
+    }
+    if said["modality"] not in _MODALITIES:
+        raise InputError(
+            f"What '{options['factory']}' makes is not known. Add modality = \"image\" to [model] "
+            f"({', '.join(_MODALITIES)}), or the attribute modality to the class {kind.__name__}."
+        )
+    said["pixel_range"] = _range_name(said["pixel_range"])
+    for name, words in (("pixel_range", tuple(RANGES)), ("layout", LAYOUTS)):
+        if said[name] is not None and said[name] not in words:
+            raise InputError(
+                f"The class {kind.__name__} says {name} = {said[name]!r}. {nearest(str(said[name]), words)}"
+            )
+    return Form(str(said["modality"]), said["pixel_range"], said["layout"])  # type: ignore[arg-type]  # words of the lists above
+
+
+def _range_name(value: Any) -> Any:
+    """Return the name of a range that was given as two numbers; anything else as it is."""
+    if isinstance(value, tuple | list):
+        return next((name for name, ends in RANGES.items() if list(value) == list(ends)), value)
+    return value
+
+
+def _check_signature(kind: type[Any]) -> None:
+    try:
+        inspect.signature(kind.sample).bind(None, 2, None, None)
+    except TypeError as error:
+        raise InputError(
+            f"{kind.__name__}.sample cannot be called as sample(n, rng, condition): {error}. Write it as "
+            "sample(self, n, rng, condition=None): n samples, every random number from the numpy generator rng."
+        ) from None
+    except ValueError:  # a method without a signature, such as a built-in's
+        return
+
+
+@cache
+def _try_sampling(ref: ModelRef, form: Form) -> None:
+    """Raise InputError when two samples, drawn in a process of their own, cannot be read; a costly model is not asked."""
+    import numpy as np
+
+    place = json.loads(ref.location)
+    if Path(place["weights"]).stat().st_size > _CHEAP:
+        return
+
+    def call() -> str:
+        try:
+            model = TorchModule.open(ref, "cpu")
+        except InputError as error:
+            return "" if "cuda" in str(error).lower() else str(error)
+        drawn = object.__getattribute__(model, "_model").sample(2, np.random.default_rng(0), None)
+        try:
+            rows_of(drawn, 2, form)
+        except ValueError as error:
+            return f"The model of '{dict(ref.options)['factory']}' was tried: {error}."
+        return ""
+
+    if wrong := tried(call, _SECONDS):
+        raise InputError(wrong)
+
+
+@dataclass(frozen=True, slots=True)
+class _Code:
+    """What a factory's code consists of: sources and data files by name, and the folder that holds them."""
+
+    folder: Path
+    sources: dict[str, Path]
+    data: dict[str, Path]
+
+
+def _code_of(factory: str, folder: Path | None, given: str | None, weights: Path) -> _Code:
+    top = _top_level(factory, folder)
+    try:
+        sources = _sources(top, folder)
+    except (OSError, RecursionError) as error:
+        raise InputError(
+            f"The source of '{factory}' in {shown(str(top.parent))} cannot be listed ({type(error).__name__}): its folders are "
+            "nested too deeply or cannot be read."
+        ) from error
+    inside, beside = top.parent, folder or top.parent
+    if given is not None:
+        data = declared(json.loads(given), beside)
+    else:
+        data = mentioned(sources.values(), inside)
+        if beside.resolve() != inside:
+            data |= {f"../{name}": path for name, path in mentioned(sources.values(), beside).items()}
+    return _Code(beside, sources, {name: path for name, path in data.items() if not path.samefile(weights)})
 
 
 def _top_level(factory: str, folder: Path | None) -> Path:
@@ -123,10 +248,12 @@ def _top_level(factory: str, folder: Path | None) -> Path:
 def _sources(top: Path, folder: Path | None) -> dict[str, Path]:
     """Return the source files that count as the model's code, by name."""
     if top.name == "__init__.py":
-        return {file.relative_to(top.parent).as_posix(): file for file in sorted(top.parent.rglob("*.py"))}
-    if folder is None:
-        return {top.name: top}
-    return {file.name: file for file in sorted(top.parent.glob("*.py"))}
+        found = {file.relative_to(top.parent).as_posix(): file for file in sorted(top.parent.rglob("*.py"))}
+    elif folder is None:
+        found = {top.name: top}
+    else:
+        found = {file.name: file for file in sorted(top.parent.glob("*.py"))}
+    return {name: file for name, file in found.items() if file.is_file()}
 
 
 def _factory(ref: ModelRef) -> Any:
@@ -134,15 +261,24 @@ def _factory(ref: ModelRef) -> Any:
     options, place = dict(ref.options), json.loads(ref.location)
     name = str(options["factory"])
     folder = None if place["python_path"] is None else Path(place["python_path"])
-    top = _top_level(name, folder)
-    if digest_files(_sources(top, folder)) != options["code"]:
+    top, weights = _top_level(name, folder), Path(place["weights"])
+    code = _code_of(name, folder, place["files"], weights)
+    if digest_files(code.sources) != options["code"]:
         raise InputError(f"The source of '{name}' has changed since the audit was planned. Plan it again.")
+    if ("files" in options or code.data) and digest_files(code.data) != options.get("files"):
+        raise InputError(
+            f"A file that '{name}' reads ({', '.join(map(shown, code.data))}) has changed since the audit was planned. Plan it "
+            "again; if the model writes the file itself, leave it out of [model] files."
+        )
+    watch(name, code.folder, code.sources, [*code.data.values(), weights])
     if folder is not None and str(folder) not in sys.path:
         sys.path.append(str(folder))  # at the end: a file named random.py must not replace the library's
         importlib.invalidate_caches()
     module_name, _, attribute = name.partition(":")
     try:
         module = importlib.import_module(module_name)
+    except InputError:
+        raise
     except (Exception, SystemExit) as error:
         raise InputError(f"Importing '{module_name}' raised {type(error).__name__}: {error}.") from error
     loaded = Path(str(getattr(sys.modules[module_name.split(".")[0]], "__file__", ""))).resolve()

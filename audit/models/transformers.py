@@ -13,7 +13,7 @@ from audit.core.references import ModelRef, Option
 from audit.core.rows import Rng, Rows, Vector
 from audit.core.subjects import ModelCard
 from audit.formats.arithmetic import multiplies_tiles
-from audit.models.lm.files import digest_model, facts_of, locate
+from audit.models.lm.files import check, locate
 
 if TYPE_CHECKING:
     from audit.models.lm.network import Network
@@ -29,6 +29,8 @@ _DEFAULTS: Mapping[str, Option] = {
     "temperature": 1.0,
     "top_p": 1.0,
 }
+_READING = 2
+"""Version of how files become tokens and scores; raised when the same files give others. 1: transformers' tokenizers."""
 _LONGEST = 8192
 """Default limit on the context. Longer ones cost more than a local audit has; ask for them with max_length."""
 _LONGEST_UNSAID = 1024
@@ -63,14 +65,14 @@ class CausalLM:
                 f"[model] has no option '{name}' for adapter 'transformers'. {nearest(name, (*_PLACES, *_DEFAULTS))}"
             )
         place = locate(options)
-        weights = digest_model(place)
+        checked = check(place)
         chosen = {name: options.get(name, default) for name, default in _DEFAULTS.items()}
         for name, value in chosen.items():
             _check(name, value)
         chosen["dtype"] = _fast() if chosen["dtype"] == "auto" else chosen["dtype"]
         if chosen["arithmetic"] == "auto":
             chosen["arithmetic"] = _fast() if chosen["dtype"] == "bfloat16" else "float32"
-        context = facts_of(place).context
+        context = checked.facts.context
         if context and chosen["max_length"] > context:
             raise InputError(
                 f"[model] max_length is {chosen['max_length']}, but this model attends to {context} tokens at most."
@@ -88,12 +90,13 @@ class CausalLM:
             )
         for name in ("temperature", "top_p"):
             chosen[name] = float(chosen[name])
-        return ModelRef("transformers", weights, tuple(sorted(chosen.items())), str(place.resolve()))
+        named = tuple(sorted({**chosen, "reading": _READING}.items()))
+        return ModelRef("transformers", checked.digest, named, str(place.absolute()))
 
     @classmethod
     def describe(cls, ref: ModelRef) -> tuple[ModelCard, frozenset[Capability]]:
         """Read config.json and the headers of the weights; torch is not imported."""
-        facts, options = facts_of(Path(ref.location)), dict(ref.options)
+        facts, options = check(Path(ref.location)).facts, dict(ref.options)
         card = ModelCard(
             family="transformer",
             modality="text",
@@ -106,6 +109,7 @@ class CausalLM:
                 f"beginning-of-sequence token, else its end-of-text token.",
                 f"Samples: temperature {options['temperature']:g}, top-p {options['top_p']:g}, at most "
                 f"{options['max_new_tokens']} tokens.",
+                *facts.notes,
             ),
         )
         return card, implemented(cls)
@@ -113,11 +117,19 @@ class CausalLM:
     @classmethod
     def open(cls, ref: ModelRef, device: str) -> CausalLM:
         """Load the weights. Code that came with the model never runs, and nothing is downloaded."""
-        from audit.models.lm.network import load
+        from audit.models.lm.opening import load
 
+        place = Path(ref.location)
+        checked = check(place)
+        if checked.digest != ref.weights:
+            raise InputError(
+                f"'{place.name}' has changed since the audit was planned. Restore it, or plan the audit again."
+            )
         options: dict[str, Any] = dict(ref.options)
-        network = load(Path(ref.location), options.pop("dtype"), options.pop("arithmetic"), device)
-        return cls(network, **options)
+        network = load(checked, place.name, str(options["dtype"]), str(options["arithmetic"]), device)
+        return cls(
+            network, **{name: options[name] for name in _DEFAULTS if name not in ("dtype", "arithmetic")}
+        )
 
     def sample(self, n: int, rng: Rng, condition: Rows | None = None) -> Rows:
         """Continue each row's ``prefix`` (else its ``text``); without rows, begin texts.

@@ -125,8 +125,8 @@ def test_what_is_not_the_model_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
         Included.open(planned, "cpu")
     assert "not the ones that ship" in Included.describe(Included.refer(options))[0].notes[0]
     file.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match="does not hold the weights of 'biographies-lm'"):
-        Included.open(Included.refer(options), "cpu")
+    with pytest.raises(InputError, match="is cut short"):
+        Included.refer(options)
     file.write_bytes(b"junk")
     with pytest.raises(InputError, match="not a safetensors file"):
         Included.refer(options), Included.describe(Included.refer(options))

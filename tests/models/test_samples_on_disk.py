@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -83,7 +84,7 @@ def test_bad_samples_are_left_out_and_counted(tmp_path: Path) -> None:
     (tmp_path / "s" / "bad.png").write_text("x")
     card, _ = SamplesOnDisk.describe(SamplesOnDisk.refer(options))
     assert card.most_samples == 40
-    assert "bad.png (not an image)" in card.notes[1]
+    assert "bad.png (not an image)" in card.notes[2]
     (tmp_path / "s" / "worse.png").write_text("x")
     (tmp_path / "s" / "worst.png").write_text("x")
     with pytest.raises(InputError, match="More than 5%"):
@@ -108,3 +109,52 @@ def test_places_options_and_changes_are_refused(tmp_path: Path) -> None:
     jsonl(tmp_path / "a.jsonl", 4)
     with pytest.raises(InputError, match="have changed"):
         SamplesOnDisk.open(ref, "cpu")
+
+
+def patterns(count: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(3)
+    return [rng.integers(0, 256, (6, 5, 3)).astype(np.uint8) for _ in range(count)]
+
+
+def test_the_same_pixels_are_the_same_model_whatever_the_files_are_called(tmp_path: Path) -> None:
+    pixels = patterns(9)
+    pixels[4] = pixels[2]  # a copy among them
+    refs, drawn = [], []
+    for ending, name in (("png", "{n:03d}"), ("bmp", "z{m:03d}"), ("tiff", "sub/{n}"), ("png", "é{m} {n}")):
+        folder = tmp_path / f"{ending}{len(refs)}"
+        (folder / "sub").mkdir(parents=True)
+        for n, image in enumerate(pixels):
+            Image.fromarray(image).save(folder / f"{name.format(n=n, m=99 - n)}.{ending}")
+        refs.append(SamplesOnDisk.refer({"path": str(folder)}))
+        model = SamplesOnDisk.open(refs[-1], "cpu")
+        drawn.append((model.sample_range(0, 4), model.sample(5, np.random.default_rng(1))))
+    assert all(ref == refs[0] for ref in refs)
+    assert all(rows == drawn[0] for rows in drawn)
+    Image.fromarray(pixels[0] ^ 1).save(tmp_path / "png0" / "000.png")
+    assert SamplesOnDisk.refer({"path": str(tmp_path / "png0")}) != refs[0]
+    with pytest.raises(InputError, match="have changed"):
+        SamplesOnDisk.open(refs[0], "cpu")
+
+
+def test_the_order_of_lines_changes_nothing(tmp_path: Path) -> None:
+    options = jsonl(tmp_path / "a.jsonl", 8, prefix="prompt")
+    ref = SamplesOnDisk.refer(options)
+    rows = SamplesOnDisk.open(ref, "cpu").sample_range(0, 8)
+    lines = (tmp_path / "a.jsonl").read_text().splitlines()
+    (tmp_path / "a.jsonl").write_text("\n\n".join(line.replace(": ", ":  ") for line in reversed(lines)))
+    assert SamplesOnDisk.refer(options) == ref
+    assert SamplesOnDisk.open(ref, "cpu").sample_range(0, 8) == rows
+    assert "not the order of lines" in SamplesOnDisk.describe(ref)[0].notes[1]
+
+
+def test_pipes_and_paths_that_are_none_are_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jsonl")
+    for path, said in (
+        (tmp_path / "a.jsonl", "is a named pipe"),
+        ("/dev/zero", "is a device"),
+        ("x" * 5000, "File name too long"),
+        ("a\0b", "null character"),
+        (tmp_path / "nowhere", "no samples at"),
+    ):
+        with pytest.raises(InputError, match=said):
+            SamplesOnDisk.refer({"path": str(path)})

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,9 @@ from safetensors.torch import save_file
 
 from audit.core.capabilities import Capability
 from audit.core.errors import InputError
+from audit.core.rows import images_of
 from audit.models.torch_module import TorchModule
+from audit.models.trial import tried
 
 _NAMES = (f"users_model_{n}" for n in itertools.count())
 
@@ -93,7 +97,7 @@ def test_pickles_are_refused_unopened(tmp_path: Path, ending: str) -> None:
 def test_a_pickle_by_another_name_is_refused_too(tmp_path: Path) -> None:
     options = written(tmp_path)
     Path(options["weights"]).write_bytes(pickle.dumps({"mean": 1}))
-    with pytest.raises(InputError, match="not a whole safetensors file"):
+    with pytest.raises(InputError, match="not a safetensors file"):
         TorchModule.refer(options)
 
 
@@ -102,7 +106,7 @@ def test_weights_cut_short_are_refused(tmp_path: Path, keep: int) -> None:
     options = written(tmp_path)
     file = Path(options["weights"])
     file.write_bytes(file.read_bytes()[:keep])
-    with pytest.raises(InputError, match="not a whole safetensors file"):
+    with pytest.raises(InputError, match=r"not a safetensors file|is empty|is cut short"):
         TorchModule.refer(options)
 
 
@@ -173,3 +177,192 @@ def test_options_are_checked(tmp_path: Path) -> None:
         TorchModule.refer({**options, "weigths": "x"})
     with pytest.raises(InputError, match="needs the option 'weights'"):
         TorchModule.refer({"factory": options["factory"]})
+
+
+READER = '''
+import json, pathlib
+import numpy as np
+
+HERE = pathlib.Path(__file__).parent
+
+class Reader:
+    """Images as dark as a settings file says."""
+    modality = "image"
+
+    def __init__(self, state, device):
+        NAME
+        self.level = json.loads(path.read_text())["level"]
+
+    def sample(self, n, rng, condition=None):
+        LATE
+        return np.full((n, 4, 4, 1), self.level, np.uint8)
+'''
+LITERAL, BUILT = 'path = HERE / "inner" / "set.json"', 'path = HERE / "inner" / ("se" + "t.json")'
+
+
+def reading(folder: Path, name: str = LITERAL, late: str = "pass") -> dict[str, str]:
+    (folder / "inner").mkdir(exist_ok=True)
+    (folder / "inner" / "set.json").write_text('{"level": 100}')
+    return written(folder, READER.replace("NAME", name).replace("LATE", late), "Reader")
+
+
+def levels(ref: Any) -> int:
+    return int(images_of(TorchModule.open(ref, "cpu").sample(1, np.random.default_rng(0)))[0, 0, 0, 0])
+
+
+def test_a_file_that_the_source_names_is_part_of_the_identity(tmp_path: Path) -> None:
+    options = reading(tmp_path)
+    before = TorchModule.refer(options)
+    assert levels(before) == 100
+    (tmp_path / "inner" / "set.json").write_text('{"level": 200}')
+    with pytest.raises(InputError, match=r"inner/set\.json.* has changed since the audit was planned"):
+        TorchModule.open(before, "cpu")
+    after = TorchModule.refer(options)
+    assert after != before
+    assert levels(after) == 200
+    (tmp_path / "other.json").write_text("{}")  # nothing reads it
+    assert TorchModule.refer(options) == after
+
+
+def test_a_file_that_only_running_the_code_reveals_is_refused_until_it_is_declared(tmp_path: Path) -> None:
+    options = reading(tmp_path, BUILT)
+    with pytest.raises(InputError, match=r"set\.json, which is no part .*files = \[\"inner/set\.json\"\]"):
+        TorchModule.open(TorchModule.refer(options), "cpu")
+    for files in (["inner/set.json"], ["inner"], "inner"):
+        declared = {**options, "files": files}
+        ref = TorchModule.refer(declared)
+        assert levels(ref) == 100
+        (tmp_path / "inner" / "set.json").write_text('{"level": 7}')
+        assert levels(TorchModule.refer(declared)) == 7
+        assert TorchModule.refer(declared) != ref
+        (tmp_path / "inner" / "set.json").write_text('{"level": 100}')
+    with pytest.raises(InputError, match=r"names 'no\.json', which is missing"):
+        TorchModule.refer({**options, "files": ["no.json"]})
+
+
+def test_a_file_read_while_sampling_is_refused_and_one_the_model_wrote_is_not(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("12")
+    late = '(HERE / "".join(("sec", "ret"))).read_text()'
+    model = TorchModule.open(TorchModule.refer(reading(tmp_path, late=late)), "cpu")
+    with pytest.raises(InputError, match="secret, which is no part of the model's name"):
+        model.sample(1, np.random.default_rng(0))
+    cache = 'p = HERE / ("cac" + "he"); p.write_text("1"); p.read_text()'
+    assert levels(TorchModule.refer(reading(tmp_path, late=cache))) == 100
+    assert (tmp_path / "secret").read_text() == "12", "only the user's code is watched"
+
+
+FLOATS = SOURCE.replace(
+    "return image_rows(np.full((n, 4, 4, 1), int(self.mean[0]), np.uint8))",
+    "return np.ones((n, 3, 4, 4)) / 2",
+)
+
+
+def test_a_wrong_return_is_told_before_the_run(tmp_path: Path) -> None:
+    options = written(tmp_path, FLOATS)
+    with pytest.raises(
+        InputError, match=r"was tried: sample returned float64 from 0\.5 to 0\.5.*pixel_range"
+    ):
+        TorchModule.describe(TorchModule.refer(options))
+    ref = TorchModule.refer({**options, "pixel_range": "0..1"})
+    assert TorchModule.describe(ref)[0].modality == "image"
+    assert levels(ref) == 128
+    assert levels(TorchModule.refer({**options, "pixel_range": "-1..1"})) == 191
+    assert TorchModule.refer({**options, "pixel_range": [0, 1]}) == ref
+    numbers = written(tmp_path, FLOATS.replace('"image"', '"image"\n    pixel_range = (0, 1)', 1))
+    assert levels(TorchModule.refer(numbers)) == 128
+    declared = written(tmp_path, FLOATS.replace('"image"', '"image"\n    pixel_range = "0..1"', 1))
+    assert levels(TorchModule.refer(declared)) == 128
+    wrong = written(tmp_path, FLOATS.replace('"image"', '"image"\n    pixel_range = (0, 2)', 1))
+    with pytest.raises(
+        InputError, match=r"says pixel_range = \(0, 2\)\. Accepted: -1\.\.1, 0\.\.1, 0\.\.255"
+    ):
+        TorchModule.describe(TorchModule.refer(wrong))
+
+
+def test_a_factory_that_fails_is_told_before_the_run(tmp_path: Path) -> None:
+    options = written(tmp_path, SOURCE.replace('state["mean"]', 'state["weight"]'))
+    with pytest.raises(InputError, match="raised KeyError: 'weight'"):
+        TorchModule.describe(TorchModule.refer(options))
+    options = written(tmp_path, SOURCE.replace("n, rng, condition=None", "n"))
+    with pytest.raises(InputError, match=r"cannot be called as sample\(n, rng, condition\)"):
+        TorchModule.describe(TorchModule.refer(options))
+
+
+@pytest.mark.parametrize(
+    "misbehaves",
+    ["while True: pass", "import os; os._exit(3)", "import os; os.kill(os.getpid(), 9)", "1 / 0"],
+)
+def test_a_model_that_misbehaves_when_tried_is_left_to_the_run(
+    tmp_path: Path, misbehaves: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audit.models.torch_module._SECONDS", 0.5)
+    source = SOURCE.replace("        return image_rows", f"        {misbehaves}\n        return image_rows")
+    _, offers = TorchModule.describe(TorchModule.refer(written(tmp_path, source)))
+    assert offers == {Capability.SAMPLE}
+
+
+def test_what_a_trial_says_is_passed_on() -> None:
+    assert tried(lambda: "said", 60) == "said"
+    assert tried(lambda: "", 60) == ""
+    assert tried(lambda: "x" * 100_000, 60) == "x" * (1 << 16)
+    assert (
+        tried(lambda: "a" if torch.ones(300, 300).mm(torch.ones(300, 300))[0, 0] == 300 else "b", 60) == "a"
+    )
+
+
+def test_pipes_devices_and_paths_that_are_none_are_refused_at_once(tmp_path: Path) -> None:
+    options = written(tmp_path)
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    os.mkfifo(tmp_path / "pipe.py")
+    (tmp_path / "zero.safetensors").symlink_to("/dev/zero")
+    TorchModule.refer(options)
+    for changes, said in (
+        ({"weights": str(tmp_path / "pipe.safetensors")}, "is a named pipe"),
+        ({"weights": str(tmp_path / "zero.safetensors")}, "is a device"),
+        ({"weights": "x" * 5000}, "File name too long"),
+        ({"python_path": "y/" * 3000}, "File name too long"),
+        ({"python_path": str(tmp_path / "none")}, "does not exist"),
+        ({"factory": "pipe:Flat"}, "no Python module 'pipe'"),
+        ({"files": [str(tmp_path / "pipe.safetensors")]}, "is a named pipe"),
+    ):
+        with pytest.raises(InputError, match=said):
+            TorchModule.refer({**options, **changes})
+
+
+def test_a_pointer_in_place_of_weights_is_named(tmp_path: Path) -> None:
+    options = written(tmp_path)
+    Path(options["weights"]).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n")
+    with pytest.raises(InputError, match=r"w\.safetensors .*is a Git LFS pointer"):
+        TorchModule.refer(options)
+
+
+def test_strings_that_are_no_names_of_files_harm_nothing(tmp_path: Path) -> None:
+    odd = ["日" * 250, "a" * 4000, "../w", "/etc/passwd", "~/x", ".", "", "nul\0", "x/" * 120, "\n"]
+    options = reading(tmp_path)
+    before = TorchModule.refer(options)
+    module = tmp_path / f"{options['factory'].split(':')[0]}.py"
+    module.write_text(module.read_text() + f"\nODD = {odd!r}\n")
+    after = TorchModule.refer(options)
+    assert dict(after.options)["files"] == dict(before.options)["files"]
+
+
+def test_a_packages_own_data_files_are_part_of_it(tmp_path: Path) -> None:
+    name = next(_NAMES)
+    package = tmp_path / name
+    package.mkdir()
+    source = READER.replace("NAME", 'path = HERE / "set.json"').replace("LATE", "pass")
+    (package / "__init__.py").write_text(source)
+    (package / "set.json").write_text('{"level": 3}')
+    (package / "notes.txt").write_text("x")
+    save_file({"mean": torch.zeros(1)}, tmp_path / "w.safetensors")
+    options = {
+        "factory": f"{name}:Reader",
+        "weights": str(tmp_path / "w.safetensors"),
+        "python_path": str(tmp_path),
+    }
+    ref = TorchModule.refer(options)
+    assert levels(ref) == 3
+    (package / "notes.txt").write_text("y")
+    assert TorchModule.refer(options) == ref
+    (package / "set.json").write_text('{"level": 4}')
+    assert TorchModule.refer(options) != ref

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Generator, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import linear
 
 from audit.core.rows import PREFIX, TEXT, Rng, Rows, text_rows, texts_of
-from audit.models.lm.network import Network
+from audit.models.lm.network import Network, forward
 
 _BATCH = 32
 
@@ -62,6 +63,29 @@ def _prompts(n: int, condition: Rows | None) -> list[str]:
 def _continue(
     network: Network, prompts: Sequence[Sequence[int]], uniform: Any, temperature: float, top_p: float
 ) -> list[list[int]]:
+    steps = (steps_from_memory if network.remembers else steps_from_text)(network, prompts)
+    found: list[list[int]] = [[] for _ in prompts]
+    open_rows = list(range(len(prompts)))
+    tokens: Tensor | None = None
+    for step in range(uniform.shape[1]):
+        tokens = _pick(network, steps.send(tokens), uniform[:, step], temperature, top_p)
+        for row in tuple(open_rows):
+            token = int(tokens[row])
+            if token in network.words.ends:
+                open_rows.remove(row)
+            else:
+                found[row].append(token)
+        if not open_rows:
+            break
+    return found
+
+
+Steps: TypeAlias = Generator[Tensor, Tensor | None, None]
+"""Yields logits of the next token, shape (rows, words), and is sent the tokens that were chosen, shape (rows,)."""
+
+
+def steps_from_memory(network: Network, prompts: Sequence[Sequence[int]]) -> Steps:
+    """Continue prompts from the keys and values that the network keeps; shorter ones are padded in front."""
     width = max(map(len, prompts))
     ids = torch.zeros(len(prompts), width, dtype=torch.int64, device=network.device)
     mask = torch.zeros_like(ids)
@@ -69,10 +93,8 @@ def _continue(
         ids[row, width - len(prompt) :] = torch.as_tensor(prompt, device=network.device)
         mask[row, width - len(prompt) :] = 1
     positions = (mask.cumsum(1) - 1).clamp_(min=0)
-    found: list[list[int]] = [[] for _ in prompts]
-    open_rows = list(range(len(prompts)))
     past: Any = None
-    for step in range(uniform.shape[1]):
+    while True:
         out = network.model(
             input_ids=ids,
             attention_mask=mask,
@@ -82,19 +104,32 @@ def _continue(
             logits_to_keep=1,
         )
         past = out.past_key_values
-        tokens = _pick(network, out.logits[:, -1], uniform[:, step], temperature, top_p)
-        for row in tuple(open_rows):
-            token = int(tokens[row])
-            if token in network.words.ends:
-                open_rows.remove(row)
-            else:
-                found[row].append(token)
-        if not open_rows:
-            break
-        ids = tokens[:, None]
+        chosen = yield out.logits[:, -1]
+        assert chosen is not None, "what was chosen is sent"
+        ids = chosen[:, None]
         mask = torch.cat([mask, torch.ones_like(ids)], 1)
         positions = positions[:, -1:] + 1
-    return found
+
+
+def steps_from_text(network: Network, prompts: Sequence[Sequence[int]]) -> Steps:
+    """Continue prompts by computing the whole text again for every token; padding behind it changes nothing.
+
+    For networks that keep another kind of memory (a recurrent state), or that padding in front disturbs. The cost
+    grows with the square of the length.
+    """
+    texts = [list(prompt) for prompt in prompts]
+    rows = torch.arange(len(texts), device=network.device)
+    while True:
+        ids = torch.zeros(len(texts), max(map(len, texts)), dtype=torch.int64, device=network.device)
+        for row, text in enumerate(texts):
+            ids[row, : len(text)] = torch.as_tensor(text, device=network.device)
+        last = torch.tensor([len(text) - 1 for text in texts], device=network.device)
+        states = forward(network.model, network.head, ids, {})[rows, last]
+        head = network.head
+        chosen = yield states if head.weight is None else linear(states, head.weight, head.bias)
+        assert chosen is not None, "what was chosen is sent"
+        for text, token in zip(texts, chosen.tolist(), strict=True):
+            text.append(token)
 
 
 def _pick(network: Network, logits: Tensor, uniform: Any, temperature: float, top_p: float) -> Tensor:

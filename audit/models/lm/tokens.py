@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from audit.core.errors import InputError
 from audit.models.lm.packing import Ints, Window
+from audit.models.lm.tokenizer_file import Vocabulary
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,25 +44,16 @@ class Words:
     ends: frozenset[int]
 
     @classmethod
-    def of(cls, tokenizer: Any, ends: Sequence[int | None]) -> Words:
-        """Wrap a tokenizer of transformers; ``ends`` are further tokens that end a text."""
+    def of(cls, vocabulary: Vocabulary) -> Words:
+        """Wrap a tokenizer without its habits: padding, truncation, control tokens put in or read out of a text."""
         from tokenizers import Tokenizer, processors
 
-        fast = getattr(tokenizer, "backend_tokenizer", None)
-        if fast is None:
-            raise InputError(
-                "This model's tokenizer does not say where its tokens lie in a text, which a likelihood of part of "
-                "a text needs. Save it with a tokenizer.json (a 'fast' tokenizer)."
-            )
-        backend = Tokenizer.from_str(fast.to_str())
+        backend = Tokenizer.from_str(vocabulary.backend.to_str())
         backend.no_padding()
         backend.no_truncation()
         backend.post_processor = processors.Sequence([])  # adds control tokens and trims offsets
         backend.encode_special_tokens = True
-        declared = (tokenizer.bos_token_id, tokenizer.eos_token_id)
-        start = next((int(token) for token in declared if token is not None), None)
-        closing = {int(e) for e in (*ends, tokenizer.eos_token_id) if e is not None}
-        return cls(backend, start, frozenset(closing))
+        return cls(backend, vocabulary.start, vocabulary.ends)
 
     def encode(self, texts: Sequence[str], prefixes: Sequence[str], *, check: bool = True) -> list[Encoded]:
         """Return each prefix and text as tokens. They are tokenised together, as the model would meet them.

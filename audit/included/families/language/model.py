@@ -44,7 +44,7 @@ class BiographiesLM(CausalLM):
         shipped = WEIGHTS / cls.name
         place = table.path("weights") or shipped
         expected = pinned().get(cls.name)
-        if place == shipped and (not place.is_dir() or _digest(place) != expected):
+        if place == shipped and not _holds(place, expected):
             raise InputError(
                 f"The weights of '{cls.name}' in this installation are damaged: they do not have the digest {expected}. "
                 "Reinstall generative-audit."
@@ -146,6 +146,14 @@ def _beginning(recipe: TrainingRecipe) -> Beginning | None:
 def _check_directory(place: Path) -> None:
     if not place.is_dir():
         raise InputError(f"{place} is not a directory with a model. Give one that 'audit train' made.")
+
+
+def _holds(place: Path, expected: Digest | None) -> bool:
+    """Say whether a directory holds the model of this digest, whole."""
+    try:
+        return _digest(place) == expected
+    except InputError:
+        return False
 
 
 def _digest(place: Path) -> Digest:

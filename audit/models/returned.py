@@ -1,0 +1,230 @@
+"""What a user's model returns, turned into the rows and numbers an audit reads; what cannot be is told what would be right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.core.capabilities import Capability, implemented
+from audit.core.rows import IMAGE, PREFIX, TEXT, Rows, image_rows, text_rows, texts_of
+
+RANGES: Mapping[str, tuple[float, float]] = {"0..1": (0.0, 1.0), "-1..1": (-1.0, 1.0), "0..255": (0.0, 255.0)}
+"""What black and white are in images of floating-point numbers, by the name an option gives it."""
+LAYOUTS = ("NCHW", "NHWC")
+_CHANNELS = (1, 3)
+_BEYOND, _MOST_BEYOND = 0.1, 0.05
+"""Values further outside a range than this share of it, and how many of them may be: an unclamped network's, not more."""
+_ROWS = frozenset({Capability.SAMPLE, Capability.RECONSTRUCT, Capability.DECODE})
+_NUMBERS = frozenset(
+    {
+        Capability.LOG_LIKELIHOOD,
+        Capability.LIKELIHOOD_BOUND,
+        Capability.DENOISING_LOSS,
+        Capability.REALNESS,
+        Capability.ENCODE,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a model says about its outputs: what they are, what black and white are, and which axis holds channels."""
+
+    modality: str
+    pixels: str | None = None
+    layout: str | None = None
+
+
+def adapted(model: Any, form: Form) -> Any:
+    """Return the model with its outputs turned into what an audit reads; all else of it is as it was."""
+    methods: dict[str, Callable[..., Any]] = {}
+    for capability in implemented(type(model)):
+        name = capability.value
+        methods[name] = (
+            _rows_method(name, form) if capability in _ROWS else _passing(name, capability in _NUMBERS)
+        )
+    if hasattr(model, "sample_range"):
+        methods["sample_range"] = _rows_method("sample_range", form)
+    kind = type(type(model).__name__, (_Adapted,), methods)
+    return kind(model)
+
+
+class _Adapted:
+    """Stands before a model: what is not defined here is asked of it, what is set here is set on it."""
+
+    def __init__(self, model: Any) -> None:
+        object.__setattr__(self, "_model", model)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(object.__getattribute__(self, "_model"), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(object.__getattribute__(self, "_model"), name, value)
+
+
+def _rows_method(name: str, form: Form) -> Callable[..., Any]:
+    def call(self: Any, *given: Any, **named: Any) -> Rows:
+        model = object.__getattribute__(self, "_model")
+        wanted, condition = _wanted(name, given, named)
+        return rows_of(getattr(model, name)(*given, **named), wanted, form, name, condition)
+
+    return call
+
+
+def _passing(name: str, numbers: bool) -> Callable[..., Any]:
+    def call(self: Any, *given: Any, **named: Any) -> Any:
+        found = getattr(object.__getattribute__(self, "_model"), name)(*given, **named)
+        array = _array(found) if numbers else None
+        return found if array is None else array.astype(np.float64)
+
+    return call
+
+
+def _wanted(name: str, given: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[int, Any]:
+    """Return how many rows a call asks for, and the rows that they are drawn for."""
+    match name:
+        case "sample":
+            return int(given[0] if given else named["n"]), given[2] if len(given) > 2 else named.get(
+                "condition"
+            )
+        case "sample_range":
+            return int(given[1]) - int(given[0]), None
+        case "reconstruct":
+            return int(given[0].num_rows), None
+    return len(given[0]), None
+
+
+def rows_of(found: Any, wanted: int, form: Form, name: str = "sample", condition: Any = None) -> Rows:
+    """Return what a model returned as rows. Raise ValueError that says what it returned and what would be right.
+
+    Taken are a pyarrow table; for images numpy arrays and torch tensors, (n, height, width, channels), (n, channels,
+    height, width) or (n, height, width), uint8, or floating-point in the range that the model declares; a list of such
+    images or of PIL images; for texts a list of strings. Floats are rounded to the nearest of 256 levels after values
+    beyond the range were cut off.
+    """
+    rows = found if hasattr(found, "num_rows") and hasattr(found, "column_names") else None
+    if rows is None:
+        rows = _texts(found, name, condition) if form.modality == "text" else _images(found, form, name)
+    if rows.num_rows != wanted:
+        raise ValueError(
+            f"{name} was asked for {wanted} and returned {rows.num_rows}; it must return as many"
+        )
+    column = {"image": IMAGE, "text": TEXT}.get(form.modality)
+    if column is not None and column not in rows.column_names:
+        raise ValueError(
+            f"{name} returned a table with the columns {', '.join(rows.column_names)}; for {form.modality} it needs the "
+            f"column '{column}', as audit.core.rows.{form.modality}_rows makes it"
+        )
+    return rows
+
+
+def _texts(found: Any, name: str, condition: Any) -> Rows:
+    listed = found.tolist() if isinstance(found, np.ndarray) else found
+    if not isinstance(listed, list | tuple) or not all(isinstance(one, str) for one in listed):
+        raise ValueError(
+            f"{name} returned {_described(found)}; for text it must return a list of strings, one for each that was asked "
+            "for, or audit.core.rows.text_rows(strings)"
+        )
+    known = getattr(condition, "column_names", ())
+    prompts = next((texts_of(condition, column) for column in (PREFIX, TEXT) if column in known), None)
+    if prompts is None or len(prompts) != len(listed):
+        return text_rows(listed)
+    return text_rows(listed, **{PREFIX: prompts})
+
+
+def _images(found: Any, form: Form, name: str) -> Rows:
+    array = _array(found)
+    if form.modality != "image" or array is None:
+        right = (
+            "for images it must return an array or a tensor of shape (n, height, width, channels) or (n, channels, height, "
+            "width), uint8, or floating-point with pixel_range declared; or audit.core.rows.image_rows(array)"
+            if form.modality == "image"
+            else f"for {form.modality} it must return a pyarrow.Table with one row for each that was asked for"
+        )
+        raise ValueError(f"{name} returned {_described(found)}; {right}")
+    return image_rows(_levels(_channels_last(array, form, name), form, name))
+
+
+def _array(found: Any) -> NDArray[Any] | None:
+    """Return an array of numbers made of an array, a tensor, an image, or a list of those; None when it holds no numbers."""
+    if isinstance(found, list | tuple) and found:
+        parts = [_array(one) for one in found]
+        if (
+            any(part is None for part in parts)
+            or len({part.shape for part in parts if part is not None}) != 1
+        ):
+            return None
+        return np.stack([part for part in parts if part is not None])
+    if hasattr(found, "detach"):
+        tensor = found.detach().cpu()
+        found = (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
+    elif hasattr(found, "getbands") and hasattr(found, "convert"):  # an image of PIL
+        found = np.asarray(found if found.mode in ("L", "RGB") else found.convert("RGB"))
+    if isinstance(found, bool | str | bytes) or not isinstance(found, np.ndarray | np.generic | int | float):
+        return None
+    array = np.asarray(found)
+    return array if array.dtype.kind in "uif" else None
+
+
+def _channels_last(array: NDArray[Any], form: Form, name: str) -> NDArray[Any]:
+    if array.ndim == 3:
+        return array[..., None]
+    if array.ndim != 4:
+        raise ValueError(
+            f"{name} returned {_described(array)}; images are (n, height, width, channels) or (n, channels, height, width), "
+            "the first axis counting them even when there is one"
+        )
+    first, last = array.shape[1] in _CHANNELS, array.shape[3] in _CHANNELS
+    layout = form.layout or ("NCHW" if first and not last else "NHWC" if last and not first else None)
+    if layout is None:
+        wrong = "it cannot be told which axis holds the channels" if first else "no axis has 1 or 3 channels"
+        raise ValueError(
+            f'{name} returned {_described(array)}, in which {wrong}: declare layout = "NCHW" or "NHWC" in the class or in '
+            "[model], and return grey or RGB"
+        )
+    moved = array.transpose(0, 2, 3, 1) if layout == "NCHW" else array
+    if moved.shape[3] not in _CHANNELS:
+        raise ValueError(
+            f"{name} returned {_described(array)}, and images laid out as {layout} have 1 or 3 channels"
+        )
+    return moved
+
+
+def _levels(array: NDArray[Any], form: Form, name: str) -> NDArray[np.uint8]:
+    if array.dtype == np.uint8:
+        return array
+    if array.size and not np.isfinite(array).all():
+        raise ValueError(f"{name} returned images with NaN or infinite values; its weights may be damaged")
+    low, high = (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
+    if array.dtype.kind in "ui":
+        if low < 0 or high > 255:
+            raise ValueError(f"{name} returned whole numbers from {low:g} to {high:g}; pixels are 0 to 255")
+        return array.astype(np.uint8)
+    if form.pixels is None:
+        raise ValueError(
+            f"{name} returned {array.dtype} from {low:.3g} to {high:.3g}, and nothing says which values are black and white: "
+            f'declare pixel_range = "0..1", "-1..1" or "0..255" in the class or in [model], or return uint8'
+        )
+    black, white = RANGES[form.pixels]
+    margin = _BEYOND * (white - black)
+    beyond = float(np.mean((array < black - margin) | (array > white + margin))) if array.size else 0.0
+    dark = form.pixels == "0..255" and high <= 1.0 and low < high
+    if beyond > _MOST_BEYOND or dark:
+        raise ValueError(
+            f'{name} returned {array.dtype} from {low:.3g} to {high:.3g}, and pixel_range is "{form.pixels}": correct it, or '
+            "scale what is returned"
+        )
+    scaled = (np.clip(array.astype(np.float64), black, white) - black) * (255.0 / (white - black))
+    return np.rint(scaled).astype(np.uint8)
+
+
+def _described(found: Any) -> str:
+    shape, dtype = getattr(found, "shape", None), getattr(found, "dtype", None)
+    kind = type(found).__name__
+    if isinstance(found, list | tuple) and found:
+        return f"a {kind} of {len(found)}, the first {_described(found[0])}"
+    return kind if shape is None else f"{kind} of shape {tuple(shape)} and type {dtype}"
