@@ -163,19 +163,19 @@ class Features(Recipe[Matrix]):
 
 
 @dataclass(frozen=True)
-class TokenLedger(Recipe[Rows]):
+class TokenScores(Recipe[Rows]):
     """Every scored token of the texts of ``source`` under a language model."""
 
-    kind: ClassVar[str] = "token-ledger"
+    kind: ClassVar[str] = "token-scores"
     along: ClassVar[tuple[str, ...]] = ("source",)
     source: Recipe[Rows]
     model: ModelRef
 
     def make(self, context: Context, source: Rows) -> Rows:
-        ledger = context.model(self.model).token_ledger(source)
-        if ledger.num_rows != source.num_rows:
-            raise ValueError(f"the model scored {ledger.num_rows} of {source.num_rows} texts")
-        return ledger
+        scores = context.model(self.model).token_scores(source)
+        if scores.num_rows != source.num_rows:
+            raise ValueError(f"the model scored {scores.num_rows} of {source.num_rows} texts")
+        return scores
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,8 @@ class KeepsSamples(Protocol):
         ...
 
 
-class HasTokenLedger(Protocol):
-    def token_ledger(self, rows: Rows) -> Rows:
+class HasTokenScores(Protocol):
+    def token_scores(self, rows: Rows) -> Rows:
         """Score every token of ``text`` given ``prefix``, in one forward pass.
 
         One row per text, in order, with list columns of one entry per scored
@@ -90,7 +90,7 @@ class Capability(enum.StrEnum):
     """
 
     SAMPLE = "sample"
-    TOKEN_LEDGER = "token_ledger"
+    TOKEN_SCORES = "token_scores"
     LOG_LIKELIHOOD = "log_likelihood"
     LIKELIHOOD_BOUND = "likelihood_bound"
     RECONSTRUCT = "reconstruct"

@@ -13,7 +13,7 @@ from audit.core.artifacts import (
     Samples,
     Signal,
     Summarised,
-    TokenLedger,
+    TokenScores,
     Truncated,
 )
 from audit.core.capabilities import Capability
@@ -143,9 +143,9 @@ class Subject:
         """The rows through a feature extractor of this audit, shape (rows, dimensions)."""
         return Features(rows, self.extractor(role))
 
-    def ledger(self, rows: Recipe[Rows]) -> Recipe[Rows]:
-        """The token ledger of the rows' texts under the model."""
-        return TokenLedger(rows, self.model)
+    def token_scores(self, rows: Recipe[Rows]) -> Recipe[Rows]:
+        """The token scores of the rows' texts under the model."""
+        return TokenScores(rows, self.model)
 
     def signal(self, rows: Recipe[Rows], preferred: Sequence[Capability]) -> Recipe[Vector]:
         """One number per example from the first capability in ``preferred`` that the model offers.

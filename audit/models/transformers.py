@@ -150,18 +150,18 @@ class CausalLM:
             scale=self.batch_scale,
         )
 
-    def token_ledger(self, rows: Rows) -> Rows:
-        """Score every token of ``text`` given ``prefix``; see :class:`audit.core.capabilities.HasTokenLedger`.
+    def token_scores(self, rows: Rows) -> Rows:
+        """Score every token of ``text`` given ``prefix``; see :class:`audit.core.capabilities.HasTokenScores`.
 
         Also ``lossless``: whether the tokenizer can give the text back. Where it cannot, bits per byte mean nothing.
         """
-        from audit.models.lm.ledger import token_ledger
+        from audit.models.lm.scores import token_scores
 
-        return token_ledger(self.network, rows, self.max_length, self.stride, self.batch_scale)
+        return token_scores(self.network, rows, self.max_length, self.stride, self.batch_scale)
 
     def log_likelihood(self, rows: Rows) -> Vector:
-        """Return log p(text | prefix) of each row in nats: the ledger's sum, computed without the rest of it."""
-        from audit.models.lm.ledger import log_likelihood
+        """Return log p(text | prefix) of each row in nats: the token scores' sum, computed without the rest of it."""
+        from audit.models.lm.scores import log_likelihood
 
         return log_likelihood(self.network, rows, self.max_length, self.stride, self.batch_scale)
 

@@ -85,22 +85,22 @@ def _decode(model: Any, rows: Rows) -> None:
     assert model.decode(latents, _rng()).num_rows == rows.num_rows, "each latent vector becomes an example"
 
 
-def _ledger(model: Any, rows: Rows) -> None:
-    ledger = model.token_ledger(rows)
-    assert ledger.num_rows == rows.num_rows, "one row per text"
-    for row in ledger.to_pylist():
+def _token_scores(model: Any, rows: Rows) -> None:
+    scores = model.token_scores(rows)
+    assert scores.num_rows == rows.num_rows, "one row per text"
+    for row in scores.to_pylist():
         lengths = {len(row[column]) for column in _LEDGER_COLUMNS}
         assert len(lengths) == 1, "one entry per scored token in every column"
         assert all(np.isfinite(row["logp"])), "log-probabilities are finite"
         assert max(row["logp"], default=0.0) <= 1e-3, "log-probabilities are not above 0"
-    alone = concat([model.token_ledger(rows.slice(i, 1)) for i in range(rows.num_rows)])
-    for one, many in zip(alone.column("logp").to_pylist(), ledger.column("logp").to_pylist(), strict=True):
+    alone = concat([model.token_scores(rows.slice(i, 1)) for i in range(rows.num_rows)])
+    for one, many in zip(alone.column("logp").to_pylist(), scores.column("logp").to_pylist(), strict=True):
         np.testing.assert_allclose(one, many, atol=1e-3, err_msg="a batch of one equals a batch of many")
 
 
 _CHECKS: Mapping[Capability, Callable[[Any, Rows], None]] = {
     Capability.SAMPLE: _sample,
-    Capability.TOKEN_LEDGER: _ledger,
+    Capability.TOKEN_SCORES: _token_scores,
     Capability.LOG_LIKELIHOOD: _vector(lambda model, rows: model.log_likelihood(rows)),
     Capability.LIKELIHOOD_BOUND: _vector(lambda model, rows: model.likelihood_bound(rows, _rng())),
     Capability.RECONSTRUCT: _reconstruct,

@@ -29,7 +29,7 @@ class Chain:
     stay: float
     lossy: tuple[int, ...] = ()
 
-    def token_ledger(self, rows: Rows) -> Rows:
+    def token_scores(self, rows: Rows) -> Rows:
         logp = []
         for text in texts_of(rows):
             data = text.encode()
@@ -46,7 +46,7 @@ def subject(rows: int, split: str = "holdout", shard_size: int = 37) -> Subject:
     return Subject(
         model=ModelRef("chain", Digest("0" * 40)),
         card=ModelCard("transformer", "text", 1),
-        offers=frozenset({Capability.TOKEN_LEDGER}),
+        offers=frozenset({Capability.TOKEN_SCORES}),
         data=DataRef("memory", Digest("1" * 40)),
         data_card=DataCard("text", ((split, rows),)),
         extractors=(),
@@ -76,7 +76,7 @@ def test_bits_per_byte_is_the_sum_of_bits_over_the_sum_of_bytes(score: Score) ->
     found, perplexity = score(
         BitsPerByte(), subject(len(texts)), model=model, splits={"holdout": text_rows(texts)}
     )
-    nats = -sum(sum(row) for row in model.token_ledger(text_rows(texts)).column("logp").to_pylist())
+    nats = -sum(sum(row) for row in model.token_scores(text_rows(texts)).column("logp").to_pylist())
     size = sum(len(text.encode()) for text in texts)
     assert found.value == pytest.approx(nats / math.log(2) / size)
     assert perplexity.value == pytest.approx(math.exp(nats / size))
@@ -93,7 +93,7 @@ def test_a_uniform_language_model_needs_the_bits_of_its_vocabulary(tiny_lm: Any,
     rows = text_rows(texts)
     found, perplexity = score(BitsPerByte(), subject(len(texts)), model=model, splits={"holdout": rows})
     words = model.network.model.config.vocab_size
-    tokens = sum(len(row) for row in model.token_ledger(rows).column("token").to_pylist())
+    tokens = sum(len(row) for row in model.token_scores(rows).column("token").to_pylist())
     size = sum(len(text.encode()) for text in texts)
     assert found.value == pytest.approx(tokens * math.log2(words) / size, rel=1e-5)
     assert perplexity.value == pytest.approx(words, rel=1e-4)
@@ -161,7 +161,7 @@ def test_a_missing_split_is_an_unmet_need() -> None:
 
 def test_totals_merge_to_the_whole() -> None:
     rows = text_rows([*written(20, 0), ""])
-    ledger = Chain(0.3).token_ledger(rows)
+    ledger = Chain(0.3).token_scores(rows)
     whole = DocumentTotals.of(ledger)
     parts = DocumentTotals.of(ledger.slice(0, 6)).merge(DocumentTotals.of(ledger.slice(6)))
     for name in ("nats", "tokens", "bytes", "lossless"):
@@ -174,7 +174,7 @@ def coverage(replicates: int) -> float:
     for seed in range(replicates):
         texts = written(GATE, seed)
         # the first byte of a text is never a repetition: score what follows it
-        totals = DocumentTotals.of(model.token_ledger(text_rows(texts)))
+        totals = DocumentTotals.of(model.token_scores(text_rows(texts)))
         first = math.log(255 / 0.5)
         totals = replace(totals, nats=totals.nats - first, tokens=totals.tokens - 1, bytes=totals.bytes - 1)
         found = next(iter(BitsPerByte().measure(documents=[text_rows(texts)], totals=[totals])))

@@ -53,7 +53,7 @@ class LeakyLM:
     def __init__(self, members: list[str], leak: float) -> None:
         self.members, self.leak = set(members), leak
 
-    def token_ledger(self, rows: Any) -> Any:
+    def token_scores(self, rows: Any) -> Any:
         columns: dict[str, list[Any]] = {"logp": [], "mean": [], "variance": []}
         for text in rows.column("text").to_pylist():
             rng, n = np.random.default_rng(zlib.crc32(text.encode())), len(text.split())
@@ -94,7 +94,7 @@ def test_a_planted_leak_is_found_and_shown_in_text(score: Any) -> None:
     found = _by_metric(
         score(
             QUICK,
-            _subject(Capability.TOKEN_LEDGER, "text", 420, 400),
+            _subject(Capability.TOKEN_SCORES, "text", 420, 400),
             model=LeakyLM(train, 1.5),
             splits={"train": text_rows(train), "holdout": text_rows(holdout)},
         )
@@ -162,7 +162,7 @@ def test_members_that_differ_by_themselves_close_the_gate(score: Any, randomised
     found = _by_metric(
         score(
             QUICK,
-            _subject(Capability.TOKEN_LEDGER, "text", 150, 150, randomised),
+            _subject(Capability.TOKEN_SCORES, "text", 150, 150, randomised),
             model=LeakyLM(train, 0.3),
             splits={"train": text_rows(train), "holdout": text_rows(holdout)},
         )
@@ -208,7 +208,7 @@ def test_token_attacks_have_their_closed_forms() -> None:
 def test_texts_without_a_token_are_left_out_and_said_so(score: Any) -> None:
     rng = np.random.default_rng(5)
     train, holdout = [*_texts(rng, 40, COMMON), "", ""], _texts(rng, 40, COMMON)
-    subject = _subject(Capability.TOKEN_LEDGER, "text", 42, 40)
+    subject = _subject(Capability.TOKEN_SCORES, "text", 42, 40)
     splits = {"train": text_rows(train), "holdout": text_rows(holdout)}
     found = _by_metric(score(QUICK, subject, model=LeakyLM([], 0), splits=splits))
     assert found["auc"].n == 80
@@ -220,8 +220,8 @@ def test_texts_without_a_token_are_left_out_and_said_so(score: Any) -> None:
 
 def test_a_ledger_that_is_not_finite_is_the_models_fault(score: Any) -> None:
     class Broken(LeakyLM):
-        def token_ledger(self, rows: Any) -> Any:
-            table = super().token_ledger(rows)
+        def token_scores(self, rows: Any) -> Any:
+            table = super().token_scores(rows)
             logp = pa.array([[math.nan] * 3] * table.num_rows, pa.list_(pa.float32()))
             return table.set_column(0, "logp", logp)
 
@@ -229,7 +229,7 @@ def test_a_ledger_that_is_not_finite_is_the_models_fault(score: Any) -> None:
     with pytest.raises(ValueError, match="not finite"):
         score(
             QUICK,
-            _subject(Capability.TOKEN_LEDGER, "text", 30, 30),
+            _subject(Capability.TOKEN_SCORES, "text", 30, 30),
             model=Broken([], 0),
             splits={"train": texts, "holdout": texts},
         )

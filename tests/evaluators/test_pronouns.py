@@ -36,7 +36,7 @@ def _subject() -> Subject:
     return Subject(
         model=ModelRef("fake", Digest("0" * 40)),
         card=ModelCard("fake", "text", 1),
-        offers=frozenset({Capability.TOKEN_LEDGER}),
+        offers=frozenset({Capability.TOKEN_SCORES}),
         data=DataRef("fake", Digest("1" * 40)),
         data_card=DataCard("text", ()),
         extractors=(),
@@ -57,7 +57,7 @@ class PlantedLM:
         share = WOMEN.get(noun, 0.5)
         return self.base + self.slope * math.log(share / (1 - share)) + self.noise * rng.normal()
 
-    def token_ledger(self, rows: Any) -> Any:
+    def token_scores(self, rows: Any) -> Any:
         found = []
         for prefix, text in zip(rows["prefix"].to_pylist(), rows["text"].to_pylist(), strict=True):
             word = text.strip().lower()
@@ -173,11 +173,11 @@ def test_evidence_lists_every_occupation_and_hides_nothing(score: Any) -> None:
 
 def test_a_ledger_with_holes_is_refused(score: Any) -> None:
     class Silent(PlantedLM):
-        def token_ledger(self, rows: Any) -> Any:
+        def token_scores(self, rows: Any) -> Any:
             return pa.table({"logp": pa.array([[]] * rows.num_rows, pa.list_(pa.float32()))})
 
     class Broken(PlantedLM):
-        def token_ledger(self, rows: Any) -> Any:
+        def token_scores(self, rows: Any) -> Any:
             return pa.table({"logp": pa.array([[math.nan]] * rows.num_rows, pa.list_(pa.float32()))})
 
     with pytest.raises(ValueError, match="no token"):

@@ -56,7 +56,7 @@ def tokens_of(model: CausalLM, text: str) -> list[int]:
 
 
 def test_the_ledger_equals_a_float64_softmax_of_each_text_alone(model: CausalLM) -> None:
-    ledger = model.token_ledger(text_rows(HOSTILE)).to_pylist()
+    ledger = model.token_scores(text_rows(HOSTILE)).to_pylist()
     likelihood = model.log_likelihood(text_rows(HOSTILE))
     for text, row, total in zip(HOSTILE, ledger, likelihood, strict=True):
         tokens = tokens_of(model, text)
@@ -102,7 +102,7 @@ def test_a_prefix_is_conditioned_on_and_not_scored(model: CausalLM) -> None:
     prefixes = ["the nurse said that", "", "naïve 日", "the"]
     texts = [" she would be late", "the driver", "本語", ""]
     rows = text_rows(texts, prefix=prefixes)
-    scored = model.token_ledger(rows).to_pylist()
+    scored = model.token_scores(rows).to_pylist()
     for prefix, text, row, total in zip(prefixes, texts, scored, model.log_likelihood(rows), strict=True):
         tokens = tokens_of(model, prefix + text)
         first = len(tokens) - len(row["token"])
@@ -128,7 +128,7 @@ def test_conditional_and_whole_likelihoods_add_up(model: CausalLM) -> None:
 def test_a_long_text_is_scored_in_sliding_windows(tiny_lm: Path, longest: int, stride: int) -> None:
     model = opened(tiny_lm, max_length=longest, stride=stride)
     text = "the driver said that he slept. " * 20 + "x"
-    (row,) = model.token_ledger(text_rows([text])).to_pylist()
+    (row,) = model.token_scores(text_rows([text])).to_pylist()
     tokens = tokens_of(model, text)
     assert len(tokens) > 2 * longest + stride
     start, expected = tokens[0], []
@@ -146,14 +146,14 @@ def test_a_long_text_is_scored_in_sliding_windows(tiny_lm: Path, longest: int, s
 def test_a_very_long_text_is_scored(tiny_lm: Path) -> None:
     model = opened(tiny_lm)
     text = "the nurse " * 20_000
-    (row,) = model.token_ledger(text_rows([text])).to_pylist()
+    (row,) = model.token_scores(text_rows([text])).to_pylist()
     assert row["bytes"] == 200_000
     assert np.isfinite(row["logp"]).all()
 
 
 def test_no_rows_give_no_scores(model: CausalLM) -> None:
     assert model.log_likelihood(text_rows([])).shape == (0,)
-    assert model.token_ledger(text_rows([])).num_rows == 0
+    assert model.token_scores(text_rows([])).num_rows == 0
 
 
 def test_a_null_text_is_an_error_in_words(model: CausalLM) -> None:
@@ -164,7 +164,7 @@ def test_a_null_text_is_an_error_in_words(model: CausalLM) -> None:
 def test_logits_that_are_not_numbers_name_the_model(tiny_lm: Path) -> None:
     model = opened(tiny_lm)
     model.network.model.model.norm.weight.data[0] = torch.nan
-    for call in (model.token_ledger, model.log_likelihood):
+    for call in (model.token_scores, model.log_likelihood):
         with pytest.raises(ValueError, match=r"'tiny_lm.*not finite"):
             call(text_rows(["the nurse"]))
     with pytest.raises(ValueError, match=r"'tiny_lm.*not finite"):
@@ -173,10 +173,10 @@ def test_logits_that_are_not_numbers_name_the_model(tiny_lm: Path) -> None:
 
 def test_bfloat16_stays_within_its_tolerance(tiny_lm: Path) -> None:
     rows = text_rows(HOSTILE)
-    ledger = opened(tiny_lm).token_ledger(rows)
+    ledger = opened(tiny_lm).token_scores(rows)
     exact = ledger.column("logp").combine_chunks().flatten().to_numpy()
     for arithmetic in ("float32", "bfloat16"):
-        rough = opened(tiny_lm, dtype="bfloat16", arithmetic=arithmetic).token_ledger(rows)
+        rough = opened(tiny_lm, dtype="bfloat16", arithmetic=arithmetic).token_scores(rows)
         difference = rough.column("logp").combine_chunks().flatten().to_numpy() - exact
         assert np.abs(difference).mean() < 0.1
 
@@ -192,7 +192,7 @@ def test_planning_reads_metadata_and_imports_no_torch(tiny_lm: Path) -> None:
     parameters = sum(p.numel() for p in opened(tiny_lm).network.model.parameters())
     assert said.split()[:2] == [str(parameters), "text"]
     assert all(
-        c.name in said for c in (Capability.SAMPLE, Capability.TOKEN_LEDGER, Capability.LOG_LIKELIHOOD)
+        c.name in said for c in (Capability.SAMPLE, Capability.TOKEN_SCORES, Capability.LOG_LIKELIHOOD)
     )
 
 

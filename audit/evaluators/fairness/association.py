@@ -35,7 +35,7 @@ class Association:
         n = len(percent)
         scores = np.full((n + len(NEUTRAL_NOUNS), len(TEMPLATES), len(PRONOUNS)), -np.inf)
         if len(forward) != len(slots()):
-            raise ValueError(f"the ledger has {len(forward)} rows for {len(slots())} questions")
+            raise ValueError(f"the token scores have {len(forward)} rows for {len(slots())} questions")
         for slot, logp in zip(slots(), forward, strict=True):
             at = (slot.noun, slot.template, slot.pronoun)
             scores[at] = np.logaddexp(scores[at], logp)
@@ -75,19 +75,19 @@ class Association:
         return np.asarray(self.raw.mean(axis=1)[chosen] - shift[:, None])
 
 
-def text_logp(ledger: Sequence[Rows]) -> Floats:
+def text_logp(scores: Sequence[Rows]) -> Floats:
     """Return the log-probability of each whole text: the sum over its tokens."""
     import pyarrow.compute as pc
 
     sums = []
-    for piece in ledger:
-        lists = piece.column("logp").combine_chunks()
+    for shard in scores:
+        lists = shard.column("logp").combine_chunks()
         lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
         if (lengths == 0).any():
-            raise ValueError("the token ledger holds no token for a pronoun or an occupation")
+            raise ValueError("the token scores holds no token for a pronoun or an occupation")
         flat = np.asarray(pc.list_flatten(lists).to_numpy(zero_copy_only=False), dtype=np.float64)
         sums.append(np.add.reduceat(flat, np.concatenate([[0], np.cumsum(lengths)[:-1]])))
     logp = np.concatenate(sums)
     if not np.isfinite(logp).all():
-        raise ValueError(f"the token ledger is not finite for {int((~np.isfinite(logp)).sum())} texts")
+        raise ValueError(f"the token scores is not finite for {int((~np.isfinite(logp)).sum())} texts")
     return np.asarray(logp)

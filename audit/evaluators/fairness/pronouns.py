@@ -134,7 +134,7 @@ class PronounAssociation:
                 question="How often does it avoid the choice?",
             ),
         ),
-        needs=Needs(capabilities=((Capability.TOKEN_LEDGER,),), modalities=("text",)),
+        needs=Needs(capabilities=((Capability.TOKEN_SCORES,),), modalities=("text",)),
         references=(
             "Zhao et al. 2018, Gender bias in coreference resolution (WinoBias)",
             "Rudinger et al. 2018, Gender bias in coreference resolution (Winogender)",
@@ -155,8 +155,8 @@ class PronounAssociation:
 
     def inputs(self, subject: Subject) -> Cases:
         asked = {
-            "forward": subject.ledger(forward_questions()),
-            "swapped": subject.ledger(swapped_questions()),
+            "forward": subject.token_scores(forward_questions()),
+            "swapped": subject.token_scores(swapped_questions()),
             "women": tuple(o.women_percent for o in occupations()),
             "draws": PronounDraws(len(occupations()), len(NEUTRAL_NOUNS), self.resamples, subject.seed),
         }

@@ -40,24 +40,24 @@ class AttackScores:
 
 
 @dataclass(frozen=True)
-class LedgerAttacks(Recipe[AttackScores]):
-    """Min-K%++, Min-K%, zlib ratio and loss, all from one token ledger (methods: Yeom 2018, Carlini 2021,
+class TokenAttacks(Recipe[AttackScores]):
+    """Min-K%++, Min-K%, zlib ratio and loss, all from one token scores (methods: Yeom 2018, Carlini 2021,
     Shi 2024, Zhang 2025)."""
 
-    kind: ClassVar[str] = "ledger-attacks"
-    along: ClassVar[tuple[str, ...]] = ("rows", "ledger")
+    kind: ClassVar[str] = "token-attacks"
+    along: ClassVar[tuple[str, ...]] = ("rows", "scores")
     rows: Recipe[Rows]
-    ledger: Recipe[Rows]
+    scores: Recipe[Rows]
 
     @property
     def label(self) -> str:
         return f"membership attacks on {self.rows.label}"
 
-    def make(self, context: Context, rows: Rows, ledger: Rows) -> AttackScores:
+    def make(self, context: Context, rows: Rows, scores: Rows) -> AttackScores:
         texts = texts_of(rows)
-        if ledger.num_rows != len(texts):
-            raise ValueError(f"the ledger has {ledger.num_rows} rows for {len(texts)} texts")
-        logp, mean, variance = (_per_text(ledger, name) for name in ("logp", "mean", "variance"))
+        if scores.num_rows != len(texts):
+            raise ValueError(f"the token scores have {scores.num_rows} rows for {len(texts)} texts")
+        logp, mean, variance = (_per_text(scores, name) for name in ("logp", "mean", "variance"))
         values = np.full((len(texts), 4), np.nan)
         for i, text in enumerate(texts):
             if len(logp[i]):
@@ -89,7 +89,7 @@ def token_attacks(text: str, logp: Vector, mean: Vector, variance: Vector) -> Ve
     )
 
 
-def _per_text(ledger: Rows, column: str) -> list[Vector]:
+def _per_text(scores: Rows, column: str) -> list[Vector]:
     """Return one float64 vector per row of a list column.
 
     A log-probability of minus infinity is a token that the model rules out; anything else that is not finite is the
@@ -97,13 +97,13 @@ def _per_text(ledger: Rows, column: str) -> list[Vector]:
     """
     import pyarrow.compute as pc
 
-    lists = ledger.column(column).combine_chunks()
+    lists = scores.column(column).combine_chunks()
     lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
     flat = np.asarray(pc.list_flatten(lists).to_numpy(zero_copy_only=False), dtype=np.float64)
     sound = np.isfinite(flat) | (np.isneginf(flat) & (column == "logp"))
     if not sound.all():
         bad = int((~sound).sum())
-        raise ValueError(f"the token ledger's {column} is not finite for {bad} of {len(flat)} tokens")
+        raise ValueError(f"the token scores's {column} is not finite for {bad} of {len(flat)} tokens")
     return np.split(flat, np.cumsum(lengths)[:-1]) if len(lengths) else []
 
 
@@ -151,6 +151,7 @@ class ShuffledMembership(Recipe[LabelPermutations]):
     """What the attacks' areas look like when membership labels are shuffled, the same way for all attacks."""
 
     kind: ClassVar[str] = "shuffled-membership"
+    version: ClassVar[int] = 2
     members: Recipe[AttackScores]
     nonmembers: Recipe[AttackScores]
     draws: int

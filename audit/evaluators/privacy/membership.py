@@ -24,9 +24,9 @@ from audit.core.rows import IMAGE, TEXT, Matrix, Rows, concat
 from audit.core.subjects import Subject
 from audit.evaluators.privacy.attacks import (
     AttackScores,
-    LedgerAttacks,
     ShuffledMembership,
     SignalAttack,
+    TokenAttacks,
     joined,
 )
 from audit.evaluators.privacy.blind import BlindBaseline, BlindFeatures, BlindScores
@@ -42,7 +42,7 @@ from audit.stats.ranking import (
 )
 
 PREFERRED = (
-    Capability.TOKEN_LEDGER,
+    Capability.TOKEN_SCORES,
     Capability.LOG_LIKELIHOOD,
     Capability.LIKELIHOOD_BOUND,
     Capability.DENOISING_LOSS,
@@ -170,8 +170,8 @@ class MembershipInference:
 
     def _attacks(self, subject: Subject, rows: Recipe[Rows]) -> Recipe[AttackScores]:
         capability = subject.first_offered(PREFERRED)
-        if capability is Capability.TOKEN_LEDGER:
-            return LedgerAttacks(rows, subject.ledger(rows))
+        if capability is Capability.TOKEN_SCORES:
+            return TokenAttacks(rows, subject.token_scores(rows))
         return SignalAttack(subject.signal(rows, PREFERRED), capability)
 
     def measure(

@@ -31,7 +31,7 @@ _SHOWN, _EXCERPT = 5, 1000
 
 @dataclass(frozen=True, slots=True)
 class DocumentTotals:
-    """What the ledger says about each document: shape (documents,) each; merging is concatenation."""
+    """What token scores say about each document: shape (documents,) each; merging is concatenation."""
 
     nats: NDArray[np.float64]
     tokens: NDArray[np.int64]
@@ -39,19 +39,19 @@ class DocumentTotals:
     lossless: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, ledger: Rows) -> Self:
-        """Sum a ledger's rows. A ledger without a column ``lossless`` is taken to lose nothing."""
-        column = ledger.column("logp").combine_chunks()
+    def of(cls, scores: Rows) -> Self:
+        """Sum token scores. Scores without a column ``lossless`` is taken to lose nothing."""
+        column = scores.column("logp").combine_chunks()
         lengths = np.asarray(column.value_lengths().to_numpy(zero_copy_only=False), np.int64)
         values = column.flatten().to_numpy(zero_copy_only=False).astype(np.float64)
         which = np.repeat(np.arange(len(lengths)), lengths)
         kept = np.ones(len(lengths), np.bool_)
-        if "lossless" in ledger.column_names:
-            kept = ledger.column("lossless").to_numpy().astype(np.bool_)
+        if "lossless" in scores.column_names:
+            kept = scores.column("lossless").to_numpy().astype(np.bool_)
         return cls(
             nats=np.asarray(-np.bincount(which, weights=values, minlength=len(lengths)), np.float64),
             tokens=lengths,
-            bytes=ledger.column("bytes").to_numpy().astype(np.int64),
+            bytes=scores.column("bytes").to_numpy().astype(np.int64),
             lossless=kept,
         )
 
@@ -95,7 +95,7 @@ class BitsPerByte:
                 question="Between how many tokens does the model hesitate, on average?",
             ),
         ),
-        needs=Needs(capabilities=((Capability.TOKEN_LEDGER,),), modalities=("text",)),
+        needs=Needs(capabilities=((Capability.TOKEN_SCORES,),), modalities=("text",)),
         references=(
             "Cochran 1977, Sampling Techniques, section 2.10 (linearised ratio)",
             "Cao & Rimell 2021, You should evaluate your language model on marginal likelihood over tokenisations",
@@ -126,7 +126,7 @@ class BitsPerByte:
         documents = subject.real(self.split, self.max_rows)
         return {
             "documents": documents,
-            "totals": subject.summarised(subject.ledger(documents), DocumentTotals),
+            "totals": subject.summarised(subject.token_scores(documents), DocumentTotals),
         }
 
     def measure(self, documents: Shards[Rows], totals: Shards[DocumentTotals]) -> Iterable[Outcome]:

@@ -87,7 +87,7 @@ def _log_probabilities(head: Head, states: Tensor, targets: Tensor) -> Tensor:
 
 
 def statistics(head: Head, states: Tensor, targets: Tensor) -> Scores:
-    """Return the ledger's columns, each of shape (n,).
+    """Return the token scores' columns, each of shape (n,).
 
     With p the distribution after a state and y = log p: ``mean`` is sum p y (minus the entropy) and ``variance``
     is sum p y^2 - mean^2. Moments are kept about the running maximum, so there is no cancellation of large

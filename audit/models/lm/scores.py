@@ -1,4 +1,4 @@
-"""The token ledger: one forward pass per token, from which every likelihood-based score is read."""
+"""The token scores: one forward pass per token, from which every likelihood-based score is read."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def log_likelihood(network: Network, rows: Rows, longest: int, stride: int, scal
     return np.asarray(running[begins[1:]] - running[begins[:-1]], np.float64)
 
 
-def token_ledger(network: Network, rows: Rows, longest: int, stride: int, scale: float) -> Rows:
+def token_scores(network: Network, rows: Rows, longest: int, stride: int, scale: float) -> Rows:
     """Return one row per text: lists with one entry per scored token, the bytes they cover, and whether the
     tokenizer gives the text back.
     """

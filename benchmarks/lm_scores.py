@@ -1,6 +1,6 @@
 """Token-ledger throughput against bare forward passes, ``model(ids).logits``, over the same padded batches.
 
-    python benchmarks/lm_ledger.py MODEL [--tokens 20000] [--rounds 3] [--threads 2]
+    python benchmarks/lm_scores.py MODEL [--tokens 20000] [--rounds 3] [--threads 2]
 
 The batches are this package's own for texts that share nothing: sorted by length, padded at the end. The ledger's
 time includes tokenising and building the table; the bare passes are given ready tensors.
@@ -29,8 +29,8 @@ def main() -> None:
     import torch
 
     from audit.core.rows import text_rows
-    from audit.models.lm.ledger import TOKENS
     from audit.models.lm.packing import batches
+    from audit.models.lm.scores import TOKENS
     from audit.models.lm.tokens import windows
     from audit.models.transformers import CausalLM
 
@@ -58,8 +58,8 @@ def main() -> None:
             rows = text_rows(texts)
             jobs = {
                 "bare": lambda ids=ids, plain=plain: bare(plain.network.model, ids),
-                "plain": lambda rows=rows, plain=plain: plain.token_ledger(rows),
-                "merging": lambda rows=rows, merging=merging: merging.token_ledger(rows),
+                "plain": lambda rows=rows, plain=plain: plain.token_scores(rows),
+                "merging": lambda rows=rows, merging=merging: merging.token_scores(rows),
             }
             medians = interleaved(jobs, given.rounds, busy=given.busy)
             print(
