@@ -68,7 +68,7 @@ def scores_of(samples: Floats, real: Floats, k: int) -> Scores:
 
 
 def _clipped_density(balls: Balls, real: Nearest, k: int) -> float:
-    """A real row lies in a clipped ball only if it is one of the centre's k neighbours, so the lists are enough."""
+    """A real row is in a clipped ball only if it is one of the centre's k neighbours, so the lists are enough."""
     radii = np.minimum(real.farthest, np.median(real.farthest))
     within = real.distances < radii[:, None]
     own = np.bincount(real.numbers[within], minlength=len(real.numbers))
