@@ -102,12 +102,19 @@ def subject() -> str:
 
 
 def recipes() -> str:
-    """The recipes that evaluators share, by module."""
-    lines = ["| recipe | makes |", "|---|---|"]
+    """The recipes that evaluators share, by module, and what a shard of each holds."""
+    lines = ["| recipe | makes | a shard holds |", "|---|---|---|"]
     for module, kind in _public(audit.recipes, inspect.isclass):
         if issubclass(kind, Recipe):
-            lines.append(f"| `{module}.{kind.__name__}{_signature(kind)}` | {_first(kind)} |")
+            name = f"{module}.{kind.__name__}{_signature(kind)}"
+            lines.append(f"| `{name}` | {_first(kind)} | {_held(kind)} |")
     return "\n".join(lines)
+
+
+def _held(kind: type[Recipe[Any]]) -> str:
+    if isinstance(kind.holds, type):
+        return f"`{kind.holds.__module__}.{kind.holds.__name__}{_signature(kind.holds)}`"
+    return {"rows": "rows", "array": "an array"}.get(kind.holds, "what its source holds")
 
 
 def statistics() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import importlib.util
 import os
@@ -150,9 +151,44 @@ def test_the_map_and_the_import_rules_name_every_package(package: str) -> None:
     assert package in named, "import-linter knows it"
 
 
+def imported(package: str) -> set[str]:
+    """Return which packages of ours the files of a package import, without audit/."""
+    path = ROOT / package.replace(".", "/")
+    found: set[str] = set()
+    for file in path.rglob("*.py") if path.is_dir() else [path.with_suffix(".py")]:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            if names == ["audit"]:
+                names = [f"audit.{alias.name}" for alias in node.names]
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            for name in names:
+                top = ".".join(name.split(".")[:2]) if name.startswith("audit.") else name.split(".")[0]
+                found |= {top} & set(packages())
+    return {name.removeprefix("audit.") for name in found - {package}}
+
+
+@pytest.mark.parametrize("package", packages())
+def test_the_map_says_what_a_package_imports(package: str) -> None:
+    page = (ROOT / "docs" / "map.md").read_text(encoding="utf-8")
+    path = re.escape(package.replace(".", "/"))
+    (says,) = re.findall(rf"^\| `{path}(?:\.py)?` \| .* \| (.*) \|$", page, flags=re.MULTILINE)
+    known = {name.removeprefix("audit.") for name in packages()}
+    assert set(re.findall(r"\w+", says)) & known == imported(package)
+
+
 def test_commands_that_the_readme_names_exist() -> None:
     for name in re.findall(r"^audit ([a-z]+)", README, flags=re.MULTILINE):
         assert name in COMMANDS, name
+
+
+def test_assets_that_the_readme_names_have_the_size_it_says() -> None:
+    from audit import assets
+
+    sizes = {asset.name: asset.bytes for asset in assets.survey()}
+    said = re.findall(r"^audit fetch ([\w.-]+) +# (\d+) MB", README, flags=re.MULTILINE)
+    assert said
+    for name, megabytes in said:
+        assert int(megabytes) == round(sizes[name] / 1e6), name
 
 
 def test_make_targets_that_pages_name_exist() -> None:
@@ -284,3 +320,28 @@ def test_the_audit_of_the_page_runs(words: tuple[Path, dict[str, str]]) -> None:
     shares = [f / sum(frequencies) for f in frequencies]
     truth = 8 * sum((p - 1 / 26) * log(p) for p in shares)
     assert float(lines["fairness.word_gap.gap,dialect=south"]) == pytest.approx(truth, rel=0.1)
+
+
+def test_the_spec_in_the_readme_runs_with_the_factory_of_the_plugin_page(
+    words: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
+    import numpy as np
+    from PIL import Image
+    from safetensors.numpy import save_file
+
+    source, environment = words
+    rng = np.random.default_rng(0)
+    mean = rng.uniform(80, 170, (32, 32, 3))
+    (tmp_path / "mymodel.py").write_text((source / "mymodel.py").read_text(encoding="utf-8"))
+    save_file({"mean": mean}, tmp_path / "weights.safetensors")
+    for split in ("train", "holdout"):
+        folder = tmp_path / "data" / split
+        folder.mkdir(parents=True)
+        for i in range(400):
+            drawn = np.clip(mean + rng.normal(scale=20, size=mean.shape), 0, 255).astype(np.uint8)
+            Image.fromarray(drawn).save(folder / f"{i:03}.png")
+    (block,) = re.findall(r"```toml\n(name = .*?)```", README, flags=re.DOTALL)
+    (tmp_path / "audit.toml").write_text(block)
+    arguments = ("audit", "run", "audit.toml", "--samples", "400", "--executor", "inline")
+    done = python((tmp_path, environment), *arguments)
+    assert done.returncode == 0, "real and made images have one distribution: " + done.stdout + done.stderr

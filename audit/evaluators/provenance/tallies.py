@@ -18,7 +18,7 @@ _OUTCOMES = ("trusted", "valid", "invalid", "absent", "unreadable", "rejected", 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Trials of all pieces, with outputs numbered across pieces."""
+    """Trials of all shards, with outputs numbered across shards."""
 
     trials: tuple[Trial, ...]
 
