@@ -293,12 +293,14 @@ def python(words: tuple[Path, dict[str, str]], *arguments: str) -> subprocess.Co
     )
 
 
+@pytest.mark.xdist_group("docs/plugins.md")  # one worker builds the package
 def test_the_plugins_of_the_page_pass_their_own_tests(words: tuple[Path, dict[str, str]]) -> None:
     done = python(words, "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "tests")
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"\b8 passed", done.stdout), done.stdout
 
 
+@pytest.mark.xdist_group("docs/plugins.md")  # one worker builds the package
 def test_the_audit_of_the_page_runs(words: tuple[Path, dict[str, str]]) -> None:
     done = python(words, "audit", "run", "audit.toml", "--executor", "inline")
     assert done.returncode == 1, "a word of the south is less likely, which was planted: " + done.stderr
@@ -322,6 +324,7 @@ def test_the_audit_of_the_page_runs(words: tuple[Path, dict[str, str]]) -> None:
     assert float(lines["fairness.word_gap.gap,dialect=south"]) == pytest.approx(truth, rel=0.1)
 
 
+@pytest.mark.xdist_group("docs/plugins.md")  # one worker builds the package
 def test_the_spec_in_the_readme_runs_with_the_factory_of_the_plugin_page(
     words: tuple[Path, dict[str, str]], tmp_path: Path
 ) -> None:

@@ -97,7 +97,7 @@ def expected_coverage(n: int, m: int, k: int) -> float:
     """Return the coverage that n samples of the very distribution of m real rows have on average (exact).
 
     >>> round(expected_coverage(1000, 1000, 5), 4)
-    0.9691
+    0.969
     """
     return 1 - math.prod((m - i) / (m + n - i) for i in range(1, k + 1))
 
