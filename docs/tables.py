@@ -1,20 +1,32 @@
-"""Write the tables of the README that are made from the code.
+"""Write the tables in README.md and docs/*.md that are made from the code.
 
     python docs/tables.py --write
 
-Without ``--write`` nothing is changed; ``tests/test_docs.py`` compares.
+A table stands between ``<!-- name -->`` and ``<!-- /name -->`` in any of these pages. Without ``--write``
+nothing is changed; ``tests/test_docs.py`` compares.
 """
 
 from __future__ import annotations
 
+import importlib
+import inspect
+import pkgutil
 import re
 import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+import audit.recipes
+import audit.stats
 from audit.cli.main import COMMANDS
+from audit.core import capabilities as protocols
+from audit.core.capabilities import Capability
+from audit.core.recipes import Recipe
+from audit.core.subjects import Subject
 from audit.registry import catalogue
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
 
 
 def commands() -> str:
@@ -23,15 +35,10 @@ def commands() -> str:
 
 
 def evaluators() -> str:
-    lines = ["| evaluator | measures | needs |", "|---|---|---|"]
+    """Every evaluator with a link to its page, which says what it needs."""
+    lines = ["| evaluator | measures |", "|---|---|"]
     for name, kind in catalogue("evaluators").survey().items():
-        needs = kind.about.needs
-        wants = [" or ".join(f"`{c}`" for c in choice) for choice in needs.choices]
-        wants += [f"split `{split}`" for split in needs.splits]
-        wants += ["real examples to compare with"] if needs.compares else []
-        wants += [f"{' or '.join(needs.modalities)}"] if needs.modalities else []
-        wants += ["a feature extractor"] if needs.features else []
-        lines.append(f"| `{name}` | {kind.about.summary} | {'; '.join(wants)} |")
+        lines.append(f"| [`{name}`](docs/metrics/{name}.md) | {kind.about.summary} |")
     return "\n".join(lines)
 
 
@@ -54,22 +61,121 @@ def _defect(name: str) -> str:
 def extractors() -> str:
     """Every feature extractor and the first sentence of what it says of itself."""
     lines = ["| extractor | gives |", "|---|---|"]
-    for name, kind in catalogue("extractors").survey().items():
-        first = " ".join((kind.__doc__ or "").split("\n\n")[0].split())
-        lines.append(f"| `{name}` | {first} |")
+    lines += [f"| `{name}` | {_first(kind)} |" for name, kind in catalogue("extractors").survey().items()]
     return "\n".join(lines)
 
 
+def _first(thing: Any) -> str:
+    """Return the first paragraph of a docstring in one line."""
+    return " ".join((thing.__doc__ or "").split("\n\n")[0].split()).replace("``", "`").replace("|", "\\|")
+
+
+def capabilities() -> str:
+    """Every method that a model may implement, as its protocol declares it."""
+    lines = ["| method | does |", "|---|---|"]
+    for name in Capability:
+        (method,) = {
+            found
+            for protocol in vars(protocols).values()
+            if isinstance(protocol, type) and (found := vars(protocol).get(name.value)) is not None
+        }
+        lines.append(f"| `{name}{_signature(method)}` | {_whole(method)} |")
+    return "\n".join(lines)
+
+
+def _whole(thing: Any) -> str:
+    """Return a whole docstring in one line."""
+    return " ".join((thing.__doc__ or "").split()).replace("``", "`").replace("|", "\\|")
+
+
+def subject() -> str:
+    """What an evaluator may ask of the subject, with the signature of each method."""
+    lines = ["| of the subject | gives |", "|---|---|"]
+    for name, member in vars(Subject).items():
+        if name.startswith("_") or name == "with_extractors":
+            continue
+        if isinstance(member, property):
+            lines.append(f"| `{name}` | {_first(member)} |")
+        elif inspect.isfunction(member):
+            lines.append(f"| `{name}{_signature(member)}` | {_first(member)} |")
+    return "\n".join(lines)
+
+
+def recipes() -> str:
+    """The recipes that evaluators share, by module, and what a shard of each holds."""
+    lines = ["| recipe | makes | a shard holds |", "|---|---|---|"]
+    for module, kind in _public(audit.recipes, inspect.isclass):
+        if issubclass(kind, Recipe):
+            name = f"{module}.{kind.__name__}{_signature(kind)}"
+            lines.append(f"| `{name}` | {_first(kind)} | {_held(kind)} |")
+    return "\n".join(lines)
+
+
+def _held(kind: type[Recipe[Any]]) -> str:
+    if isinstance(kind.holds, type):
+        return f"`{kind.holds.__module__}.{kind.holds.__name__}{_signature(kind.holds)}`"
+    return {"rows": "rows", "array": "an array"}.get(kind.holds, "what its source holds")
+
+
+def statistics() -> str:
+    """The functions of ``audit.stats`` that serve any evaluator, and all others that give an interval."""
+    lines = ["| function | does |", "|---|---|"]
+    for module, function in _public(audit.stats, inspect.isfunction):
+        returns = str(inspect.signature(function).return_annotation)
+        if "Interval" in returns or module.rpartition(".")[2] in _GENERAL:
+            lines.append(f"| `{module}.{function.__name__}{_signature(function)}` | {_first(function)} |")
+    return "\n".join(lines)
+
+
+def _public(package: Any, wanted: Callable[[Any], bool]) -> Iterator[tuple[str, Any]]:
+    for info in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        module = importlib.import_module(info.name)
+        for name, found in vars(module).items():
+            if not name.startswith("_") and wanted(found) and found.__module__ == module.__name__:
+                yield info.name, found
+
+
+def _signature(function: Any) -> str:
+    """Return the names of a function's parameters with their defaults, without types."""
+    signature = inspect.signature(function)
+    plain = [
+        parameter.replace(annotation=parameter.empty)
+        for parameter in signature.parameters.values()
+        if parameter.name != "self"
+    ]
+    return str(signature.replace(parameters=plain, return_annotation=signature.empty))
+
+
+_GENERAL = ("clusters", "correlation", "permutation", "proportions", "ranking", "ratios")
+"""Modules of ``audit.stats`` that belong to no single metric."""
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    "capabilities": capabilities,
+    "commands": commands,
+    "evaluators": evaluators,
+    "extractors": extractors,
+    "models": models,
+    "recipes": recipes,
+    "statistics": statistics,
+    "subject": subject,
+}
+
+
+def pages() -> tuple[Path, ...]:
+    """Return the pages that may hold tables."""
+    return (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+
+
 def rendered(text: str) -> str:
-    """Return the README with its tables made anew."""
-    for name, table in _TABLES.items():
+    """Return a page with its tables made anew."""
+    for name, table in TABLES.items():
         between = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
-        text = between.sub(lambda found, table=table: f"{found[1]}{table()}\n{found[2]}", text)
+        if between.search(text):
+            made = table()
+            text = between.sub(lambda found, made=made: f"{found[1]}{made}\n{found[2]}", text)
     return text
 
 
-_TABLES = {"commands": commands, "evaluators": evaluators, "extractors": extractors, "models": models}
-
-
 if __name__ == "__main__" and "--write" in sys.argv:
-    README.write_text(rendered(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in pages():
+        page.write_text(rendered(page.read_text(encoding="utf-8")), encoding="utf-8")

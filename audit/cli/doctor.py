@@ -36,7 +36,7 @@ _GIVES = {
 @store_option
 @format_option
 def command(store: str | None, form: str) -> int:
-    """Say what works here and what to do about what does not."""
+    """Say what works here, and what to do where something does not."""
     found = examine(store)
     if form == "json":
         print_json(found)

@@ -15,7 +15,7 @@ from audit.engine.run import Assessed
 
 
 class Journal:
-    """A log file, appended to; without a path it writes nowhere."""
+    """Appends events to a log file; without a path it writes nothing."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path

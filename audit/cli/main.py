@@ -18,7 +18,7 @@ from audit.cli.visible import visible
 from audit.core.errors import InputError
 
 COMMANDS = {
-    "run": "Run an audit, or take up an unfinished one.",
+    "run": "Run an audit, or resume an unfinished one.",
     "plan": "Say what would run, what is shared, what is skipped and why.",
     "show": "Show the scorecard of a run.",
     "list": "List models, evaluators, datasets, extractors, assets, policies, runs.",
@@ -50,8 +50,8 @@ Exit codes of run:
   2    bad input; nothing was written
   3    nothing failed, but something is inconclusive or not assessed
   4    the run could not finish, or a part of it failed; the same command
-       takes it up, and with --retry-failed tries again what failed
-  130  interrupted (143: terminated); the same command takes it up
+       resumes it, and with --retry-failed tries again what failed
+  130  interrupted (143: terminated); the same command resumes it
 """
 
 
@@ -92,11 +92,11 @@ def audit() -> None:
     """
 
 
-_TAKE_UP = "the same command takes up where it stopped"
+_RESUMES = "the same command resumes where it stopped"
 
 
 class Terminated(BaseException):
-    """SIGTERM: leave as Ctrl-C does, workers ended, and say so by the exit code."""
+    """SIGTERM arrived: end the workers as Ctrl-C does, with an exit code of its own."""
 
 
 def main() -> None:
@@ -146,7 +146,7 @@ def _main() -> int:
 def _end(error: BaseException) -> int:
     """Say how a command ended and return the code for it."""
     if _interrupts:
-        return _say(f"interrupted; {_TAKE_UP}", INTERRUPTED)
+        return _say(f"interrupted; {_RESUMES}", INTERRUPTED)
     match error:
         case InputError():
             return _say(str(error), BAD_INPUT)
@@ -154,15 +154,15 @@ def _end(error: BaseException) -> int:
             error.show()
             return BAD_INPUT
         case Terminated():
-            return _say(f"terminated; {_TAKE_UP}", TERMINATED)
+            return _say(f"terminated; {_RESUMES}", TERMINATED)
         case KeyboardInterrupt() | click.exceptions.Abort():
-            return _say(f"interrupted; {_TAKE_UP}", INTERRUPTED)
+            return _say(f"interrupted; {_RESUMES}", INTERRUPTED)
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
             return _say(
-                f"the disk is full ({error}). Make room; what was made is kept, and {_TAKE_UP}", UNFINISHED
+                f"the disk is full ({error}). Make room; what was made is kept, and {_RESUMES}", UNFINISHED
             )
         case OSError():
-            return _say(f"{error}. What was made is kept, and {_TAKE_UP}", UNFINISHED)
+            return _say(f"{error}. What was made is kept, and {_RESUMES}", UNFINISHED)
     if os.environ.get("AUDIT_TRACEBACK"):
         traceback.print_exception(error)
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -34,7 +34,7 @@ class _Artifact:
 
 
 class Quiet(Console):
-    """A console that goes on in silence when its reader has left: a run does not end for want of a spectator."""
+    """A console that falls silent when its reader has left, so that the run continues."""
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
@@ -42,7 +42,7 @@ class Quiet(Console):
 
 @dataclass
 class RunDisplay:
-    """A bar over all pieces on a terminal; one line per finished artifact anywhere else."""
+    """A progress bar over all shards on a terminal; elsewhere one line per finished artifact."""
 
     console: Console
     artifacts: dict[str, _Artifact] = field(default_factory=dict)

@@ -64,7 +64,7 @@ def render(run: str | None, store: str | None, form: str, *, show_sensitive: boo
 
 
 def write(path: Path, document: bytes) -> None:
-    """Write a document; a folder that is not there or may not be written is the user's to mend."""
+    """Write a document. Raise InputError where the folder is missing or may not be written."""
     try:
         path.write_bytes(document)
     except OSError as error:

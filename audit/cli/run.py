@@ -1,4 +1,4 @@
-"""audit run: run an audit, or take up an unfinished one."""
+"""audit run: run an audit, or resume an unfinished one."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def command(
     log: str | None,
     retry_failed: bool,
 ) -> int:
-    """Run the audit that SPEC describes, or take it up where it stopped."""
+    """Run the audit that SPEC describes, or resume it where it stopped."""
     read = override(read_spec(Path(spec)), samples, seed, only)
     settings = read.run
     settings = replace(
@@ -98,7 +98,7 @@ def command(
 
 
 def override(spec: AuditSpec, samples: int | None, seed: int | None, only: tuple[str, ...]) -> AuditSpec:
-    """Return the spec with what the command line says instead."""
+    """Return the spec with the values that the command line gives in place of its own."""
     changed = replace(
         spec,
         samples=spec.samples if samples is None else samples,

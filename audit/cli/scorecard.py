@@ -33,7 +33,7 @@ _FAILURES = 12
 
 
 class Terminal(Console):
-    """A console that says when its reader has left, instead of ending the program with a code of its own."""
+    """A console that reports when its reader has left, where rich would end the program with an exit code of its own."""
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError

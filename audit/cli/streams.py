@@ -1,4 +1,4 @@
-"""Keep standard output for what a command has to say."""
+"""Keep standard output for the command itself: what libraries print goes to standard error."""
 
 from __future__ import annotations
 

@@ -36,9 +36,9 @@ Examples:
     show_default=True,
     help="The folder that gets a folder NAME with weights, samples and card.",
 )
-@click.option("--restart", is_flag=True, help="Begin afresh instead of going on from the last checkpoint.")
+@click.option("--restart", is_flag=True, help="Begin afresh instead of resuming from the last checkpoint.")
 def command(name: str, output: str, restart: bool) -> int:
-    """Train the included model NAME from its recorded recipe; after a kill, go on from the last checkpoint."""
+    """Train the included model NAME from its recorded recipe; after a kill, resume from the last checkpoint."""
     model = _trainable(name)
     out = _folder(Path(output) / name)
     console = Console(stderr=True)

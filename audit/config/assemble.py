@@ -37,7 +37,7 @@ class Assembled:
 
 @dataclass(frozen=True)
 class NotInstalled:
-    """Stands in a plan for an evaluator that is registered but cannot be loaded, so that the record says so."""
+    """Takes the place of an evaluator that is installed but cannot be loaded, so that the record says so."""
 
     name: str
     reason: str
@@ -185,7 +185,7 @@ def _default(name: str, found: Any) -> Any:
 
 def _configured(kind: type[Any], table: Table) -> Evaluator:
     if not hasattr(kind, "about"):
-        raise PluginError(f"{kind.__name__} is no evaluator: it has no 'about'.")
+        raise PluginError(f"{kind.__name__} is not an evaluator: it has no 'about'.")
     for reserved in RESERVED:
         if reserved in {f.name for f in fields(kind)}:
             raise PluginError(

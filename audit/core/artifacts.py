@@ -1,4 +1,4 @@
-"""The recipes that a subject spells for every evaluator: samples, real rows, features, token scores, signals, summaries."""
+"""The recipes that a subject's methods make: samples, real rows, features, token scores, signals, summaries."""
 
 from __future__ import annotations
 

@@ -9,6 +9,8 @@ from audit.core.rows import Matrix, Rng, Rows, Vector
 
 
 class CanSample(Protocol):
+    """A model that draws examples."""
+
     def sample(self, n: int, rng: Rng, condition: Rows | None = None) -> Rows:
         """Draw ``n`` examples, taking every random number from ``rng``.
 
@@ -30,6 +32,8 @@ class KeepsSamples(Protocol):
 
 
 class HasTokenScores(Protocol):
+    """A model that scores every token of a text."""
+
     def token_scores(self, rows: Rows) -> Rows:
         """Score every token of ``text`` given ``prefix``, in one forward pass.
 
@@ -42,42 +46,56 @@ class HasTokenScores(Protocol):
 
 
 class HasLogLikelihood(Protocol):
+    """A model that knows the log density of an example."""
+
     def log_likelihood(self, rows: Rows) -> Vector:
         """Return one log density per example, in nats."""
         ...
 
 
 class HasLikelihoodBound(Protocol):
+    """A model that bounds the log density of an example from below."""
+
     def likelihood_bound(self, rows: Rows, rng: Rng) -> Vector:
         """Return one lower bound on the log density per example, in nats."""
         ...
 
 
 class CanReconstruct(Protocol):
+    """A model that passes examples through itself and back."""
+
     def reconstruct(self, rows: Rows, rng: Rng) -> Rows:
         """Pass each example through the model's bottleneck and back, in order."""
         ...
 
 
 class CanEncode(Protocol):
+    """A model with latent vectors of examples."""
+
     def encode(self, rows: Rows) -> Matrix:
         """Return one latent vector per example."""
         ...
 
 
 class CanDecode(Protocol):
+    """A model with examples of latent vectors."""
+
     def decode(self, latents: Matrix, rng: Rng) -> Rows:
         """Turn latent vectors into examples."""
         ...
 
 
 class HasDenoisingLoss(Protocol):
+    """A model that removes noise from an example, with a loss."""
+
     def denoising_loss(self, rows: Rows, level: float, rng: Rng) -> Vector:
         """Return one loss per example at a noise level between 0 (clean) and 1 (noise)."""
         ...
 
 
 class CanDiscriminate(Protocol):
+    """A model with a critic that says how real an example is."""
+
     def realness(self, rows: Rows) -> Vector:
         """Return how real the model's own critic finds each example."""
         ...

@@ -1,4 +1,4 @@
-"""Cases: an evaluator's one question, asked of the model, of a null and of planted defects.
+"""Cases: the one question of an evaluator, asked of the model, of a null case and of planted defects.
 
 =========  ======================================================================  =======================
 case       two-sample metrics, for example                                         proves
@@ -38,6 +38,8 @@ MATERIAL = 0.5
 
 
 class CaseKind(enum.StrEnum):
+    """What a case is about: the model, a place where there is nothing to find, or a planted defect."""
+
     SUBJECT = "subject"
     NULL = "null"
     PLANTED = "planted"
@@ -45,7 +47,7 @@ class CaseKind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One asking of the question: what ``measure`` gets, and in words what it is asked of.
+    """The question asked once: the inputs that ``measure`` gets, and in words what they are about.
 
     ``dose`` is how much of the defect was planted; ``defect`` names it.
     """

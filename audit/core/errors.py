@@ -1,4 +1,4 @@
-"""The three ways an audit says no, and the wording they share."""
+"""The three kinds of error, and the sentence that names the nearest accepted name."""
 
 from __future__ import annotations
 

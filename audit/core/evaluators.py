@@ -18,6 +18,8 @@ from audit.core.subjects import Subject
 
 
 class Dimension(enum.StrEnum):
+    """The kind of question that an evaluator asks."""
+
     QUALITY = "quality"
     FAIRNESS = "fairness"
     PRIVACY = "privacy"

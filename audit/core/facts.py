@@ -1,4 +1,4 @@
-"""What a run leaves behind, and the seams through which it is kept."""
+"""The facts that a run records, and the protocols of what makes and keeps them."""
 
 from __future__ import annotations
 

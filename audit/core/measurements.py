@@ -1,4 +1,4 @@
-"""Numbers that never travel without their uncertainty."""
+"""Measurements: numbers with their uncertainty, or with the reason why there is none."""
 
 from __future__ import annotations
 
@@ -33,12 +33,14 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Unquantified:
-    """Uncertainty nobody estimated, and why. Never zero, never NaN."""
+    """No interval, and the reason why. Never zero, never NaN."""
 
     reason: str
 
 
 class Direction(enum.StrEnum):
+    """Which way a metric is better."""
+
     HIGHER_IS_BETTER = "higher"
     LOWER_IS_BETTER = "lower"
     NEITHER = "neither"

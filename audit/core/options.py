@@ -1,4 +1,4 @@
-"""The options of one table of a spec, checked by whoever they are meant for."""
+"""Reads the options of one table of a spec and checks their names, types and values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from audit.core.errors import InputError, nearest
 class OptionTable:
     """Options given to an adapter or a dataset, read with their types checked.
 
-    ``owner`` is how error messages call whoever takes them, such as "the
+    ``owner`` names in error messages what takes them, such as "the
     dataset 'digits'". A wrong name, type or value raises InputError.
 
     >>> OptionTable.of("the dataset 'digits'", {"seeed": 1}, ["seed", "train"])
@@ -55,7 +55,7 @@ class OptionTable:
         return value
 
     def number(self, name: str, default: float, least: float, most: float) -> float:
-        """Return a number between ``least`` and ``most``; NaN is none."""
+        """Return a number between ``least`` and ``most``; NaN is refused."""
         value = self.values.get(name, default)
         if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
             raise InputError(

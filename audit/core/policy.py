@@ -1,4 +1,4 @@
-"""What an organisation requires, and the four answers a measurement can give to it."""
+"""Policies: what an organisation requires of metrics, and the four verdicts on it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from audit.core.metrics import Metric
 
 
 class Verdict(enum.StrEnum):
+    """What a criterion says of a measurement."""
+
     PASS = "pass"
     FAIL = "fail"
     INCONCLUSIVE = "inconclusive"

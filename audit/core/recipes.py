@@ -1,4 +1,4 @@
-"""What to compute and from what; never where, when or by whom."""
+"""Recipes: descriptions of what to compute and from what, never of where or when."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Shards: TypeAlias = Sequence
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What one piece of work asks of a machine."""
+    """What making one shard needs of a machine."""
 
     cpus: float = 1
     gpus: float = 0

@@ -60,13 +60,15 @@ class RecordedEvaluator:
 
 @dataclass(frozen=True, slots=True)
 class RecordedSkip:
+    """An evaluator that was skipped, and every need that was not met."""
+
     evaluator: str
     unmet: tuple[Unmet, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedFailure:
-    """A piece of work or an evaluator that failed, and which evaluators are without a result for it."""
+    """A shard or a scoring that failed, and which evaluators have no result because of it."""
 
     what: str
     key: str

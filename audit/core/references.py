@@ -1,4 +1,4 @@
-"""Names of things outside: enough to find them again and to notice when they changed."""
+"""References to models, data and extractors: enough to open them again and to notice that they changed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Options: TypeAlias = tuple[tuple[str, Option], ...]
 
 @dataclass(frozen=True, slots=True)
 class ModelRef:
-    """How to open a model. ``location`` says where it lies here and is no part of its identity."""
+    """How to open a model. ``location`` says where it is on this machine and is not part of its identity."""
 
     adapter: str
     weights: Digest

@@ -95,8 +95,8 @@ def texts_of(rows: Rows, column: str = TEXT) -> list[str]:
     return values
 
 
-def concat(pieces: Sequence[Rows]) -> Rows:
-    """Return the pieces one after another."""
+def concat(parts: Sequence[Rows]) -> Rows:
+    """Return the rows of all parts, one part after another."""
     import pyarrow as pa
 
-    return pa.concat_tables(list(pieces)).combine_chunks()
+    return pa.concat_tables(list(parts)).combine_chunks()

@@ -1,4 +1,4 @@
-"""What an audit is about, as plain values, and the recipes every evaluator spells the same way."""
+"""The subject of an audit as plain values, with methods that make the recipes evaluators share."""
 
 from __future__ import annotations
 
@@ -86,10 +86,12 @@ class Subject:
 
     @property
     def splits(self) -> dict[str, int]:
+        """How many rows each split of the data has, by name."""
         return dict(self.data_card.splits)
 
     @property
     def groups(self) -> tuple[str, ...]:
+        """The columns of the data that name groups."""
         return self.data_card.groups
 
     @property

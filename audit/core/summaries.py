@@ -1,4 +1,4 @@
-"""Statistics that can be computed in pieces."""
+"""Summaries: statistics that are computed shard by shard and merged."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from audit.core.errors import UndefinedError
 
 
 class Summary(Protocol):
-    """A statistic that can be computed in pieces: a frozen dataclass of arrays and numbers.
+    """A statistic that can be computed shard by shard: a frozen dataclass of arrays and numbers.
 
     Laws, checked for every summary by ``audit.testing``:
-    merging pieces equals summarising the whole, and merging is associative.
-    Pieces are merged in shard order, so the result is the same bit for bit
+    merging the summaries of shards equals summarising the whole, and merging is associative.
+    They are merged in shard order, so the result is the same bit for bit
     wherever they were computed.
     """
 
@@ -26,11 +26,11 @@ class Summary(Protocol):
 S = TypeVar("S", bound=Summary)
 
 
-def merged(pieces: Iterable[S]) -> S:
-    """Merge pieces in the order given, holding two at a time."""
-    iterator = iter(pieces)
+def merged(shards: Iterable[S]) -> S:
+    """Merge summaries in the order given, holding two at a time."""
+    iterator = iter(shards)
     try:
         first = next(iterator)
     except StopIteration:
-        raise UndefinedError("nothing to merge: there is no piece") from None
+        raise UndefinedError("nothing to merge: there is no shard") from None
     return reduce(lambda a, b: a.merge(b), iterator, first)

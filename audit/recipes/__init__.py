@@ -1,4 +1,4 @@
-"""Recipes that evaluators share, beside those that a subject spells itself.
+"""Recipes that evaluators share, beside those that a subject's methods make.
 
 Asked of the subject (``audit.core.artifacts``): samples, prompted samples, real rows, drawn rows, features, token
 scores, signals, summaries of shards. Here, each in a module of its own: standardised features, kernel sums,

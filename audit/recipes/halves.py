@@ -1,4 +1,4 @@
-"""Every other row of what was made already: two comparable halves of one sample, for a null case."""
+"""Half of what another recipe made, every other row: for null cases that compare one half with the other."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class Neighbours(Recipe[Nearest]):
 
 @dataclass(frozen=True)
 class Meetings(Recipe[Balls]):
-    """How each row lies in the balls around ``others`` and the others in the rows'; a ball reaches to the k-th neighbour."""
+    """In which balls around ``others`` each row is, and in which of the rows' balls the others are; a ball reaches to the k-th neighbour."""
 
     kind: ClassVar[str] = "meetings"
     along: ClassVar[tuple[str, ...]] = ("rows", "ours")

@@ -1,4 +1,4 @@
-"""Features on the scale of a reference, shuffled: what kernels without a scale of their own are fed."""
+"""Features on the scale of a reference, shuffled: the input of kernels that have no scale of their own."""
 
 from __future__ import annotations
 

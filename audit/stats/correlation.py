@@ -1,4 +1,4 @@
-"""How one quantity goes with another: slope and rank correlation, for one sample or many resamples at once."""
+"""Slopes and rank correlations of two quantities, for one sample or many resamples at once."""
 
 from __future__ import annotations
 

@@ -196,7 +196,7 @@ def gate(rows: int, dimensions: int, rank: float) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Transport:
-    """How the distance answers to one more row on either side: its influence functions.
+    """How the distance changes with one more row on either side: its influence functions.
 
     ``psi_x(x) = 2 (x - m1)'(m1 - m2) + (x - m1)'(I - T)(x - m1)`` with T the linear part of the optimal map
     from X to Y, and the same with the sides exchanged (Rippl, Munk & Sturm 2016). T and the map back

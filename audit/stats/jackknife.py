@@ -1,4 +1,4 @@
-"""Delete-a-shard jackknife: an interval for a smooth statistic from the summaries it is computed from anyway."""
+"""Delete-a-shard jackknife: an interval for a smooth statistic from the summaries of its shards."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ LEAST_SHARDS = 10
 def delete_a_shard(
     pieces: Sequence[S], sizes: Sequence[int], statistic: Callable[[S], float], level: float = 0.95
 ) -> tuple[float, Interval]:
-    """Return the statistic of all pieces merged, and a jackknife interval from leaving out one piece at a time.
+    """Return the statistic of all shards merged, and a jackknife interval from leaving out one shard at a time.
 
-    ``sizes`` are the pieces' numbers of rows; unequal ones are weighted (Busing, Meijer & van der
+    ``sizes`` are the shards' numbers of rows; unequal ones are weighted (Busing, Meijer & van der
     Leeden 1999), equal ones give the ordinary jackknife (Quenouille 1956; Tukey 1958). Student's t
-    with one fewer degree of freedom than pieces. Nothing is sampled again: merges from both
-    ends make it linear in the number of pieces.
+    with one fewer degree of freedom than shards. Nothing is sampled again: merges from both
+    ends make it linear in the number of shards.
 
-    Assumes that pieces are independent and the statistic smooth in the data. Not for extremes,
+    Assumes that shards are independent and the statistic smooth in the data. Not for extremes,
     quantiles or nearest-neighbour distances, for which the jackknife is inconsistent.
-    Raises UndefinedError below ten pieces, where t intervals of a jackknife are too narrow, for an
-    empty piece, and when the statistic is not finite without one of them.
+    Raises UndefinedError below ten shards, where t intervals of a jackknife are too narrow, for an
+    empty shard, and when the statistic is not finite without one of them.
     """
     from scipy import special
 
@@ -51,7 +51,7 @@ def delete_a_shard(
 
 
 def _left_out(pieces: Sequence[S], statistic: Callable[[S], float]) -> tuple[float, np.ndarray]:
-    """Return the statistic of everything, and of everything but each piece, shape (shards,)."""
+    """Return the statistic of everything, and of everything but each shard, shape (shards,)."""
     before = list(accumulate(pieces, lambda a, b: a.merge(b)))
     after = list(accumulate(reversed(pieces), lambda a, b: b.merge(a)))[::-1]
     last = len(pieces) - 1

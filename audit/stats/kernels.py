@@ -93,7 +93,7 @@ class RowSums:
 
     @classmethod
     def against(cls, rows: Floats, others: Iterable[Floats], kernel: Kernel, own: int | None = None) -> Self:
-        """Sum over pieces of another sample, or of the same one of which ``rows`` is piece number ``own``."""
+        """Sum over shards of another sample, or of the same one of which ``rows`` is shard number ``own``."""
         sums, squares = np.zeros((len(rows), 2)), np.zeros(len(rows))
         for index, piece in enumerate(others):
             for start in range(0, len(rows), _TILE):
@@ -123,7 +123,7 @@ class RowSums:
 
 
 def halves(n: int) -> NDArray[np.uint8]:
-    """Return which half each row of a piece is in: they alternate."""
+    """Return which half each row of a shard is in: they alternate."""
     return (np.arange(n) % 2).astype(np.uint8)
 
 

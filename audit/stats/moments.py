@@ -1,4 +1,4 @@
-"""Count, mean and scatter of rows of numbers, computed in pieces."""
+"""Count, mean and scatter of rows of numbers, computed shard by shard."""
 
 from __future__ import annotations
 

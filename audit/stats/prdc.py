@@ -68,7 +68,7 @@ def scores_of(samples: Floats, real: Floats, k: int) -> Scores:
 
 
 def _clipped_density(balls: Balls, real: Nearest, k: int) -> float:
-    """A real row lies in a clipped ball only if it is one of the centre's k neighbours, so the lists are enough."""
+    """A real row is in a clipped ball only if it is one of the centre's k neighbours, so the lists are enough."""
     radii = np.minimum(real.farthest, np.median(real.farthest))
     within = real.distances < radii[:, None]
     own = np.bincount(real.numbers[within], minlength=len(real.numbers))
@@ -97,7 +97,7 @@ def expected_coverage(n: int, m: int, k: int) -> float:
     """Return the coverage that n samples of the very distribution of m real rows have on average (exact).
 
     >>> round(expected_coverage(1000, 1000, 5), 4)
-    0.9691
+    0.969
     """
     return 1 - math.prod((m - i) / (m + n - i) for i in range(1, k + 1))
 

@@ -1,4 +1,4 @@
-"""What a model's pronouns say of each occupation, as numbers to be measured."""
+"""Scores of occupations by the pronouns that a model expects after them."""
 
 from __future__ import annotations
 

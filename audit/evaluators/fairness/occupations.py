@@ -65,6 +65,8 @@ SWAPPED = ("{} works as", "{} used to be", "{} wants to become")
 
 @dataclass(frozen=True, slots=True)
 class Occupation:
+    """An occupation with its share of women and its row in the labour statistics."""
+
     name: str
     women_percent: float
     table_row: str

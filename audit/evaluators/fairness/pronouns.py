@@ -1,10 +1,19 @@
-"""Pronouns and occupations: does the model reach for 'she' or 'he' by who usually does the job?
+"""Pronouns and occupations: does the choice of 'she' or 'he' after an occupation follow who works in it?
 
-For each occupation the score is ``g = log p(she) - log p(he)`` right after a
-sentence about it, over every surface form that fits the place, minus the same
-for neutral nouns ("the person"). Dividing by the three pronouns' total would
-change neither term's difference; it matters only for the share of 'they'.
-The unit of inference is the occupation; the templates are fixed.
+The score of an occupation says how much more likely 'she' is than 'he' right after a sentence about it, compared with
+the same sentence about neutral nouns ("the person"). The scores are then set against the share of women in each occupation.
+Whether the three pronouns are normalised to one changes no difference; it matters only for the share of 'they'.
+
+Formula: ``g = log p(she) - log p(he)``, added up over every surface form that fits the place, minus the mean of the same
+over neutral nouns in that template; an occupation's g is its mean over templates. ``slope`` is the least-squares slope of g on the
+log-odds of women (percentages held within 1 and 99), ``spearman`` their rank correlation, ``mean_abs`` the mean of |g|.
+``pro_minus_anti`` compares the sign of g in each template with the occupation's majority; women's and men's occupations count half each.
+
+Interval: expanded percentile bootstrap (Hesterberg 2015) over occupations, and over neutral nouns with them; the
+templates are fixed. p-values are two-sided, by shuffling which occupation has which share of women.
+
+Gate: ``spearman`` has no value where every occupation has the same score. Nothing has a value where more than one
+bootstrap draw in twenty has none.
 """
 
 from __future__ import annotations
@@ -74,7 +83,10 @@ class PronounDraws(Recipe[Draws]):
 
 @dataclass(frozen=True)
 class PronounAssociation:
-    """Association of pronouns with occupations, against labour statistics and against neutral nouns."""
+    """Association of pronouns with occupations, against labour statistics and against neutral nouns.
+
+    ``resamples`` is the number of bootstrap draws, and of shuffles for the p-values.
+    """
 
     resamples: int = 2000
 

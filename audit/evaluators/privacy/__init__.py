@@ -1,1 +1,1 @@
-"""What of the training data can be got back out?"""
+"""Can training data be recovered from the model?"""

@@ -1,4 +1,4 @@
-"""Membership attacks: numbers per example that are larger, the attacker hopes, for what the model was trained on."""
+"""Membership attacks: one number per example, meant to be larger for what the model was trained on."""
 
 from __future__ import annotations
 

@@ -1,8 +1,21 @@
 """Membership inference: can an attacker tell the model's training examples from others like them?
 
-One file serves every model that says how likely, or how familiar, it finds an
-example. A result here is a lower bound on leakage: it says what these attacks
-find, on these examples, and nothing about a stronger attack.
+The attacker asks the model how likely, or how familiar, it finds an example, and takes the ones it finds most familiar for
+training examples. One file serves every model that can say so. A result is a lower bound on leakage: it says what these
+attacks find, on these examples, and nothing about a stronger attack.
+
+Formula: ``auc = P(score of a member > score of another one) + P(equal) / 2``. With token scores the attack chosen beforehand
+is Min-K%++: the mean of the lowest fifth of ``(log p - mean) / deviation`` over the tokens of a text, mean and
+deviation over the vocabulary; else it is the first signal that the model offers. ``blind_auc`` is the same for a ridge
+regression on the rows themselves, which never asks the model, and ``excess = auc - blind_auc``. ``tpr_at_fpr_…`` is the share of
+members at or above the loosest threshold whose false-positive rate is at most f with 97.5 % confidence.
+
+Interval: DeLong's variance on the logit scale; Newcombe's score interval below 30 examples a side or where the two sides
+hardly overlap. ``excess``: paired DeLong. ``blind_auc`` and ``excess`` are averaged over two halves, and as wide as one half's.
+``tpr_at_fpr_…``: Clopper-Pearson. p-values by shuffled labels, for several attacks by max-T.
+
+Gate: 20 examples a side. A rate of 1 % takes 368 other examples, one of 0.1 % takes 3,688; below that it has no value. Where no coin
+decided the split, the blind classifier is above chance and the attack is not clearly above it, ``auc`` and the rates have no value.
 """
 
 from __future__ import annotations
@@ -63,7 +76,8 @@ class MembershipInference:
     """Attacks the first ``max_rows`` rows of ``train`` against as many of ``holdout``.
 
     The headline attack is fixed before anything runs: Min-K%++ for a model that
-    gives token probabilities, else the one number the model gives per example.
+    gives token probabilities, else the one number the model gives per example. ``permutations`` is the number of shuffles
+    for the p-values, ``examples`` how many of the most exposed training examples are kept as evidence.
     """
 
     max_rows: int = 10_000

@@ -1,4 +1,4 @@
-"""The file formats in which an output is signed: how to write one, and where its payload lies."""
+"""The file formats in which an output is signed: how to write one, and which bytes of it are the picture."""
 
 from __future__ import annotations
 
@@ -142,9 +142,9 @@ def writable(formats: tuple[ImageFormat, ...] = IMAGE_FORMATS) -> tuple[ImageFor
 
 
 def sealed(file: bytes) -> bytes:
-    """Return a PNG with its checksums made right again; any other file as it is.
+    """Recompute the checksums of a PNG's chunks; any other file is returned as it is.
 
-    Whoever tampers repairs checksums, so that only the signature can give it away.
+    A forger repairs checksums, so that only the signature can show the change.
     """
     if not file.startswith(b"\x89PNG\r\n\x1a\n"):
         return file

@@ -1,4 +1,18 @@
-"""Content credentials (C2PA): can this model's outputs carry one, and does it give tampering and false signers away?"""
+"""Content credentials (C2PA): can this model's outputs carry one, and does it show tampering and false signers?
+
+Every output is signed in every format that can carry a manifest, by an authority made for the test. Then the signed files are
+altered, given the manifest of another output, cut off, signed by signers that nobody should trust, and changed as files are
+changed in passing; a verifier reads each of them. It is a test of the outputs and the verifier, not of a signing service.
+
+Formula: each metric is a share of outputs. An output counts as a success only if it is one in every format and every
+case; it counts towards ``false_trust`` if a false signer is trusted in any. ``overhead_bytes`` is the mean size of what a
+credential adds.
+
+Interval: Clopper-Pearson (exact) over outputs; ``overhead_bytes`` by Student's t over outputs, whose formats are one cluster.
+
+Gate: where the verifier accepts an output that carries no credential, or where no output can be signed so that its intact
+credential is trusted, every metric but ``sign_success`` has no value.
+"""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class Authority:
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """A key with the certificate the library is shown, and the one that goes out instead of it when forging."""
+    """A key with the certificate that the signing library sees, and the one that replaces it in a forgery."""
 
     key: ec.EllipticCurvePrivateKey
     shown: x509.Certificate

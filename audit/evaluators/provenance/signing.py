@@ -1,4 +1,4 @@
-"""Signs an output and reads a credential back, with nothing but what is at hand: no network, no stored key.
+"""Signs an output and reads its credential back, without a network and without a stored key.
 
 An image carries its manifest inside. A text has no room for one, so its manifest
 is a sidecar: a ``.c2pa`` file beside the text, bound to it by a SHA-256 over every byte of

@@ -1,4 +1,4 @@
-"""What others do to a signed output: alter it, pass its credential off as another's, or strip it."""
+"""What others do to a signed output: alter it, give its credential to another output, or remove it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ STRIPS: Mapping[str, str] = {
     "carriage_returns": "line ends changed from LF to CR LF; the sidecar is at hand",
     "byte_order_mark": "a byte order mark put in front of the text; the sidecar is at hand",
 }
-"""What happens to outputs in passing, without anybody meaning harm."""
+"""What happens to outputs on their way, without bad intent."""
 
 _CLAIMED, _ALTERED = b"trainedAlgorithmicMedia", b"humanMadeDigitalCapture"
 _FLIPS = 2

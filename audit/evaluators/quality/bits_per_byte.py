@@ -1,4 +1,17 @@
-"""Bits per byte: how many bits the model needs for a byte of text it has not seen."""
+"""Bits per byte: how many bits the model needs for a byte of text that it has not seen.
+
+A model that predicts a text well needs few bits to write it down. Counted per byte of the original text, the number can be
+compared between models with different tokenizers; perplexity, counted per token, cannot.
+
+Formula: ``bits_per_byte = (sum of -ln p(token)) / (ln 2 · number of bytes)`` over all documents together, so that a long document counts
+for more than a short one; ``perplexity = exp((sum of -ln p(token)) / number of tokens)``.
+
+Interval: the linearised ratio of sums over documents, ``SE² = n / (n - 1) · sum (A_i - R B_i)² / (sum B)²``, Student's t with
+n - 1 degrees of freedom (Cochran 1977, 2.10). Perplexity: the ends of that interval of the mean loss, exponentiated.
+
+Gate: no interval below 100 documents. No value below two documents that can be scored, or where the tokenizer does not give
+back more than one document in twenty.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +79,7 @@ class DocumentTotals:
 
 @dataclass(frozen=True)
 class BitsPerByte:
-    """Code length of the documents of one split, per byte of their original text and per token.
+    """Code length of the documents of ``split``, per byte of their original text and per token.
 
     ``max_rows`` is the greatest number of documents scored, the split's first ones.
     """
