@@ -61,6 +61,18 @@ def clopper_pearson(successes: int, n: int, level: float = 0.95) -> Interval:
     )
 
 
+def exact_interval(successes: float, n: float, level: float = 0.95) -> tuple[float, float]:
+    """Return Clopper and Pearson's bounds for counts that need not be whole, such as effective numbers of trials."""
+    from scipy import special
+
+    if not (n > 0 and 0 <= successes <= n):
+        raise ValueError(f"{successes} successes in {n} trials is not a proportion")
+    each = (1 - level) / 2
+    low = 0.0 if successes <= 0 else float(special.betaincinv(successes, n - successes + 1, each))
+    high = 1.0 if successes >= n else float(special.betaincinv(successes + 1, n - successes, 1 - each))
+    return low, high
+
+
 def _wilson_bounds(successes: float, n: float, z: float) -> tuple[float, float]:
     p = successes / n
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
