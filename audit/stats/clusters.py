@@ -92,7 +92,7 @@ def _effective_trials(numbers: Floats, which: Labels, level: float) -> float:
     if robust is not None and robust.standard_error > 0:
         tails = special.stdtrit([n - 1, robust.degrees], (1 + level) / 2)
         found = min(found, rate * (1 - rate) / robust.standard_error**2 * float(tails[0] / tails[1]) ** 2)
-    return max(found, 1.0)
+    return float(max(found, 1.0))
 
 
 def crossed_mean(
