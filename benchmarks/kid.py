@@ -24,7 +24,6 @@ from threadpoolctl import threadpool_limits
 
 from audit.stats.kernels import kid
 
-
 _STAND_INS = (
     "torchvision",
     "torchvision.datasets",

@@ -120,7 +120,7 @@ def permuted_mmd(
 
 def _squared(rows: Floats, others: Floats) -> Floats:
     found = np.square(rows).sum(axis=1)[:, None] + np.square(others).sum(axis=1) - 2 * rows @ others.T
-    return np.maximum(found, 0.0)
+    return np.asarray(np.maximum(found, 0.0), dtype=np.float64)
 
 
 def _labels(n: int, m: int, clusters: ArrayLike | None, draws: int, rng: np.random.Generator) -> Floats:
@@ -171,7 +171,10 @@ def _discrepancies(rows: Floats, labels: Floats, tile: Tile) -> Floats:
     With s the labels and K the kernel without its diagonal, the sums within and between the samples are functions of
     ``s'Ks``, ``s'K1`` and ``1'K1``; tiles above the diagonal are visited once.
     """
-    size, inside, within, total = len(rows), [], [], []
+    size = len(rows)
+    inside: list[Floats] = []
+    within: list[Floats] = []
+    total: list[float] = []
     with np.errstate(over="ignore", invalid="ignore"):
         for i in range(0, size, _TILE):
             for j in range(i, size, _TILE):
