@@ -1,24 +1,30 @@
-"""Nearest neighbours of every row, and how two samples meet in the balls around their rows: one exact pass per pair of sets."""
+"""Nearest neighbours of every row, and the pairs of two samples that are near: one exact pass per pair of sets."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from audit.core.recipes import Context, Recipe, Shards
 from audit.core.rows import Matrix
 from audit.core.summaries import merged
-from audit.stats.neighbours import Balls, Nearest
-from audit.stats.prdc import PARTS, Scores, part_of, scores_of
+from audit.stats.fidelity import Fidelity, Neighbourhoods, fidelity_of
+from audit.stats.neighbours import Nearest, pairs_within
+
+_BLOCK = 4096
+"""Rows of the other sample that are held at once."""
 
 
 @dataclass(frozen=True)
 class Neighbours(Recipe[Nearest]):
     """The ``k`` nearest rows of ``others`` to each row; when both are the same recipe, no row is its own neighbour.
 
-    Memory holds one shard of each side and one tile of distances.
+    Distances are Euclidean, exact where near zero; a copy elsewhere is a neighbour. Memory holds one shard of
+    the rows and a few thousand of the others.
     """
 
     kind: ClassVar[str] = "neighbours"
@@ -33,15 +39,67 @@ class Neighbours(Recipe[Nearest]):
         return f"neighbours of {self.rows.label}{among}"
 
     def make(self, context: Context, rows: Matrix, others: Shards[Matrix]) -> Nearest:
-        own = context.shard if self.rows == self.others else None
-        return Nearest.among(rows, others, self.k, own)
+        found = Nearest(np.full((len(rows), self.k), np.inf), np.full((len(rows), self.k), -1, np.int64))
+        own = self.rows.rows_of(context.shard).start if self.rows == self.others else None
+        for start, block in in_blocks(others):
+            if own is None:
+                nearest = Nearest.among(rows, block, self.k, offset=start)
+            else:
+                nearest = _without(Nearest.among(rows, block, self.k + 1, offset=start), own)
+            found = found.closer(nearest)
+        return found
+
+
+def in_blocks(shards: Shards[Matrix]) -> Iterator[tuple[int, Matrix]]:
+    """Yield the rows of several shards at once, and where they begin: few large products instead of many small ones."""
+    start, held = 0, list[Matrix]()
+    for shard in shards:
+        held.append(shard)
+        if sum(map(len, held)) >= _BLOCK:
+            yield start, np.concatenate(held)
+            start, held = start + sum(map(len, held)), []
+    if held:
+        yield start, np.concatenate(held)
+
+
+def _without(nearest: Nearest, first: int) -> Nearest:
+    """Return one neighbour fewer a row: not the row itself, row i being number ``first`` + i."""
+    itself = nearest.indices == first + np.arange(len(nearest.indices))[:, None]
+    distances = np.where(itself, np.inf, nearest.distances)
+    order = np.argsort(distances, axis=1, kind="stable")[:, :-1]
+    indices = np.where(itself, -1, nearest.indices)
+    return Nearest(np.take_along_axis(distances, order, 1), np.take_along_axis(indices, order, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Pairs of a row and another sample's row: their places and their distances, shape (pairs,); merging appends rows."""
+
+    rows: int
+    row: NDArray[np.int64]
+    other: NDArray[np.int64]
+    distance: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, batch: tuple[Matrix, Matrix, Nearest, Nearest]) -> Pairs:
+        """Take (rows, all others, the rows' neighbours, the others' neighbours)."""
+        rows, others, ours, theirs = batch
+        return cls(len(rows), *pairs_within(rows, others, ours.radii, theirs.radii))
+
+    def merge(self, more: Pairs) -> Pairs:
+        return Pairs(
+            self.rows + more.rows,
+            np.concatenate([self.row, more.row + self.rows]),
+            np.concatenate([self.other, more.other]),
+            np.concatenate([self.distance, more.distance]),
+        )
 
 
 @dataclass(frozen=True)
-class Meetings(Recipe[Balls]):
-    """In which balls around ``others`` each row is, and in which of the rows' balls the others are; a ball reaches to the k-th neighbour."""
+class NearPairs(Recipe[Pairs]):
+    """Every pair of a row and one of ``others`` that is nearer than the farthest neighbour listed for either."""
 
-    kind: ClassVar[str] = "meetings"
+    kind: ClassVar[str] = "near-pairs"
     along: ClassVar[tuple[str, ...]] = ("rows", "ours")
     rows: Recipe[Matrix]
     others: Recipe[Matrix]
@@ -50,31 +108,37 @@ class Meetings(Recipe[Balls]):
 
     @property
     def label(self) -> str:
-        return f"meetings of {self.rows.label} with {self.others.label}"
+        return f"near pairs of {self.rows.label} and {self.others.label}"
 
     def make(
         self, context: Context, rows: Matrix, others: Shards[Matrix], ours: Nearest, theirs: Shards[Nearest]
-    ) -> Balls:
-        return Balls.between(rows, others, merged(theirs).farthest, ours.farthest)
+    ) -> Pairs:
+        radii, parts = merged(theirs).radii, []
+        for start, block in in_blocks(others):
+            i, j, distance = pairs_within(rows, block, ours.radii, radii[start : start + len(block)])
+            parts.append((i, j + start, distance))
+        row, other, distance = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return Pairs(len(rows), row, other, distance)
 
 
 @dataclass(frozen=True)
-class ScoresOfParts(Recipe[Scores]):
-    """Precision, recall, density and coverage of quarters of both samples, for their spread; one quarter of each a shard."""
+class FidelityScores(Recipe[Fidelity]):
+    """Precision, recall, density and coverage of samples among real rows, each with its interval over random halves."""
 
-    kind: ClassVar[str] = "prdc-of-parts"
-    rows: Recipe[Matrix]
-    others: Recipe[Matrix]
+    kind: ClassVar[str] = "fidelity"
+    samples: Recipe[Nearest]
+    real: Recipe[Nearest]
+    pairs: Recipe[Pairs]
     k: int
+    level: float
 
     @property
     def label(self) -> str:
-        return f"precision and recall of parts of {self.rows.label}"
+        return "precision, recall, density and coverage"
 
-    @property
-    def shards(self) -> int:
-        return PARTS
-
-    def make(self, context: Context, rows: Shards[Matrix], others: Shards[Matrix]) -> Scores:
-        x, y = (np.concatenate(list(side)) for side in (rows, others))
-        return scores_of(x[part_of(len(x), context.shard)], y[part_of(len(y), context.shard)], self.k)
+    def make(
+        self, context: Context, samples: Shards[Nearest], real: Shards[Nearest], pairs: Shards[Pairs]
+    ) -> Fidelity:
+        near = merged(pairs)
+        found = Neighbourhoods(merged(real), merged(samples), (near.other, near.row, near.distance), self.k)
+        return fidelity_of(found, context.rng(), self.level)

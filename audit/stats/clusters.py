@@ -9,8 +9,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from audit.core.errors import UndefinedError
 from audit.core.measurements import Interval
+from audit.stats.ratios import ratio_of_sums
 
 Floats = NDArray[np.float64]
+Labels = NDArray[np.intp]
 
 
 def _t_quantile(probability: float, degrees: float) -> float:
@@ -26,27 +28,71 @@ def _values(values: ArrayLike) -> Floats:
     return numbers
 
 
-def _cluster_sums(residuals: Floats, clusters: ArrayLike) -> Floats:
-    _, which = np.unique(np.asarray(clusters), return_inverse=True)
-    return np.asarray(np.bincount(which, weights=residuals), dtype=np.float64)
+def _numbered(labels: ArrayLike, n: int, what: str) -> Labels:
+    given = np.asarray(labels)
+    if given.shape != (n,):
+        raise ValueError(f"{n} values and {what} of shape {given.shape}")
+    return np.asarray(np.unique(given, return_inverse=True)[1], dtype=np.intp)
 
 
 def clustered_mean(values: ArrayLike, clusters: ArrayLike, level: float = 0.95) -> tuple[float, Interval]:
-    """Return the mean of values that come in clusters, and its interval.
+    """Return the mean of values that come in clusters, and its interval. Shapes (n,), (n,).
 
-    ``SE^2 = G/(G-1) sum_g (sum of residuals in g)^2 / n^2``, Student's t with
-    G - 1 degrees of freedom (Liang & Zeger 1986; Miller 2024). Assumes many clusters of
-    like size: below about 40, or with one dominant cluster, it is too narrow.
+    The mean is a ratio of cluster sums to cluster sizes, so the interval is ``ratio_of_sums``: residuals corrected for
+    leverage, Satterthwaite's degrees of freedom, skewness. For clusters of one size it is the cluster-robust t
+    interval with G - 1 degrees (Liang & Zeger 1986; Miller 2024), skewness aside. With sizes from 1 to 20 that one
+    covers .80 at 10 clusters and .92 at 40, this one .93 to .98 from 10 on (.91 where values are skewed as well); it
+    is cautious (.99) where one cluster holds half of the values. Raises UndefinedError below two clusters.
     """
     numbers = _values(values)
-    mean = float(numbers.mean())
-    sums = _cluster_sums(numbers - mean, clusters)
-    g = len(sums)
-    if g < 2:
+    which = _numbered(clusters, len(numbers), "clusters")
+    if which.max() == 0:
         raise UndefinedError("an interval over clusters needs two clusters")
-    se = math.sqrt(g / (g - 1) * float((sums**2).sum())) / len(numbers)
-    half = _t_quantile((1 + level) / 2, g - 1) * se
-    return mean, Interval(mean - half, mean + half, level, f"cluster-robust t, {g} clusters")
+    found = ratio_of_sums(numbers, np.ones(len(numbers)), which)
+    interval = found.interval(level)
+    method = f"cluster-robust t, {found.degrees:.3g} degrees of freedom, skewness, {found.units} clusters"
+    return found.value, Interval(interval.low, interval.high, level, method)
+
+
+def clustered_rate(successes: ArrayLike, clusters: ArrayLike, level: float = 0.95) -> tuple[float, Interval]:
+    """Return the share of successes that come in clusters, and an interval that is safe for rare ones. Shapes (n,).
+
+    Clopper and Pearson's interval at an effective number of trials (Korn & Graubard, 1998), the smallest of n, what
+    the cluster-robust SE implies, and ``n / (1 + (k - 1) r)`` with k the size of a value's cluster on average and
+    r how far members of a cluster agree on the rarer outcome. The last is there because few
+    events say little about the SE: alone, it covered .71 for one event in a hundred in clusters of 1 to 20
+    equal values, all three .99. For 30 to 1,000 clusters, rates .01 to .3 and any correlation it covers .93 or
+    more; clusters of one are Clopper and Pearson. Without an event clusters count as copies.
+    """
+    from audit.stats.proportions import exact_interval
+
+    numbers = _values(successes)
+    if not np.isin(numbers, (0.0, 1.0)).all():
+        raise ValueError("successes are 0 or 1")
+    which = _numbered(clusters, len(numbers), "clusters")
+    rate, effective = float(numbers.mean()), _effective_trials(numbers, which, level)
+    low, high = exact_interval(rate * effective, effective, level)
+    method = f"Clopper-Pearson, {effective:.4g} effective trials in {int(which.max()) + 1} clusters"
+    return rate, Interval(min(low, rate), max(high, rate), level, method)
+
+
+def _effective_trials(numbers: Floats, which: Labels, level: float) -> float:
+    from scipy import special
+
+    n, sizes = len(numbers), np.bincount(which)
+    if len(sizes) == n:
+        return float(n)
+    events = numbers if numbers.mean() <= 0.5 else 1 - numbers
+    rate, sums = float(events.mean()), np.bincount(which, weights=events)
+    shared = (sums > 0) & (sizes > 1)
+    agreement = (((sums - 1)[shared] / (sizes - 1)[shared]).sum() + 1) / (int(shared.sum()) + 1)
+    correlation = max((agreement - rate) / (1 - rate), 0.0)
+    found = n / (1 + (float(np.square(sizes, dtype=np.float64).sum()) / n - 1) * correlation)
+    robust = ratio_of_sums(events, np.ones(n), which) if len(sizes) > 1 else None
+    if robust is not None and robust.standard_error > 0:
+        tails = special.stdtrit([n - 1, robust.degrees], (1 + level) / 2)
+        found = min(found, rate * (1 - rate) / robust.standard_error**2 * float(tails[0] / tails[1]) ** 2)
+    return float(max(found, 1.0))
 
 
 def crossed_mean(
@@ -60,23 +106,58 @@ def crossed_mean(
     ten names in a thousand templates are ten names.
     """
     numbers = _values(values)
+    row, column = (_numbered(labels, len(numbers), "groups") for labels in (rows, columns))
+    groups = int(row.max()) + 1, int(column.max()) + 1
     mean = float(numbers.mean())
-    residuals = numbers - mean
-    _, row = np.unique(np.asarray(rows), return_inverse=True)
-    _, column = np.unique(np.asarray(columns), return_inverse=True)
-    groups = (int(row.max()) + 1, int(column.max()) + 1)
-    if min(groups) < 2:
-        raise UndefinedError("a crossed interval needs two groups either way")
-
-    def variance(labels: NDArray[np.intp]) -> float:
-        sums = _cluster_sums(residuals, labels)
-        return len(sums) / (len(sums) - 1) * float((sums**2).sum()) / len(numbers) ** 2
-
-    by_row, by_column = variance(row), variance(column)
-    total = max(by_row + by_column - variance(row * groups[1] + column), by_row, by_column)
-    half = _t_quantile((1 + level) / 2, min(groups) - 1) * math.sqrt(total)
+    half = _crossed_reach((numbers - mean) / len(numbers), row, column, min(groups) - 1, level)
     method = f"two-way cluster-robust t, {groups[0]} x {groups[1]} groups"
     return mean, Interval(mean - half, mean + half, level, method)
+
+
+def crossed_difference(
+    values: ArrayLike, rows: ArrayLike, columns: ArrayLike, first: ArrayLike, level: float = 0.95
+) -> tuple[float, Interval]:
+    """Return the mean where ``first`` is true minus the mean where it is not, in two crossed groupings, and its interval.
+
+    For names (rows) of two groups in the same templates (columns): what a template adds to both groups
+    cancels, what it adds to their difference counts. Variance as in ``crossed_mean``, of each value's share in
+    the difference; Student's t with the smaller of names - 2 and templates - 1 degrees of freedom. Simulated
+    from 5 + 5 names in 10 templates up it covers .93 to .98. A row belongs to one group only.
+    """
+    numbers = _values(values)
+    n = len(numbers)
+    row, column = (_numbered(labels, n, "groups") for labels in (rows, columns))
+    chosen = np.asarray(first, dtype=np.bool_)
+    if chosen.shape != (n,):
+        raise ValueError(f"{n} values and a mask of shape {chosen.shape}")
+    share = np.bincount(row, weights=chosen) / np.bincount(row)
+    inside, outside = int((share == 1).sum()), int((share == 0).sum())
+    if inside + outside != len(share):
+        raise ValueError("a row is in both groups")
+    if min(inside, outside) < 2:
+        raise UndefinedError(f"a difference needs two rows in each group; there are {inside} and {outside}")
+    means = np.array([numbers[~chosen].mean(), numbers[chosen].mean()])
+    weights = np.where(chosen, 1 / chosen.sum(), -1 / (~chosen).sum())
+    degrees = min(inside + outside - 2, int(column.max()))
+    half = _crossed_reach(weights * (numbers - means[chosen.astype(np.intp)]), row, column, degrees, level)
+    gap = float(means[1] - means[0])
+    method = f"two-way cluster-robust t, {inside} and {outside} x {int(column.max()) + 1} groups"
+    return gap, Interval(gap - half, gap + half, level, method)
+
+
+def _crossed_reach(shares: Floats, row: Labels, column: Labels, degrees: int, level: float) -> float:
+    """Return half the width of the interval of a sum of shares in two crossed groupings."""
+    rows, columns = int(row.max()) + 1, int(column.max()) + 1
+    if min(rows, columns) < 2:
+        raise UndefinedError("a crossed interval needs two groups either way")
+
+    def variance(labels: Labels) -> float:
+        sums = np.bincount(labels, weights=shares)[np.bincount(labels) > 0]
+        return len(sums) / (len(sums) - 1) * float(np.square(sums).sum())
+
+    by_row, by_column = variance(row), variance(column)
+    total = max(by_row + by_column - variance(row * columns + column), by_row, by_column)
+    return _t_quantile((1 + level) / 2, degrees) * math.sqrt(total)
 
 
 def resamples(units: int, draws: int, rng: np.random.Generator) -> NDArray[np.intp]:

@@ -27,6 +27,12 @@ Kernel: TypeAlias = Callable[[Floats, Floats], Floats]
 _TILE = 1024
 _FLATTEST = 0.1
 """A column is divided by no less than this share of the columns' typical deviation."""
+_ROUNDING = 1e-6
+"""Deviations below this share of the features' size are rounding of float32, not variation."""
+
+LEAST_P = 1e-4
+"""The normal approximation of the test is not trusted below this p-value: read it as "at most"."""
+LEAST_ROWS = 8
 
 
 def cubic(x: Floats, y: Floats) -> Floats:
@@ -55,7 +61,8 @@ class Scale:
 
     A polynomial kernel has no scale of its own and heavy tails: one wide column would decide
     everything. A column that hardly moves in the reference is divided by a tenth of the typical
-    deviation instead of its own, so a model that moves it is noticed without one pixel being the whole result.
+    deviation instead of its own, so a model that moves it is noticed without one pixel being the whole result. A
+    reference that varies by no more than rounding has no scale, and is left as it is.
     """
 
     centre: Floats
@@ -65,7 +72,7 @@ class Scale:
     def of(cls, reference: Marginals) -> Self:
         deviation = np.sqrt(reference.variance)
         typical = math.sqrt(float(np.square(deviation).mean()))
-        if typical == 0:
+        if typical <= _ROUNDING * math.sqrt(float(np.square(reference.mean).mean())):
             return cls(reference.mean, np.ones_like(deviation))
         return cls(reference.mean, np.maximum(deviation, _FLATTEST * typical))
 
@@ -127,9 +134,45 @@ def halves(n: int) -> NDArray[np.uint8]:
     return (np.arange(n) % 2).astype(np.uint8)
 
 
+def four_sums(x: Floats, y: Floats, kernel: Kernel) -> tuple[RowSums, RowSums, RowSums, RowSums]:
+    """Return the row sums within x, from x to y, from y to x and within y, for two samples (n, d), (m, d) held in memory.
+
+    The kernel is taken to be symmetric, so each value is computed once.
+    """
+    if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1]:
+        raise ValueError(f"samples of shape {x.shape} and {y.shape} do not compare")
+    with np.errstate(over="ignore", invalid="ignore"):  # ``discrepancy`` tells what is too large
+        across, back = _pair_sums(x, y, kernel, same=False)
+        return _pair_sums(x, x, kernel, same=True)[0], across, back, _pair_sums(y, y, kernel, same=True)[0]
+
+
+def _pair_sums(x: Floats, y: Floats, kernel: Kernel, *, same: bool) -> tuple[RowSums, RowSums]:
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise UndefinedError("features that are not finite have no kernel distance")
+    sums, squares = np.zeros((len(x), 2)), np.zeros(len(x))
+    others, their_squares = (sums, squares) if same else (np.zeros((len(y), 2)), np.zeros(len(y)))
+    for i in range(0, len(x), _TILE):
+        for j in range(i if same else 0, len(y), _TILE):
+            values = kernel(x[i : i + _TILE], y[j : j + _TILE])
+            rows, columns = slice(i, i + len(values)), slice(j, j + values.shape[1])
+            if same and i == j:
+                np.fill_diagonal(values, 0.0)
+            sums[rows, 0] += values[:, 0::2].sum(axis=1)
+            sums[rows, 1] += values[:, 1::2].sum(axis=1)
+            squares[rows] += np.einsum("ij,ij->i", values, values)
+            if not same or j > i:
+                others[columns, 0] += values[0::2].sum(axis=0)
+                others[columns, 1] += values[1::2].sum(axis=0)
+                their_squares[columns] += np.einsum("ij,ij->j", values, values)
+    return RowSums(halves(len(x)), sums, squares), RowSums(halves(len(y)), others, their_squares)
+
+
 @dataclass(frozen=True, slots=True)
 class Discrepancy:
-    """An unbiased squared MMD, its variance and the p-value that the two distributions are equal."""
+    """An unbiased squared MMD, its variance and the p-value that the two distributions are equal.
+
+    The p-value is never below ``LEAST_P``, where its approximation ends: print that as "at most".
+    """
 
     value: float
     variance: float
@@ -138,26 +181,76 @@ class Discrepancy:
     m: int
 
     def interval(self, level: float = 0.95) -> Interval:
-        """Return ``value ± z SE``, given the scale the features were standardised by."""
+        """Return ``value ± z SE``, given the features as they are (a scale they were divided by is taken as fixed).
+
+        Simulated for the cubic kernel on Gaussian, t-distributed, pixel-like and rectified features at n = 100 and 500: .93
+        to .99 away from equality (what is missed lies above), .98 to 1 at equality, on the safe side.
+        """
         from scipy import special
 
         half = float(special.ndtri((1 + level) / 2)) * math.sqrt(self.variance)
         return Interval(self.value - half, self.value + half, level, METHOD)
 
 
+def kid(x: Floats, y: Floats) -> Discrepancy:
+    """Return the kernel inception distance of generated rows x (n, d) and real rows y (m, d), as the field defines it.
+
+    ``k = (x'y / d + 1)^3`` on features as they come, one unbiased U-statistic over all rows (Bińkowski et al. 2018): what
+    torchmetrics and torch-fidelity compute for one subset of all rows. The mean over their subsets has the same
+    expectation; their standard deviation over overlapping subsets is neither a standard error nor an interval. Of
+    standardised features it is another statistic and needs another name. May be negative; raises as ``discrepancy``.
+    """
+    samples, real = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    sums = four_sums(samples, real, cubic)
+    if len(real) >= LEAST_ROWS:
+        refuse_flat(Marginals.of(real))
+    return discrepancy(*sums)
+
+
 def discrepancy(xx: RowSums, xy: RowSums, yx: RowSums, yy: RowSums) -> Discrepancy:
     """Return the squared MMD between X and Y from the row sums within and between them.
 
     ``MMD^2 = sum_{i != j} k(x_i, x_j) / (n (n - 1)) + the same for y - 2 mean k(x, y)``; may be negative.
-    Raises UndefinedError below eight rows a side.
+    Raises UndefinedError below eight rows a side, for a reference Y whose rows are all equal (``refuse_flat`` finds
+    those that are so up to rounding, from the features), and where the kernel overflows.
     """
     n, m = xx.n, yy.n
-    if min(n, m) < 8:
+    if min(n, m) < LEAST_ROWS:
         raise UndefinedError(f"a discrepancy and its variance need eight rows a side; there are {n} and {m}")
-    value = float(
-        xx.totals.sum() / (n * (n - 1)) + yy.totals.sum() / (m * (m - 1)) - 2 * xy.totals.sum() / (n * m)
-    )
-    return Discrepancy(value, _variance(xx, xy, yx, yy), cross_p_value(xx, xy, yx, yy), n, m)
+    with np.errstate(over="ignore", invalid="ignore"):
+        value = float(
+            xx.totals.sum() / (n * (n - 1)) + yy.totals.sum() / (m * (m - 1)) - 2 * xy.totals.sum() / (n * m)
+        )
+        variance = _variance(xx, xy, yx, yy)
+    if not (math.isfinite(value) and math.isfinite(variance)):
+        raise UndefinedError("the kernel overflows: the features are not finite or far too large")
+    if _constant(yy):
+        raise UndefinedError(
+            f"the {m} reference rows are all alike, so there is no distribution to compare with"
+        )
+    p = cross_p_value(xx, xy, yx, yy)
+    return Discrepancy(value, variance, max(p, LEAST_P), n, m)
+
+
+def refuse_flat(reference: Marginals) -> None:
+    """Raise UndefinedError when a reference sample varies by no more than rounding of its own size.
+
+    Nothing can be standardised by such a sample, and a distance to it once read 1e91.
+    """
+    deviation = math.sqrt(float(reference.variance.mean()))
+    if deviation <= _ROUNDING * math.sqrt(float(np.square(reference.mean).mean())):
+        raise UndefinedError(
+            f"the {reference.n} reference rows are all alike (deviation {deviation:.2g}), so there is no distribution "
+            "to compare with"
+        )
+
+
+def _constant(sums: RowSums) -> bool:
+    """Whether all rows of a sample have the same kernel values, which only equal rows have."""
+    totals = sums.totals
+    mean = float(totals.mean())
+    varying = float(sums.squares.mean()) / (sums.n - 1) - (mean / (sums.n - 1)) ** 2
+    return float(np.ptp(totals)) <= 1e-12 * abs(mean) and varying <= 1e-12 * (mean / (sums.n - 1)) ** 2
 
 
 def _variance(xx: RowSums, xy: RowSums, yx: RowSums, yy: RowSums) -> float:

@@ -94,9 +94,56 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
     >>> benjamini_hochberg([0.01, 0.04, 0.03])
     [0.03, 0.04, 0.04]
     """
+    return [min(1.0, value) for value in _step_up(p_values)]
+
+
+def _step_up(p_values: Sequence[float]) -> list[float]:
     p = np.asarray(p_values, dtype=np.float64)
     order = np.argsort(p, kind="stable")[::-1]
-    stepped = np.minimum.accumulate(p[order] * len(p) / np.arange(len(p), 0, -1))
     adjusted = np.empty_like(p)
-    adjusted[order] = np.minimum(stepped, 1.0)
+    adjusted[order] = np.minimum.accumulate(p[order] * len(p) / np.arange(len(p), 0, -1))
     return [float(value) for value in adjusted]
+
+
+def benjamini_yekutieli(p_values: Sequence[float]) -> list[float]:
+    """Return p-values adjusted as by Benjamini and Hochberg, but valid whatever the dependence (Benjamini & Yekutieli, 2001).
+
+    >>> [round(p, 4) for p in benjamini_yekutieli([0.01, 0.04, 0.03])]
+    [0.055, 0.0733, 0.0733]
+    """
+    harmonic = float((1 / np.arange(1, len(p_values) + 1)).sum())
+    return [min(1.0, harmonic * value) for value in _step_up(p_values)]
+
+
+def selected_level(level: float, selected: int, candidates: int) -> float:
+    """Return the level at which to report intervals of what was selected, so that of those reported on average ``level`` hold.
+
+    False coverage rate (Benjamini & Yekutieli, 2005): ``1 - (1 - level) selected / candidates``.
+
+    >>> selected_level(0.95, 2, 20)
+    0.995
+    """
+    if not 1 <= selected <= candidates:
+        raise ValueError(f"{selected} selected of {candidates} candidates")
+    return 1 - (1 - level) * selected / candidates
+
+
+def westfall_young(observed: ArrayLike, draws: ArrayLike) -> Floats:
+    """Return p-values adjusted for the number of correlated statistics by step-down max-T (Westfall & Young, 1993, 2.8).
+
+    ``observed`` (k,) are statistics on one scale (standardised), large when the null is false; ``draws`` (b, k) are the
+    same under re-randomisation, each row from one re-drawing for all k, so that their dependence is kept. Bounds
+    the chance of any false alarm; never larger than the single step of ``permute_labels``.
+
+    >>> westfall_young([3.0, 1.0], [[1.0, 2.0], [0.0, 0.5], [2.0, 0.0]]).tolist()
+    [0.25, 0.5]
+    """
+    statistics, null = np.asarray(observed, dtype=np.float64), np.asarray(draws, dtype=np.float64)
+    if null.ndim != 2 or statistics.shape != null.shape[1:]:
+        raise ValueError(f"statistics {statistics.shape} and draws {null.shape} do not go together")
+    order = np.argsort(-statistics, kind="stable")
+    largest = np.maximum.accumulate(null[:, order][:, ::-1], axis=1)[:, ::-1]
+    raw = [p_value(float(statistics[which]), largest[:, place]) for place, which in enumerate(order)]
+    adjusted = np.empty(len(statistics))
+    adjusted[order] = np.maximum.accumulate(raw)
+    return adjusted

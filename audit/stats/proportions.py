@@ -61,7 +61,20 @@ def clopper_pearson(successes: int, n: int, level: float = 0.95) -> Interval:
     )
 
 
-def _wilson_bounds(successes: float, n: float, z: float) -> tuple[float, float]:
+def exact_interval(successes: float, n: float, level: float = 0.95) -> tuple[float, float]:
+    """Return Clopper and Pearson's bounds for counts that need not be whole, such as effective numbers of trials."""
+    from scipy import special
+
+    if not (n > 0 and 0 <= successes <= n):
+        raise ValueError(f"{successes} successes in {n} trials is not a proportion")
+    each = (1 - level) / 2
+    low = 0.0 if successes <= 0 else float(special.betaincinv(successes, n - successes + 1, each))
+    high = 1.0 if successes >= n else float(special.betaincinv(successes + 1, n - successes, 1 - each))
+    return low, high
+
+
+def wilson_bounds(successes: float, n: float, z: float) -> tuple[float, float]:
+    """Return Wilson's score bounds at z standard errors; counts need not be whole."""
     p = successes / n
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
@@ -76,7 +89,7 @@ def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
     Its coverage is right on average over p and dips below the level for some p: use it for display.
     """
     _check(successes, n)
-    low, high = _wilson_bounds(successes, n, normal_quantile((1 + level) / 2))
+    low, high = wilson_bounds(successes, n, normal_quantile((1 + level) / 2))
     return Interval(low, high, level, "Wilson score")
 
 
@@ -85,7 +98,7 @@ def newcombe_difference(a: int, n_a: int, b: int, n_b: int, level: float = 0.95)
     _check(a, n_a)
     _check(b, n_b)
     z = normal_quantile((1 + level) / 2)
-    (low_a, high_a), (low_b, high_b) = _wilson_bounds(a, n_a, z), _wilson_bounds(b, n_b, z)
+    (low_a, high_a), (low_b, high_b) = wilson_bounds(a, n_a, z), wilson_bounds(b, n_b, z)
     p, q = a / n_a, b / n_b
     low = p - q - math.hypot(p - low_a, high_b - q)
     high = p - q + math.hypot(high_a - p, q - low_b)
@@ -103,7 +116,7 @@ def newcombe_paired(both: int, only_a: int, only_b: int, neither: int, level: fl
         raise ValueError("a paired table needs non-negative counts and at least one unit")
     z = normal_quantile((1 + level) / 2)
     a, b = both + only_a, both + only_b
-    (low_a, high_a), (low_b, high_b) = _wilson_bounds(a, n, z), _wilson_bounds(b, n, z)
+    (low_a, high_a), (low_b, high_b) = wilson_bounds(a, n, z), wilson_bounds(b, n, z)
     p, q = a / n, b / n
     phi = _phi(both, only_a, only_b, neither)
     below, above = (p - low_a, high_b - q), (high_a - p, q - low_b)

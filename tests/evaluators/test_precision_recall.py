@@ -11,16 +11,18 @@ import pytest
 
 from audit.core.capabilities import Capability
 from audit.core.cases import CaseKind, detectable
-from audit.core.errors import InputError, UndefinedError
+from audit.core.errors import InputError
 from audit.core.identity import Digest
-from audit.core.measurements import Interval, Measurement, Unquantified
+from audit.core.measurements import Interval, Measurement
 from audit.core.references import DataRef, ExtractorRef, ModelRef
 from audit.core.subjects import DataCard, ModelCard, Subject
 from audit.evaluators.quality.precision_recall import PrecisionRecall
-from audit.stats.neighbours import Balls, Nearest
-from audit.stats.prdc import expected_coverage, scores_of
+from audit.recipes.neighbours import Neighbours, Pairs
+from audit.stats.fidelity import Neighbourhoods, expected_coverage
+from audit.stats.neighbours import Nearest
 from audit.testing.evaluators import check_planted
 from audit.testing.memory import HandedOut, Kitchen
+from audit.testing.summaries import check_summary
 
 D = 8
 CENTRES = 4.0 * np.eye(4, D)
@@ -73,27 +75,40 @@ def by_metric(outcomes: Any) -> dict[str, Measurement]:
     return {o.metric.removeprefix("quality.precision_recall."): o for o in outcomes}
 
 
-@pytest.mark.parametrize(("n", "m", "k", "shift"), [(300, 250, 3, 0.0), (200, 400, 5, 1.0), (90, 90, 2, 0.3)])
-def test_the_published_code_gives_the_same(n: int, m: int, k: int, shift: float) -> None:
+@pytest.mark.parametrize(
+    ("n", "m", "k", "shift"), [(300, 250, 3, 0.0), (200, 400, 5, 1.0), (120, 110, 2, 0.3)]
+)
+def test_the_published_code_gives_the_same(ask: Any, n: int, m: int, k: int, shift: float) -> None:
     from prdc import compute_prdc
 
     rng = np.random.default_rng(n)
-    fake, real = rng.normal(size=(n, 12)) + shift, rng.standard_t(3, size=(m, 12))
+    fake, real = rng.normal(size=(n, D)) + shift, rng.standard_t(3, size=(m, D))
+
+    class Fixed:
+        def sample_range(self, start: int, stop: int) -> Any:
+            return as_rows(fake[start:stop])
+
     published = compute_prdc(real_features=real, fake_features=fake, nearest_k=k)
-    ours = scores_of(fake, real, k)
+    case = subject(samples=n, holdout=m, train=None)
+    found = by_metric(
+        ask(
+            PrecisionRecall(k=k), case, model=Fixed(), splits={"holdout": as_rows(real)}, extractor=as_matrix
+        ).outcomes
+    )
     for name, value in published.items():
-        assert getattr(ours, name) == pytest.approx(value, rel=1e-6), name
+        assert found[name].value == pytest.approx(value, rel=1e-6), name
 
 
-def test_shards_change_no_value(ask: Any) -> None:
+def test_the_sharded_pipeline_is_the_whole_at_once(ask: Any) -> None:
     model, data = Modal(4), splits()
     kitchen = Kitchen(bench=HandedOut(model, data, as_matrix))
     case = subject()
     x = np.concatenate(list(kitchen.shards(case.features(case.samples()))))
-    whole = scores_of(x, as_matrix(data["holdout"]), 5)
+    whole = Neighbourhoods.between(as_matrix(data["holdout"]), x, 5).metrics()
     found = by_metric(ask(PrecisionRecall(), case, model=model, splits=data, extractor=as_matrix).outcomes)
-    for name in ("precision", "recall", "density", "coverage"):
-        assert found[name].value == pytest.approx(getattr(whole, name), rel=1e-12)
+    for name, value in zip(("precision", "recall", "density", "coverage"), whole, strict=False):
+        assert found[name].value == pytest.approx(value, rel=1e-12)
+    assert found["coverage"].value == pytest.approx(expected_coverage(700, 800, 5), abs=0.03)
 
 
 def test_a_model_that_dropped_a_mode_is_told_from_its_clean_twin(ask: Any) -> None:
@@ -136,108 +151,53 @@ def test_a_mode_planted_in_real_rows_is_found_and_its_smallest_dose_said(ask: An
     )
 
 
-def test_equal_distributions_have_the_exact_expected_coverage_and_density_one() -> None:
-    rng = np.random.default_rng(0)
-    found = [scores_of(rng.normal(size=(300, 3)), rng.normal(size=(200, 3)), 5) for _ in range(60)]
-    coverage = np.array([s.coverage for s in found])
-    error = coverage.std(ddof=1) / np.sqrt(len(coverage))
-    assert abs(coverage.mean() - expected_coverage(300, 200, 5)) < 4 * error
-    density = np.array([s.density for s in found])
-    assert abs(density.mean() - 1) < 4 * density.std(ddof=1) / np.sqrt(len(density))
-
-
-def test_clipped_coverage_is_the_share_of_good_samples() -> None:
-    """Half of the samples far away leave it at a half on average; plain coverage hardly falls."""
-    rng = np.random.default_rng(1)
-    found = []
-    for _ in range(40):
-        samples = rng.normal(size=(400, 4))
-        samples[::2] += 100
-        found.append(scores_of(samples, rng.normal(size=(400, 4)), 5))
-    clipped = np.array([s.clipped_coverage for s in found])
-    assert abs(clipped.mean() - 0.5) < 4 * clipped.std(ddof=1) / np.sqrt(len(clipped)) + 0.01
-    assert np.mean([s.coverage for s in found]) > 0.85
-    assert np.mean([s.precision for s in found]) == pytest.approx(0.5, abs=0.02)
-
-
-def test_copies_lie_at_distance_zero_and_no_row_is_its_own_neighbour() -> None:
-    rng = np.random.default_rng(2)
-    rows = 1e4 + rng.normal(size=(50, 768))
-    copied = np.concatenate([rows, rows[:3]])
-    found = Nearest.among(copied, [copied[:20], copied[20:]], 2)
-    alone = Nearest.among(copied[20:], [copied[:20], copied[20:]], 2, own=1)
-    assert (found.distances[:, 0] == 0).all(), "against another sample a row is found itself"
-    assert found.numbers[:50, 0].tolist() == list(range(50))
-    assert alone.numbers[-3:, 0].tolist() == [0, 1, 2]
-    assert (alone.distances[-3:, 0] == 0).all(), (
-        "an exact copy lies at exactly zero, whatever the product rounds"
-    )
-    assert (alone.distances[:-3, 0] > 1).all()
-
-
-def test_neighbours_are_those_of_brute_force() -> None:
+def test_the_recipe_is_brute_force_however_rows_are_cut(make_shards: Any) -> None:
     rng = np.random.default_rng(3)
-    x, y = rng.normal(size=(70, 5)), rng.normal(size=(90, 5))
-    brute = np.square(x[:, None] - y[None]).sum(axis=2)
-    order = np.argsort(brute, axis=1, kind="stable")[:, :4]
-    found = Nearest.among(x, [y[:13], y[13:60], y[60:]], 4)
-    np.testing.assert_array_equal(found.numbers, order)
-    np.testing.assert_allclose(found.distances, np.take_along_axis(brute, order, axis=1), rtol=1e-9)
-    few = Nearest.among(x, [y[:2]], 4)
-    assert (few.numbers[:, 2:] == -1).all()
-    assert np.isinf(few.distances[:, 2:]).all()
+    data = {"holdout": as_rows(rng.normal(size=(90, D))), "train": as_rows(rng.normal(size=(70, D)))}
+    x, y = as_matrix(data["train"]), as_matrix(data["holdout"])
+    for size in (7, 128):
+        case = replace(subject(holdout=90, train=70), shard_size=size)
+        ours, theirs = (case.features(case.real(split)) for split in ("train", "holdout"))
+        for recipe, rows, others in ((Neighbours(ours, theirs, 4), x, y), (Neighbours(ours, ours, 4), x, x)):
+            brute = np.sqrt(np.square(rows[:, None] - others[None]).sum(axis=2))
+            if others is rows:
+                np.fill_diagonal(brute, np.inf)
+            order = np.argsort(brute, axis=1, kind="stable")[:, :4]
+            found = make_shards(recipe, splits=data, extractor=as_matrix)
+            np.testing.assert_array_equal(np.concatenate([s.indices for s in found]), order)
+            distances = np.concatenate([s.distances for s in found])
+            np.testing.assert_allclose(distances, np.take_along_axis(brute, order, 1), rtol=1e-12)
 
 
-def test_identical_rows_have_a_reason_and_few_rows_no_interval(ask: Any) -> None:
-    with pytest.raises(UndefinedError, match="copies of one another"):
-        scores_of(np.random.default_rng(0).normal(size=(50, 2)), np.ones((50, 2)), 3)
-    with pytest.raises(UndefinedError, match="more than 5 rows"):
-        scores_of(np.zeros((5, 2)), np.zeros((50, 2)), 5)
-    case = subject(samples=150, train=200)
-    found = by_metric(
-        ask(PrecisionRecall(), case, model=Modal(4), splits=splits(train=200), extractor=as_matrix).outcomes
-    )
-    assert found["recall"].uncertainty == Unquantified(
-        "It takes 400 rows a side; there are 150 samples and 700 real rows."
-    )
-    with pytest.raises(InputError, match="'k'"):
-        PrecisionRecall(k=1)
+def test_no_row_is_its_own_neighbour_but_its_copy_is(make_shards: Any) -> None:
+    rows = np.random.default_rng(2).normal(size=(40, D))
+    copied = as_rows(np.concatenate([rows, rows[:3]]))
+    case = replace(subject(holdout=43, train=None), shard_size=16)
+    features = case.features(case.real("holdout"))
+    found = make_shards(Neighbours(features, features, 2), splits={"holdout": copied}, extractor=as_matrix)
+    indices = np.concatenate([s.indices for s in found])[:, 0]
+    distances = np.concatenate([s.distances for s in found])[:, 0]
+    assert indices[:3].tolist() == [40, 41, 42]
+    assert indices[-3:].tolist() == [0, 1, 2]
+    assert (distances[[0, 1, 2, 40, 41, 42]] == 0).all()
+    assert (distances[3:40] > 0).all()
+    assert (indices != np.arange(43)).all()
 
 
-def test_balls_merge_to_the_whole() -> None:
+def test_near_pairs_merge_to_the_whole() -> None:
     rng = np.random.default_rng(4)
     x, y = rng.normal(size=(60, 3)), rng.normal(size=(40, 3))
-    theirs, ours = Nearest.among(y, [y], 3, 0).farthest, Nearest.among(x, [x], 3, 0).farthest
-    whole = Balls.between(x, [y[:7], y[7:]], theirs, ours)
-    parts = [Balls.between(x[s], [y], theirs, ours[s]) for s in (slice(0, 20), slice(20, 21), slice(21, 60))]
-    merged = parts[0].merge(parts[1]).merge(parts[2])
-    for name in ("inside", "inside_clipped", "held", "covered"):
-        np.testing.assert_array_equal(getattr(merged, name), getattr(whole, name), err_msg=name)
+    ours, theirs = Nearest.among(x, x, 3, own=True), Nearest.among(y, y, 3, own=True)
+
+    def batch(span: slice) -> Any:
+        return x[span], y, Nearest(ours.distances[span], ours.indices[span]), theirs
+
+    check_summary(
+        Pairs, [batch(s) for s in (slice(0, 20), slice(20, 21), slice(21, 60))], batch(slice(0, 60))
+    )
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("tails", "d", "shift"), [("normal", 2, 0.0), ("normal", 16, 0.5), ("normal", 64, 0.3), ("t4", 32, 0.2)]
-)
-def test_intervals_cover_the_expectation(tails: str, d: int, shift: float) -> None:
-    """The truth is the mean of the score at this size over many pairs of samples; bounds are at 3 sigma of 300 replicates."""
-    from dataclasses import fields
-
-    from audit.stats.prdc import PARTS, Scores, part_of, parts_interval
-
-    rng, n, names = np.random.default_rng(d), 800, [f.name for f in fields(Scores)]
-    values, intervals = [], []
-    for _ in range(300):
-        draw = rng.normal if tails == "normal" else lambda size: rng.standard_t(4, size=size)
-        x, y = draw(size=(n, d)), draw(size=(n, d))
-        x[:, 0] += shift
-        whole = scores_of(x, y, 5)
-        parts = [scores_of(x[part_of(n, p)], y[part_of(n, p)], 5) for p in range(PARTS)]
-        values.append([getattr(whole, name) for name in names])
-        intervals.append(
-            [parts_interval(getattr(whole, name), [getattr(p, name) for p in parts]) for name in names]
-        )
-    for j, name in enumerate(names):
-        truth = float(np.mean([value[j] for value in values]))
-        covered = np.mean([found[j].low <= truth <= found[j].high for found in intervals])
-        assert covered > 0.91, f"{name}: {covered:.3f}"
+def test_too_few_rows_or_a_k_that_says_nothing_is_refused() -> None:
+    assert "at least 100 samples" in PrecisionRecall.about.needs.unmet(subject(samples=99))[0].need
+    with pytest.raises(InputError, match="'k'"):
+        PrecisionRecall(k=1)

@@ -8,14 +8,129 @@ from scipy import stats
 
 from audit.core.errors import UndefinedError
 from audit.stats import clusters as cl
+from audit.stats.proportions import clopper_pearson
 
 
 def test_singleton_clusters_give_the_t_interval() -> None:
     values = np.random.default_rng(0).normal(size=20)
-    mean, interval = cl.clustered_mean(values, np.arange(20))
+    values = np.r_[values, -values]  # symmetric: skewness is corrected for
+    mean, interval = cl.clustered_mean(values, np.arange(40))
     expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
     assert mean == pytest.approx(values.mean())
     assert (interval.low, interval.high) == (pytest.approx(expected.low), pytest.approx(expected.high))
+
+
+def test_clusters_of_one_size_are_cluster_robust() -> None:
+    values = np.random.default_rng(8).normal(size=(20, 5))
+    values = np.r_[values, -values]
+    _, interval = cl.clustered_mean(values.ravel(), np.repeat(np.arange(40), 5))
+    wanted = stats.t.ppf(0.975, 39) * values.mean(axis=1).std(ddof=1) / np.sqrt(40)
+    assert interval.half_width == pytest.approx(wanted)
+
+
+def test_clusters_of_one_are_clopper_and_pearson() -> None:
+    rate, interval = cl.clustered_rate(np.r_[np.ones(3), np.zeros(57)], np.arange(60))
+    exact = clopper_pearson(3, 60)
+    assert rate == 0.05
+    assert (interval.low, interval.high) == (pytest.approx(exact.low), pytest.approx(exact.high))
+
+
+@pytest.mark.parametrize("events", [0, 3, 30, 57, 60])
+def test_copies_of_one_outcome_per_cluster_add_nothing(events: int) -> None:
+    once = np.arange(60) < events
+    _, interval = cl.clustered_rate(np.repeat(once, 8), np.repeat(np.arange(60), 8))
+    exact = clopper_pearson(events, 60)
+    assert interval.low == pytest.approx(exact.low, abs=0.01)
+    assert interval.high == pytest.approx(exact.high, abs=0.01)
+
+
+def test_a_rate_and_its_complement_have_mirrored_intervals() -> None:
+    rng = np.random.default_rng(9)
+    values, which = rng.uniform(size=200) < 0.1, rng.integers(0, 40, 200)
+    (p, one), (q, other) = (cl.clustered_rate(v, which) for v in (values, ~values))
+    assert p == pytest.approx(1 - q)
+    assert (one.low, one.high) == (pytest.approx(1 - other.high), pytest.approx(1 - other.low))
+
+
+SIZES = {
+    "alike": lambda rng, n: np.full(n, 10),
+    "uneven": lambda rng, n: rng.choice([1, 1, 1, 2, 5, 20], n),
+    "a tenth copied": lambda rng, n: rng.choice([1] * 9 + [8], n),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rate", [0.01, 0.05, 0.3])
+@pytest.mark.parametrize("correlation", [0.0, 0.1, 0.5, 1.0])
+@pytest.mark.parametrize("kind", SIZES)
+@pytest.mark.parametrize("clusters", [30, 300])
+def test_clustered_rates_cover_whatever_the_correlation(
+    clusters: int, kind: str, correlation: float, rate: float
+) -> None:
+    rng, kept = np.random.default_rng(10), 0
+    for _ in range(500):
+        which = np.repeat(np.arange(clusters), SIZES[kind](rng, clusters))
+        if correlation == 1:
+            shares = (rng.uniform(size=clusters) < rate).astype(float)
+        elif correlation == 0:
+            shares = np.full(clusters, rate)
+        else:
+            strength = 1 / correlation - 1
+            shares = rng.beta(rate * strength, (1 - rate) * strength, clusters)
+        _, interval = cl.clustered_rate(rng.uniform(size=len(which)) < shares[which], which)
+        kept += interval.low <= rate <= interval.high
+    assert kept / 500 >= 0.915  # a bound that may be cautious; 500 draws of .93 can look like this
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("clusters", [10, 20, 40, 100])
+@pytest.mark.parametrize("skewed", [False, True])
+def test_means_of_uneven_clusters_cover(clusters: int, skewed: bool) -> None:
+    rng, kept = np.random.default_rng(11), 0
+    for _ in range(2000):
+        which = np.repeat(np.arange(clusters), SIZES["uneven"](rng, clusters))
+        own = rng.exponential(size=clusters) - 1 if skewed else rng.normal(size=clusters)
+        _, interval = cl.clustered_mean(own[which] + rng.normal(size=len(which)), which)
+        kept += interval.low <= 0 <= interval.high
+    assert 0.91 <= kept / 2000 <= 0.985
+
+
+def _names(
+    first: int, second: int, templates: int, spreads: tuple[float, float, float, float], seed: int, draws: int
+) -> float:
+    """Coverage of the difference between two groups of names; spreads of names, templates, interaction and cells."""
+    rng, kept, names = np.random.default_rng(seed), 0, first + second
+    row, column = np.divmod(np.arange(names * templates), templates)
+    inside = row < first
+    for _ in range(draws):
+        own, shared, moved, cell = (
+            s * rng.normal(size=k)
+            for s, k in zip(spreads, (names, templates, templates, len(row)), strict=True)
+        )
+        values = 0.7 * inside + own[row] + shared[column] + np.where(inside, 0.5, -0.5) * moved[column] + cell
+        _, interval = cl.crossed_difference(values, row, column, inside)
+        kept += interval.low <= 0.7 <= interval.high
+    return kept / draws
+
+
+def test_what_templates_add_to_both_groups_cancels() -> None:
+    rng = np.random.default_rng(12)
+    row, column = np.divmod(np.arange(20 * 8), 8)
+    cells, templates = rng.normal(size=160), rng.normal(size=8)
+    one, narrow = cl.crossed_difference(cells, row, column, row < 10)
+    other, same = cl.crossed_difference(cells + 100 * templates[column], row, column, row < 10)
+    assert other == pytest.approx(one)
+    assert one == pytest.approx(cells[row < 10].mean() - cells[row >= 10].mean())
+    assert same.half_width == pytest.approx(narrow.half_width, rel=0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spreads", [(1, 1, 0, 1), (1, 1, 0.5, 1), (0, 1, 0, 1), (0.3, 2, 1, 1)])
+@pytest.mark.parametrize("names", [(5, 5, 10), (30, 30, 10), (30, 20, 40)])
+def test_differences_of_names_cover(
+    names: tuple[int, int, int], spreads: tuple[float, float, float, float]
+) -> None:
+    assert 0.92 <= _names(*names, spreads, seed=13, draws=2000) <= 0.99
 
 
 def test_copies_of_one_value_per_cluster_add_nothing() -> None:
@@ -80,5 +195,13 @@ def test_shuffles_hold_every_unit_once() -> None:
 def test_one_cluster_has_no_interval() -> None:
     with pytest.raises(UndefinedError, match="two clusters"):
         cl.clustered_mean([1.0, 2.0], ["a", "a"])
+    with pytest.raises(UndefinedError, match="two rows"):
+        cl.crossed_difference([1.0, 2, 3, 4], [0, 0, 1, 1], [0, 1, 0, 1], [True, True, False, False])
+    with pytest.raises(ValueError, match="both groups"):
+        cl.crossed_difference([1.0, 2, 3, 4], [0, 0, 1, 1], [0, 1, 0, 1], [True, False, False, False])
+    with pytest.raises(ValueError, match="0 or 1"):
+        cl.clustered_rate([0.5], [0])
+    with pytest.raises(ValueError, match="clusters of shape"):
+        cl.clustered_mean([1.0, 2.0], ["a"])
     with pytest.raises(UndefinedError, match="two groups"):
         cl.crossed_mean([1.0, 2.0], ["a", "a"], ["b", "c"])

@@ -12,13 +12,16 @@ from torchmetrics.image.kid import poly_mmd
 
 from audit.core.errors import UndefinedError
 from audit.stats.kernels import (
+    LEAST_P,
     Discrepancy,
     Kernel,
     RowSums,
     Scale,
     cubic,
     discrepancy,
+    four_sums,
     gaussian,
+    kid,
     second_order_variance,
 )
 from audit.stats.moments import Marginals
@@ -43,6 +46,19 @@ def test_it_is_the_kid_of_torchmetrics() -> None:
     x, y = rng.normal(size=(80, 12)), rng.normal(size=(80, 12)) + 0.3
     wanted = poly_mmd(torch.from_numpy(y), torch.from_numpy(x))
     assert measured(x, y).value == pytest.approx(float(wanted), rel=1e-12)
+    for scale, centre in ((1.0, 0.0), (40.0, 128.0), (0.05, 0.4)):  # embeddings, pixels, pooled activations
+        a, b = (np.maximum(scale * z + centre, 0) for z in (x, y))
+        wanted = poly_mmd(torch.from_numpy(a), torch.from_numpy(b))
+        assert kid(a, b).value == pytest.approx(float(wanted), rel=1e-6)
+
+
+def test_sums_of_samples_in_memory_are_those_of_pieces() -> None:
+    rng = np.random.default_rng(13)
+    x, y = rng.normal(size=(2100, 3)), rng.normal(size=(1030, 3))  # more than one tile
+    for ours, theirs in zip(four_sums(x, y, cubic), sums(x, y), strict=True):
+        np.testing.assert_array_equal(ours.half, theirs.half)
+        np.testing.assert_allclose(ours.sums, theirs.sums, rtol=1e-10)
+        np.testing.assert_allclose(ours.squares, theirs.squares, rtol=1e-10)
 
 
 @pytest.mark.parametrize("kernel", [cubic, gaussian(2.0)])
@@ -117,13 +133,37 @@ def test_scale_is_the_references_and_no_column_explodes() -> None:
     np.testing.assert_array_equal(Scale.of(Marginals.of(np.ones((9, 2)))).deviation, 1.0)
 
 
-def test_two_samples_of_nothing_that_varies() -> None:
-    same = measured(np.zeros((20, 2)), np.zeros((20, 2)))
-    assert (same.value, same.p_value) == (0.0, 1.0)
-    apart = measured(np.ones((20, 2)), np.zeros((20, 2)))
-    assert apart.p_value == 0.0
+@pytest.mark.parametrize("level", [0.0, 1.0, 255.0])
+@pytest.mark.parametrize("noise", [0.0, 1e-12, 1e-9])
+def test_a_reference_that_does_not_vary_gives_a_reason_not_a_number(level: float, noise: float) -> None:
+    rng = np.random.default_rng(10)
+    flat = level + max(level, 1.0) * noise * rng.normal(size=(20, 5))
+    moving = level + rng.normal(size=(20, 5))
+    for x in (flat + 0.0, moving):
+        with pytest.raises(UndefinedError, match="20 reference rows are all alike"):
+            kid(x, flat)
+        scale = Scale.of(Marginals.of(flat))
+        if level:  # without a level, noise is all there is, and it varies
+            with pytest.raises(UndefinedError, match="all alike"):
+                kid(scale.apply(x), scale.apply(flat))
+    collapsed = kid(flat, moving)  # a model that has collapsed is measured like any other
+    assert 0 < collapsed.value < 100 * max(level, 1) ** 6
+    assert collapsed.interval().half_width > 0
+
+
+def test_features_out_of_range_give_a_reason() -> None:
+    rng = np.random.default_rng(11)
+    with pytest.raises(UndefinedError, match="overflows"):
+        kid(rng.normal(size=(20, 3)) * 1e120, rng.normal(size=(20, 3)))
     with pytest.raises(UndefinedError, match="eight rows"):
-        measured(np.zeros((20, 2)), np.zeros((7, 2)))
+        kid(rng.normal(size=(20, 2)), rng.normal(size=(7, 2)))
+    with pytest.raises(ValueError, match="do not compare"):
+        kid(rng.normal(size=(20, 2)), rng.normal(size=(20, 3)))
+
+
+def test_the_p_value_ends_where_its_approximation_does() -> None:
+    rng = np.random.default_rng(12)
+    assert kid(rng.normal(9, 1, (100, 4)), rng.normal(size=(100, 4))).p_value == LEAST_P
 
 
 def test_the_published_standard_deviation_over_subsets_is_not_an_error() -> None:
@@ -169,6 +209,30 @@ def test_the_interval_holds_zero_and_the_test_keeps_its_level_at_equality(heavy:
     _, low, high, p = simulated(150, 100, 100, 16, 0.0, 1.0, heavy, seed=8)
     assert ((low <= 0) & (high >= 0)).mean() >= 0.93
     assert (p < 0.05).mean() <= 0.12  # P(more | 5 %) is below 0.001
+
+
+def rectified(rng: np.random.Generator, n: int, shift: float = 0.0, scale: float = 1.0) -> Any:
+    """Rows like pooled activations: not negative, skewed, moved by eight shared factors."""
+    loadings = np.random.default_rng(1).normal(size=(8, 64)) / np.sqrt(8)
+    factors = scale * rng.normal(size=(n, 8))
+    factors[:, 0] += shift
+    return np.maximum(factors @ loadings + 0.5 * rng.normal(size=(n, 64)), 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [100, 500])
+@pytest.mark.parametrize(("shift", "scale"), [(0.0, 1.0), (0.2, 1.0), (1.0, 1.0), (0.0, 1.2)])
+def test_the_interval_of_kid_covers_raw_activations(shift: float, scale: float, n: int) -> None:
+    rng, found = np.random.default_rng(14), []
+    for _ in range(500):
+        one = kid(rectified(rng, n, shift, scale), rectified(rng, n))
+        found.append((one.value, one.interval().low, one.interval().high, one.p_value))
+    value, low, high, p = np.array(found).T
+    truth = 0.0 if (shift, scale) == (0.0, 1.0) else value.mean()
+    assert ((low <= truth) & (truth <= high)).mean() >= 0.915
+    if truth == 0.0:
+        assert (p < 0.05).mean() <= 0.075
+        assert (p < 0.001).mean() <= 0.006
 
 
 @pytest.mark.slow

@@ -55,8 +55,63 @@ def test_a_constant_score_never_decides() -> None:
 def test_multiplicity_corrections_agree_with_scipy_and_hand() -> None:
     p = [0.001, 0.2, 0.03, 0.04, 0.011]
     np.testing.assert_allclose(pm.benjamini_hochberg(p), stats.false_discovery_control(p))
+    np.testing.assert_allclose(pm.benjamini_yekutieli(p), stats.false_discovery_control(p, method="by"))
+    large = [0.5, 0.9, 0.8]
+    np.testing.assert_allclose(
+        pm.benjamini_yekutieli(large), stats.false_discovery_control(large, method="by")
+    )
     assert pm.holm(p) == pytest.approx([0.005, 0.2, 0.09, 0.09, 0.044])
 
 
 def test_p_value_counts_rounding_ties() -> None:
     assert pm.p_value(0.1 + 0.2, [0.3]) == 1.0
+
+
+def _correlated(rng: np.random.Generator, shifts: np.ndarray, draws: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two-sample t statistics of correlated columns, and the same under shuffled labels."""
+    n, shared = 30, rng.normal(size=(60, 1))
+    rows = shared + rng.normal(size=(60, len(shifts)))
+    rows[:n] += shifts
+    spread = rows.std(axis=0, ddof=1) * np.sqrt(2 / n)
+
+    def gap(order: np.ndarray) -> np.ndarray:
+        return np.abs(rows[order[:n]].mean(axis=0) - rows[order[n:]].mean(axis=0)) / spread
+
+    return gap(np.arange(60)), np.stack([gap(rng.permutation(60)) for _ in range(draws)])
+
+
+def test_step_down_bounds_the_family_and_finds_no_less_than_the_single_step() -> None:
+    rng, false, single, step = np.random.default_rng(4), 0, 0, 0
+    shifts = np.array([3.0, 0.9, 0, 0, 0, 0])
+    for _ in range(200):
+        observed, null = _correlated(rng, shifts, 199)
+        adjusted = pm.westfall_young(observed, null)
+        one_step = np.array([pm.p_value(float(value), null.max(axis=1)) for value in observed])
+        assert (adjusted <= one_step + 1e-12).all()
+        false += bool((adjusted[2:] <= 0.05).any())
+        single, step = single + int(one_step[1] <= 0.05), step + int(adjusted[1] <= 0.05)
+    assert false / 200 <= 0.09
+    assert step >= single
+
+
+def test_step_down_with_copies_of_one_statistic_is_that_statistic() -> None:
+    rng = np.random.default_rng(5)
+    null = rng.normal(size=(499, 1))
+    once = pm.westfall_young([1.7], null)[0]
+    copied = pm.westfall_young(np.full(8, 1.7), np.repeat(null, 8, axis=1))
+    assert copied.tolist() == [once] * 8  # Holm would have multiplied by eight
+    assert once == pm.p_value(1.7, null[:, 0])
+
+
+def test_intervals_after_selection_hold_on_average() -> None:
+    rng, missed, reported = np.random.default_rng(6), 0, 0
+    truth = np.r_[np.zeros(80), np.full(20, 3.0)]
+    for _ in range(300):
+        found = rng.normal(truth, 1)
+        chosen = np.argsort(found)[-15:]
+        z = stats.norm.ppf((1 + pm.selected_level(0.9, 15, 100)) / 2)
+        missed += int((np.abs(found - truth)[chosen] > z).sum())
+        reported += 15
+    assert missed / reported <= 0.1
+    with pytest.raises(ValueError, match="3 selected of 2"):
+        pm.selected_level(0.95, 3, 2)

@@ -6,8 +6,8 @@ and size (0.998 in 2 dimensions, 0.665 in 128): read them against the noise floo
 Formula: precision is the share of samples in some real ball, recall the share of real examples in some sample's ball, coverage the share of
 real balls that hold a sample, density the number of real balls per sample over k. Clipped: radii end at their median (density alone) and
 counts at k; the sum is divided by what real examples score among themselves, or read as the share of good samples that would give as much.
-Interval: ``value ± t SE``, ``SE² = variance over 16 quarters of both samples / 3``, 12 degrees of freedom: a bootstrap would repeat rows.
-Gate: no interval below 400 rows a side. Below 100 rows a side the evaluator is skipped.
+Interval: spread over random halves of both samples (delete-half jackknife): a bootstrap would repeat rows. Shares: Wilson's, so widened.
+Gate: below 100 rows a side the evaluator is skipped.
 """
 
 from __future__ import annotations
@@ -24,10 +24,8 @@ from audit.core.metrics import HIGHER, Metric
 from audit.core.recipes import Inputs, Recipe, Shards
 from audit.core.rows import Matrix
 from audit.core.subjects import Subject
-from audit.core.summaries import merged
-from audit.recipes.neighbours import Meetings, Neighbours, ScoresOfParts
-from audit.stats.neighbours import Balls, Nearest
-from audit.stats.prdc import Scores, estimates
+from audit.recipes.neighbours import FidelityScores, NearPairs, Neighbours
+from audit.stats.fidelity import Fidelity, listed
 
 METRICS = (
     Metric("precision", "Share of samples near a real example", HIGHER, question="Do outputs look real?"),
@@ -68,13 +66,9 @@ class PrecisionRecall:
         return subject.compared(self.reference, self.compare, min_rows=100)
 
     def compare(self, x: Recipe[Matrix], y: Recipe[Matrix]) -> Inputs:
-        ours, theirs = Neighbours(x, x, self.k), Neighbours(y, y, self.k)
-        balls, parts = Meetings(x, y, ours, theirs), ScoresOfParts(x, y, self.k)
-        return {"ours": ours, "theirs": theirs, "balls": balls, "parts": parts}
+        ours, theirs = Neighbours(x, x, listed(self.k)), Neighbours(y, y, listed(self.k))
+        return {"found": FidelityScores(ours, theirs, NearPairs(x, y, ours, theirs), self.k, self.level)}
 
-    def measure(
-        self, ours: Shards[Nearest], theirs: Shards[Nearest], balls: Shards[Balls], parts: Shards[Scores]
-    ) -> Iterable[Outcome]:
-        samples, real = merged(ours), merged(theirs)
-        for name, value, interval in estimates(samples, real, merged(balls), list(parts), self.level):
-            yield self.about.measurement(name, value, interval, len(samples.distances))
+    def measure(self, found: Shards[Fidelity]) -> Iterable[Outcome]:
+        for name, value in found[0].values.items():
+            yield self.about.measurement(name, value, found[0].intervals[name], found[0].generated)
