@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
@@ -16,6 +18,9 @@ from audit.core.references import DataRef, ExtractorRef, ModelRef
 from audit.core.rows import Matrix, Rng, Rows, Vector
 
 T_co = TypeVar("T_co", covariant=True)
+
+_BLOCK = 4096
+"""Rows whose uniform numbers are drawn together."""
 
 Shards: TypeAlias = Sequence
 """The values of all shards of a recipe, in shard order, each read when it is asked for: iterate to hold one at a time."""
@@ -151,13 +156,16 @@ class Recipe(Generic[T_co]):
         return words if self.lead is None else f"{words} of {self.lead.label}"
 
     def examples(self, shard: int) -> int:
-        """How many examples a shard holds, for a progress display; 0 when the question makes no sense."""
+        """How many examples a shard holds, exactly; 0 when the question makes no sense. Places of rows are counted by it."""
         return 0 if self.lead is None else self.lead.examples(shard)
 
     def rows_of(self, shard: int) -> range:
         """Return the places of a shard's examples among all of them."""
-        start = sum(self.examples(i) for i in range(shard))
-        return range(start, start + self.examples(shard))
+        return range(self._ends[shard], self._ends[shard + 1])
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        return list(accumulate((self.examples(i) for i in range(self.shards)), initial=0))
 
     def needs(self, field: str, parent: Recipe[Any], shard: int) -> range:
         """Return which shards of a parent one shard of this artifact reads.
@@ -209,6 +217,23 @@ def _held(parameter: Any, cls: type) -> Any:
     raise PluginError(
         f"The recipe {cls.__name__} holds {parameter}, which cannot be stored. A shard holds Rows, an array or a frozen dataclass."
     )
+
+
+def generator(seed_key: Key, stream: int | str) -> Rng:
+    """Return the random numbers of a recipe and a stream: the same wherever and whenever they are drawn."""
+    seed = hashlib.blake2b(f"{seed_key}/{stream}".encode(), digest_size=16).digest()
+    return np.random.Generator(np.random.PCG64(int.from_bytes(seed, "big")))
+
+
+def row_uniforms(seed_key: Key, rows: range) -> Vector:
+    """Return a number in [0, 1) for each row; drawn by blocks, so that it depends on the row's place and on nothing else."""
+    if not rows:
+        return np.empty(0)
+    first, last = rows.start // _BLOCK, (rows.stop - 1) // _BLOCK
+    drawn = np.concatenate(
+        [generator(seed_key, f"rows/{block}").random(_BLOCK) for block in range(first, last + 1)]
+    )
+    return np.asarray(drawn[rows.start - first * _BLOCK :][: len(rows)])
 
 
 def made_from(recipe: Recipe[Any], shard: int, context: Context, read: Sequence[Shards[Any]]) -> Any:

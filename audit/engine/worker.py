@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import socket
 import sys
@@ -18,7 +17,7 @@ import numpy as np
 
 from audit.core.facts import BlobStore, Failed, Made, Task
 from audit.core.identity import Digest
-from audit.core.recipes import Bench, Recipe, made_from
+from audit.core.recipes import Bench, Recipe, generator, made_from, row_uniforms
 from audit.core.references import DataRef, ExtractorRef, ModelRef
 from audit.core.rows import Matrix, Rng, Rows, Vector
 from audit.registry import catalogue
@@ -26,8 +25,6 @@ from audit.store import codec
 from audit.store.blobs import FileBlobs
 
 _DETAIL = 8_000
-_BLOCK = 4096
-"""Rows whose uniform numbers are drawn together."""
 _THREADED = ("numpy", "scipy", "scipy.linalg", "sklearn", "torch")
 """Modules that bring native thread pools with them."""
 _SAY_HOW_MANY = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -85,18 +82,10 @@ class ShardContext:
 
     def rng(self, stream: int | str | None = None) -> Rng:
         """Seed from what is being made: the same recipe and stream give the same numbers in any worker."""
-        chosen = self.shard if stream is None else stream
-        seed = hashlib.blake2b(f"{self.recipe.seed_key}/{chosen}".encode(), digest_size=16).digest()
-        return np.random.Generator(np.random.PCG64(int.from_bytes(seed, "big")))
+        return generator(self.recipe.seed_key, self.shard if stream is None else stream)
 
     def uniforms(self, rows: range | None = None) -> Vector:
-        """Draw by blocks of rows, so that a row's number depends on its place and on nothing else."""
-        rows = self.recipe.rows_of(self.shard) if rows is None else rows
-        if not rows:
-            return np.empty(0)
-        first, last = rows.start // _BLOCK, (rows.stop - 1) // _BLOCK
-        drawn = np.concatenate([self.rng(f"rows/{block}").random(_BLOCK) for block in range(first, last + 1)])
-        return drawn[rows.start - first * _BLOCK :][: len(rows)]
+        return row_uniforms(self.recipe.seed_key, self.recipe.rows_of(self.shard) if rows is None else rows)
 
 
 class StoreFailure(BaseException):

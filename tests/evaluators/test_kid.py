@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,15 +10,13 @@ import pyarrow as pa
 import pytest
 
 from audit.core.capabilities import Capability
-from audit.core.errors import InputError
+from audit.core.errors import InputError, UndefinedError
 from audit.core.identity import Digest
 from audit.core.measurements import Interval, Measurement, Unquantified
 from audit.core.references import DataRef, ExtractorRef, ModelRef
 from audit.core.subjects import DataCard, ModelCard, Subject
 from audit.evaluators.quality.kid import KernelDistance
-from audit.recipes.standardised import Standardised
-from audit.stats.kernels import RowSums, Scale, cubic, discrepancy
-from audit.stats.moments import Marginals
+from audit.recipes.drawn_features import DrawnFeatures
 
 D = 8
 CENTRES = 2.0 * np.eye(3, D)
@@ -108,23 +107,31 @@ def test_planted_defects_rank_by_dose_and_the_largest_excludes_the_floor(score: 
     assert any("neither a standard error nor an interval" in said for said in KernelDistance.about.caveats)
 
 
-def test_shards_change_nothing_but_the_halves(make_shards: Any, score: Any) -> None:
-    """The value is that of all rows at once."""
+def test_it_is_what_the_field_calls_kid(make_shards: Any, score: Any) -> None:
+    """torchmetrics' statistic of one subset of all rows; the value does not depend on shards or on which half a row is in."""
+    import torch
+    from torchmetrics.image.kid import poly_mmd
+
     case = subject()
-    found = only(
-        score(KernelDistance(), case, model=Planted(shift=0.5), splits=splits(), extractor=as_matrix)
-    )
     x = np.vstack(make_shards(case.features(case.samples()), model=Planted(shift=0.5), extractor=as_matrix))
     y = as_matrix(splits()["holdout"])
-    scale = Scale.of(Marginals.of(y))
-    x, y = scale.apply(x), scale.apply(y)
-    whole = discrepancy(
-        RowSums.against(x, [x], cubic, own=0),
-        RowSums.against(x, [y], cubic),
-        RowSums.against(y, [x], cubic),
-        RowSums.against(y, [y], cubic, own=0),
-    )
-    assert found.value == pytest.approx(whole.value, rel=1e-9)
+    equal = min(len(x), len(y))  # theirs takes equally many rows a side
+    data = {"holdout": as_rows(y[:equal]), "train": splits()["train"]}
+
+    class Fixed:
+        def sample_range(self, start: int, stop: int) -> Any:
+            return as_rows(x[start:stop])
+
+    same = subject(samples=equal, holdout=equal)
+    found = only(score(KernelDistance(), same, model=Fixed(), splits=data, extractor=as_matrix))
+    theirs = float(poly_mmd(torch.from_numpy(x[:equal]), torch.from_numpy(y[:equal])))
+    assert found.value == pytest.approx(theirs, rel=1e-9)
+
+
+def test_real_rows_that_are_all_alike_give_a_reason(score: Any) -> None:
+    flat = {"holdout": as_rows(np.full((600, D), 0.5)), "train": splits()["train"]}
+    with pytest.raises(UndefinedError, match="all alike"):
+        score(KernelDistance(), subject(), model=Planted(), splits=flat, extractor=as_matrix)
 
 
 def test_too_few_rows_give_a_value_without_interval_p_value_or_floor(ask: Any) -> None:
@@ -141,16 +148,22 @@ def test_too_few_rows_give_a_value_without_interval_p_value_or_floor(ask: Any) -
     assert "It takes 500 rows a side; there are 100 samples" in control.because
 
 
-def test_the_cap_takes_rows_from_every_shard(make_shards: Any, score: Any) -> None:
+def test_the_cap_draws_rows_of_every_shard_and_the_same_however_they_are_cut(
+    make_shards: Any, score: Any
+) -> None:
     case = subject(holdout=2000, train=None)
-    real = case.features(case.real("holdout"))
     data = splits(holdout=2000)
-    recipe = Standardised(real, case.summarised(real, Marginals), 501)
+    recipe = DrawnFeatures(case.features(case.real("holdout")), 501)
     shards = make_shards(recipe, splits=data, extractor=as_matrix)
     assert sum(len(shard) for shard in shards) == 501
-    assert {len(shard) for shard in shards[:-1]} <= {32, 33}
-    assert len(shards[-1]) in (20, 21)  # of 80 rows
     assert [len(shard) for shard in shards] == [recipe.examples(i) for i in range(recipe.shards)]
+    assert min(len(shard) for shard in shards[:-1]) > 15, "of 128 rows a shard about 32 are drawn"
+    other = replace(case, shard_size=300)
+    again = make_shards(
+        DrawnFeatures(other.features(other.real("holdout")), 501), splits=data, extractor=as_matrix
+    )
+    drawn, drawn_again = (np.sort(np.vstack(found), axis=0) for found in (shards, again))
+    np.testing.assert_array_equal(drawn, drawn_again)
     found = only(score(KernelDistance(max_rows=501), case, model=Planted(), splits=data, extractor=as_matrix))
     assert found.n == 501
     assert "against 501 rows" in found.notes[0]

@@ -1,17 +1,14 @@
-"""Kernel distance (Bińkowski et al. 2018): how far the distribution of the samples' features is from that of real examples.
+"""Kernel inception distance (Bińkowski et al. 2018): how far the distribution of the samples' features lies from that of real ones.
 
-An unbiased squared maximum mean discrepancy: right on average at every size, 0 where both distributions are
-equal, and sensitive to every moment that the cubic kernel sees, not to the first two alone.
+An unbiased squared maximum mean discrepancy, as the field computes it: features as they come, one statistic over all rows. It
+is right on average at every size, 0 where both distributions are equal, and sees every moment that the cubic kernel sees. With
+other features than Inception's it is comparable only with itself; a few wide features may decide it (``quality.mmd`` has a scale).
 
-Formula: ``MMD² = mean k(x_i, x_j) + mean k(y_i, y_j) - 2 mean k(x_i, y_j)`` over pairs with i ≠ j within a sample, and
-``k(x, y) = (x·y / d + 1)³``. Each feature is first centred on its mean in the reference and divided by its deviation there (no
-less than a tenth of the typical one), because the kernel has no scale of its own.
+Formula: ``sum_{i != j} k(x_i, x_j) / (n (n - 1)) + the same for y - 2 mean k(x, y)``, ``k(x, y) = (x'y / d + 1)^3``.
 
-Interval: ``value ± z SE``, with the variance of the U-statistic from the spread of its row means, and no less than the
-second-order variance of Sutherland & Deka (2019), which is all that is left where the distributions are equal. The
-scale is taken as given. The p-value is that of xMMD (Shekhar, Kim & Ramdas 2022).
+Interval: ``value ± z SE`` with the variance of the U-statistic from its row means (Hoeffding projection), on the safe side near 0.
 
-Gate: neither interval nor p-value below 500 rows a side. Below 16 rows a side the evaluator is skipped.
+Gate: no interval and no p-value below 500 rows a side; skipped below 16. Real rows that are all alike give a reason, not a number.
 """
 
 from __future__ import annotations
@@ -30,9 +27,9 @@ from audit.core.recipes import Inputs, Recipe, Shards
 from audit.core.rows import Matrix
 from audit.core.subjects import Subject
 from audit.core.summaries import merged
+from audit.recipes.drawn_features import DrawnFeatures
 from audit.recipes.kernel_sums import KernelSums
-from audit.recipes.standardised import Standardised
-from audit.stats.kernels import RowSums, discrepancy
+from audit.stats.kernels import RowSums, discrepancy, refuse_flat
 from audit.stats.moments import Marginals
 
 ENOUGH = 500
@@ -58,8 +55,7 @@ class KernelDistance:
         metrics=(
             Metric(
                 "kid",
-                "Unbiased squared maximum mean discrepancy under the cubic kernel, of features standardised by the "
-                "reference; 0 is equality (noise may push it below)",
+                "Unbiased squared maximum mean discrepancy under the cubic kernel; 0 is equality, noise may push it below",
                 LOWER,
                 null=0.0,
                 question="Could the outputs and the real examples have come from one source?",
@@ -72,7 +68,6 @@ class KernelDistance:
             "Sutherland & Deka 2019 (variance)",
             "Shekhar, Kim & Ramdas 2022 (xMMD test)",
         ),
-        shards_matter=True,
         caveats=(
             "One U-statistic over all rows. The standard deviation over overlapping random subsets that is often "
             "printed beside KID is neither a standard error nor an interval, and is not given.",
@@ -91,16 +86,16 @@ class KernelDistance:
 
     def inputs(self, subject: Subject) -> Cases:
         cases = subject.compared(self.reference, self.compare, max_rows=self.max_rows, min_rows=LEAST)
-        return cases.also(encoder=subject.extractor().name)
+        return cases.also(extractor=subject.extractor().name)
 
     def compare(self, x: Recipe[Matrix], y: Recipe[Matrix]) -> Inputs:
-        scale = Summarised(y, Marginals)
-        ours, theirs = (Standardised(side, scale, self.max_rows) for side in (x, y))
+        ours, theirs = DrawnFeatures(x, self.max_rows), DrawnFeatures(y, self.max_rows)
         return {
             "ours": KernelSums(ours, ours),
             "across": KernelSums(ours, theirs),
             "back": KernelSums(theirs, ours),
             "theirs": KernelSums(theirs, theirs),
+            "spread": Summarised(theirs, Marginals),
         }
 
     def measure(
@@ -109,19 +104,17 @@ class KernelDistance:
         across: Shards[RowSums],
         back: Shards[RowSums],
         theirs: Shards[RowSums],
-        encoder: str,
+        spread: Shards[Marginals],
+        extractor: str,
     ) -> Iterable[Outcome]:
+        refuse_flat(merged(spread))
         found = discrepancy(merged(ours), merged(across), merged(back), merged(theirs))
         uncertainty: Interval | Unquantified = found.interval(self.level)
         p_value: float | None = found.p_value
         if min(found.n, found.m) < ENOUGH:
             reason = f"It takes {ENOUGH} rows a side; there are {found.n} samples and {found.m} real rows."
             uncertainty, p_value = Unquantified(reason), None
-        note = (
-            f"{found.n} samples against {found.m} rows of '{self.reference}', features '{encoder}', each centred and scaled "
-            "by its mean and deviation in the reference: comparable only between models measured against that "
-            "reference. The interval takes that scale as given."
-        )
+        note = f"{found.n} samples against {found.m} rows of '{self.reference}', features '{extractor}' as they come."
         yield self.about.measurement(
-            "kid", found.value, uncertainty, found.n, unit=f"MMD²[{encoder}]", p_value=p_value, notes=(note,)
+            "kid", found.value, uncertainty, found.n, unit=f"KID[{extractor}]", p_value=p_value, notes=(note,)
         )
