@@ -263,7 +263,8 @@ def _criterion(judgement: Judgement) -> CriterionLine:
         "verdict": judgement.verdict.value,
         "metric": criterion.metric,
         "bound": numbers.bound(criterion.at_least, criterion.at_most),
-        "n_to_decide": "" if needed is None else f"about {numbers.count(needed)}",
+        "n_to_decide": judgement.to_decide
+        or ("" if needed is None else f"About {numbers.count(needed)} units would decide."),
         "why": criterion.why,
     }
     if not isinstance(because, Measurement):

@@ -102,7 +102,7 @@ def _criteria(record: AuditRecord, console: Console) -> None:
         because = judgement.because
         if isinstance(because, Measurement):
             measured = f"{number(because.value)} {uncertainty(because)}"
-            reason = f"about {judgement.n_to_decide:,} units would decide" if judgement.n_to_decide else ""
+            reason = judgement.to_decide
             reason = f"void: {because.void}" if because.void else reason
             label = name_of(because)
         else:

@@ -210,6 +210,7 @@ class About:
         p_value: float | None = None,
         notes: Iterable[str] = (),
         evidence: Iterable[Evidence] = (),
+        available: int | None = None,
     ) -> Measurement:
         """Return a measurement of a declared metric, with its direction, unit and baseline filled in."""
         declared = self.metric(metric)
@@ -225,6 +226,7 @@ class About:
             p_value=p_value,
             notes=tuple(notes),
             evidence=tuple(evidence),
+            available=available,
         )
 
     def undefined(self, metric: str, reason: str, group: Group = ()) -> Undefined:

@@ -74,7 +74,8 @@ class Measurement:
     ``baseline`` is the value of the metric for a model that learnt nothing of
     interest (chance). ``noise_floor`` is what the metric reaches by chance where there is nothing to
     find, in one case of twenty; it comes from the null case (``audit.core.cases``). ``notes`` are
-    sentences a reader needs beside the number. ``void`` says which control misbehaved: such a number
+    sentences a reader needs beside the number. ``available`` is how many units there are at most: the rows of
+    the data, a fixed set of items; None where more can always be made. ``void`` says which control misbehaved: such a number
     is shown struck through and never judged.
     """
 
@@ -91,6 +92,7 @@ class Measurement:
     notes: tuple[str, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     void: str = ""
+    available: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("value", "baseline", "noise_floor", "p_value"):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from audit.core.errors import InputError, nearest
 from audit.core.evaluators import Unmet
@@ -76,34 +77,27 @@ class Criterion:
             case Unquantified():
                 return Verdict.NOT_ASSESSED
 
-    def n_to_decide(self, measurement: Measurement) -> int | None:
-        """Return about how many units would settle an inconclusive verdict, were the estimate to stay.
+    @property
+    def bounds(self) -> tuple[float, ...]:
+        return tuple(bound for bound in (self.at_most, self.at_least) if bound is not None)
 
-        An interval's half-width falls as one over the square root of n, so
-        n (half-width / distance to the nearest bound)^2; None when the
-        estimate sits on the bound or there is no interval.
-        """
-        if not isinstance(measurement.uncertainty, Interval):
-            return None
-        bounds = [bound for bound in (self.at_most, self.at_least) if bound is not None]
-        crossed = [b for b in bounds if measurement.uncertainty.low <= b <= measurement.uncertainty.high]
-        distance = min((abs(measurement.value - bound) for bound in crossed), default=0.0)
-        if distance == 0.0:
-            return None
-        interval = measurement.uncertainty
-        toward = max(interval.high - measurement.value, measurement.value - interval.low)
-        needed = measurement.n * (toward / distance) ** 2
-        return math.ceil(needed) if needed < 1e12 else None
+
+Deciding: TypeAlias = Callable[["Criterion", Measurement], tuple[int | None, str]]
+"""Says how many units would settle an inconclusive verdict, None where no number would, and the same in a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """One criterion's verdict and what it rests on."""
+    """One criterion's verdict and what it rests on.
+
+    ``n_to_decide`` is how many units would settle an inconclusive one, as far as there are so many; ``to_decide`` says it.
+    """
 
     criterion: Criterion
     verdict: Verdict
     because: Measurement | tuple[Unmet, ...]
     n_to_decide: int | None = None
+    to_decide: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,22 +113,27 @@ class Policy:
         outcomes: Iterable[Outcome],
         missing: Mapping[str, Sequence[Unmet]],
         modality: str = "",
+        deciding: Deciding | None = None,
     ) -> tuple[Judgement, ...]:
         """Judge every criterion that is about models of this modality; with none given, every criterion.
 
-        ``missing`` says why a metric was not measured, by metric name.
+        ``missing`` says why a metric was not measured, by metric name; ``deciding`` how many units would settle
+        what is inconclusive.
         """
         found = list(outcomes)
         return tuple(
             judgement
             for criterion in self.criteria
             if criterion.concerns(modality)
-            for judgement in _judge(criterion, found, missing)
+            for judgement in _judge(criterion, found, missing, deciding)
         )
 
 
 def _judge(
-    criterion: Criterion, outcomes: Sequence[Outcome], missing: Mapping[str, Sequence[Unmet]]
+    criterion: Criterion,
+    outcomes: Sequence[Outcome],
+    missing: Mapping[str, Sequence[Unmet]],
+    deciding: Deciding | None,
 ) -> Iterable[Judgement]:
     relevant = [
         o for o in outcomes if o.metric == criterion.metric and bool(o.group) == criterion.every_group
@@ -152,8 +151,10 @@ def _judge(
         match outcome:
             case Measurement():
                 verdict = criterion.judge(outcome)
-                n = criterion.n_to_decide(outcome) if verdict is Verdict.INCONCLUSIVE else None
-                yield Judgement(criterion, verdict, outcome, n)
+                n, said = None, ""
+                if verdict is Verdict.INCONCLUSIVE and deciding is not None:
+                    n, said = deciding(criterion, outcome)
+                yield Judgement(criterion, verdict, outcome, n, said)
             case Undefined(reason=reason):
                 unmet = Unmet(f"a value of {criterion.metric}", reason, "see the reason")
                 yield Judgement(criterion, Verdict.NOT_ASSESSED, (unmet,))

@@ -172,6 +172,7 @@ def measurement_to_plain(measurement: Measurement) -> dict[str, Any]:
             for e in measurement.evidence
         ],
         "void": measurement.void,
+        "available": measurement.available,
     }
 
 
@@ -194,6 +195,7 @@ def measurement_from_plain(plain: Mapping[str, Any]) -> Measurement:
             Evidence(e["kind"], e["caption"], Digest(e["digest"]), e["sensitive"]) for e in plain["evidence"]
         ),
         void=plain.get("void", ""),
+        available=plain.get("available"),
     )
 
 
@@ -238,6 +240,7 @@ def _judgement_to_plain(judgement: Judgement) -> dict[str, Any]:
             else {"measurement": None, "unmet": [asdict(gap) for gap in because]}
         ),
         "n_to_decide": judgement.n_to_decide,
+        "to_decide": judgement.to_decide,
     }
 
 
@@ -252,6 +255,7 @@ def _judgement_from_plain(plain: Mapping[str, Any]) -> Judgement:
             else tuple(Unmet(**gap) for gap in because["unmet"])
         ),
         n_to_decide=plain["n_to_decide"],
+        to_decide=plain.get("to_decide", ""),
     )
 
 

@@ -21,6 +21,7 @@ from audit.core.records import (
     RecordedFailure,
     RecordedSkip,
 )
+from audit.engine.deciding import deciding
 from audit.engine.scoring import source_digest
 from audit.store.runs import Store
 
@@ -48,7 +49,7 @@ def build(
     found = [_controlled(step, scored) for step in plan.planned]
     outcomes = [outcome for one in found for outcome in one.outcomes]
     judgements = plan.policy.judge(
-        outcomes, _missing(plan, failures, finished is not None), plan.subject.card.modality
+        outcomes, _missing(plan, failures, finished is not None), plan.subject.card.modality, deciding
     )
     return AuditRecord(
         run=run,

@@ -55,7 +55,7 @@ def clustered_mean(values: ArrayLike, clusters: ArrayLike, level: float = 0.95) 
 
 
 def clustered_rate(successes: ArrayLike, clusters: ArrayLike, level: float = 0.95) -> tuple[float, Interval]:
-    """Return the share of successes that come in clusters, and an interval that is safe for rare ones. Shapes (n,).
+    """Return the share of successes that come in clusters, and an interval that holds for rare ones. Shapes (n,).
 
     Clopper and Pearson's interval at an effective number of trials (Korn & Graubard, 1998), the smallest of n, what
     the cluster-robust SE implies, and ``n / (1 + (k - 1) r)`` with k the size of a value's cluster on average and

@@ -1,4 +1,4 @@
-"""How many rows would decide, and what so many rows can find.
+"""How many units would decide, and what so many rows can find.
 
 A run that ends INCONCLUSIVE says how many rows would have settled the question, by the very interval it would be
 settled with, and never more rows than there are. A run that ends PASS says what it would have missed.
@@ -20,7 +20,7 @@ MOST = 10**9
 
 @dataclass(frozen=True, slots=True)
 class Needed:
-    """How many rows would decide if the estimate stayed as it is.
+    """How many units would decide if the estimate stayed as it is.
 
     ``n`` is that number, or the rows there are where those do not suffice: then ``decides`` is False and ``wanted``
     says how many would (None where no number would, because the estimate is the bound).
@@ -34,13 +34,13 @@ class Needed:
         """Return what to tell a reader.
 
         >>> Needed(300, False, 4200).sentence()
-        'All 300 rows there are would not decide; at this estimate it takes about 4,200.'
+        'All 300 units there are would not decide; at this estimate it takes about 4,200.'
         """
         if self.decides:
-            return f"At this estimate {self.n:,} rows would decide."
+            return f"At this estimate {self.n:,} units would decide."
         if self.wanted is None:
-            return "The estimate is the bound itself: no number of rows would decide."
-        return f"All {self.n:,} rows there are would not decide; at this estimate it takes about {self.wanted:,}."
+            return "The estimate is the bound itself: no number of units would decide."
+        return f"All {self.n:,} units there are would not decide; at this estimate it takes about {self.wanted:,}."
 
 
 def _capped(wanted: int | None, available: int | None) -> Needed:
@@ -125,7 +125,7 @@ def rows_for_area(areas: RocAreas, bound: float, available: int | None = None, l
 def rows_for_interval(
     value: float, interval: Interval, n: int, bound: float, available: int | None = None
 ) -> Needed:
-    """Return how many rows would decide when all that is known is an interval from n: its sides shrink with 1 / sqrt(n).
+    """Return how many units would decide when all that is known is an interval from n: its sides shrink with 1 / sqrt(n).
 
     The side that faces the bound counts. A rough answer for skewed or bounded intervals; where the method is
     known, use its own function (0 of 400 against a bound of .05 is decided; 0 of 20 takes 72, not 400).

@@ -51,11 +51,13 @@ def test_a_number_without_an_interval_never_passes() -> None:
     assert Criterion("m", at_most=1.0).judge(value) is Verdict.NOT_ASSESSED
 
 
-def test_the_n_that_would_decide_makes_the_interval_touch_the_bound() -> None:
-    # Half-width 0.1 at n = 100 and 0.05 from the bound: four times the n halves the half-width.
-    criterion, found = Criterion("m", at_most=0.55), measured(0.4, 0.6, n=100)
-    assert criterion.n_to_decide(found) == 400
-    assert criterion.n_to_decide(measured(0.45, 0.65)) is None  # the estimate sits on the bound
+def test_what_would_decide_is_asked_for_inconclusive_verdicts_alone() -> None:
+    policy = Policy("p", "1", (Criterion("m", at_most=0.55, why="w"), Criterion("m", at_most=0.9, why="w")))
+    found = policy.judge([measured(0.4, 0.6)], {}, deciding=lambda criterion, m: (7, "seven"))
+    assert [(j.verdict, j.n_to_decide, j.to_decide) for j in found] == [
+        (Verdict.INCONCLUSIVE, 7, "seven"),
+        (Verdict.PASS, None, ""),
+    ]
 
 
 def test_silence_never_passes() -> None:

@@ -43,11 +43,11 @@ def test_no_more_rows_are_asked_for_than_there_are() -> None:
     assert (found.n, found.decides) == (500, False)
     assert found.wanted is not None
     assert found.wanted > 1000
-    assert "All 500 rows there are would not decide" in found.sentence()
+    assert "All 500 units there are would not decide" in found.sentence()
     at_bound = pl.rows_for_rate(0.05, 0.05, available=500)
     assert (at_bound.n, at_bound.decides, at_bound.wanted) == (500, False, None)
     assert "no number of rows" in at_bound.sentence()
-    assert pl.rows_for_rate(0.0, 0.05, available=72).sentence() == "At this estimate 72 rows would decide."
+    assert pl.rows_for_rate(0.0, 0.05, available=72).sentence() == "At this estimate 72 units would decide."
 
 
 def test_means_scale_by_their_own_t_interval() -> None:

@@ -1,0 +1,50 @@
+"""How many units would decide: worked examples by the interval's own method, and never more than there are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from audit.core.measurements import Direction, Interval, Measurement, Unquantified
+from audit.core.policy import Criterion
+from audit.engine.deciding import deciding
+from audit.stats.proportions import clopper_pearson
+
+LOWER = Direction.LOWER_IS_BETTER
+
+
+def of(value: float, interval: Interval, n: int, available: int | None = None) -> Measurement:
+    return Measurement("m", value, interval, n, LOWER, available=available)
+
+
+def test_no_failure_in_eight_takes_72_by_clopper_and_pearson() -> None:
+    """One over the square root of n would say 437: 0 of 72 has the upper bound 1 - 0.025^(1/72) = 0.0499."""
+    found = of(0.0, clopper_pearson(0, 8), 8)
+    assert deciding(Criterion("m", at_most=0.05), found) == (72, "At this estimate 72 units would decide.")
+    assert 1 - 0.025 ** (1 / 72) < 0.05 < 1 - 0.025 ** (1 / 71)
+
+
+def test_no_more_than_there_are() -> None:
+    found = of(0.0, clopper_pearson(0, 8), 8, available=40)
+    n, said = deciding(Criterion("m", at_most=0.05), found)
+    assert n is None
+    assert said == "All 40 units there are would not decide; at this estimate it takes about 72."
+
+
+def test_other_intervals_shrink_with_the_root_of_n() -> None:
+    # Half-width 0.1 at n = 100 and 0.05 from the bound: four times the n halves the half-width.
+    found = of(0.5, Interval(0.4, 0.6, 0.95, "z"), 100)
+    assert deciding(Criterion("m", at_most=0.55), found)[0] == 400
+    on_the_bound = deciding(Criterion("m", at_most=0.5), found)
+    assert on_the_bound == (None, "The estimate is the bound itself: no number of units would decide.")
+
+
+@pytest.mark.parametrize("bound", [0.1, 0.9])
+def test_a_decided_verdict_needs_nothing(bound: float) -> None:
+    found = of(0.5, Interval(0.4, 0.6, 0.95, "z"), 100)
+    assert deciding(Criterion("m", at_most=bound), found) == (None, "")
+    assert deciding(Criterion("m", at_most=bound), replace(found, uncertainty=Unquantified("no"))) == (
+        None,
+        "",
+    )
