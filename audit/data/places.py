@@ -9,11 +9,13 @@ from pathlib import Path
 from audit.core.errors import InputError
 from audit.core.options import OptionTable
 from audit.core.references import DataRef
+from audit.formats.files import reason
+from audit.formats.hostile import printable, shown
 
 
 def folders_of(table: OptionTable) -> dict[str, Path]:
     """Return the place of each split: ``path`` is a holdout alone; ``train`` and ``holdout`` say which is which."""
-    path, train, holdout = (table.path(name) for name in ("path", "train", "holdout"))
+    path, train, holdout = (_existing(table, name) for name in ("path", "train", "holdout"))
     if path is not None and (train is not None or holdout is not None):
         raise InputError(
             f"{table.owner} has 'path' beside 'train' or 'holdout'. Give path, or train and holdout."
@@ -27,9 +29,21 @@ def folders_of(table: OptionTable) -> dict[str, Path]:
         one, other = train.resolve(), holdout.resolve()
         if one.is_relative_to(other) or other.is_relative_to(one):
             raise InputError(
-                f"{table.owner} has 'train' and 'holdout' that overlap: {one} and {other}. Splits must be disjoint."
+                f"{table.owner} has 'train' and 'holdout' that overlap: {printable(one)} and {printable(other)}. "
+                "Splits must be disjoint."
             )
     return found
+
+
+def _existing(table: OptionTable, name: str) -> Path | None:
+    """Return the path of an option. Raise InputError when there is none or when the system knows no such path."""
+    try:
+        return table.path(name)
+    except (OSError, ValueError, RuntimeError) as error:
+        why = reason(error, Path()) if isinstance(error, OSError) else "it is no possible path"
+        raise InputError(
+            f"The option '{name}' of {table.owner} is '{shown(str(table.values[name]))}': {why}."
+        ) from error
 
 
 def randomised(table: OptionTable) -> bool:
@@ -59,7 +73,13 @@ def places(ref: DataRef) -> dict[str, Path]:
     return {name: Path(path) for name, path in json.loads(ref.location).items()}
 
 
-def same_bytes(first: Iterable[str], second: Iterable[str]) -> int:
-    """Return how many of the second digests are among the first."""
-    known = set(first)
-    return sum(digest in known for digest in second)
+def stamp_of(paths: Iterable[Path]) -> list[tuple[str, int, int]]:
+    """Return what the system says of each file that changes with every write."""
+    found = []
+    for path in paths:
+        try:
+            known = path.stat()
+        except OSError as error:
+            raise InputError(f"{printable(path)} cannot be read: {reason(error, path)}.") from error
+        found.append((str(path), known.st_size, known.st_ctime_ns))
+    return found
