@@ -94,9 +94,19 @@ class OptionTable:
         """Return an existing path, absolute, or None when the option is not given."""
         if name not in self.values:
             return None
-        path = Path(self.text(name)).expanduser().absolute()
-        if not path.exists():
-            raise InputError(f"The option '{name}' of {self.owner} is '{path}', which does not exist.")
+        given = self.text(name)
+        try:
+            path = Path(given).expanduser().absolute()
+            path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            raise InputError(
+                f"The option '{name}' of {self.owner} is '{path}', which does not exist."
+            ) from None
+        except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL, an unknown user's home
+            why = error.strerror if isinstance(error, OSError) else error
+            raise InputError(
+                f"The option '{name}' of {self.owner} is '{given[:60]}', which is no path: {why}."
+            ) from error
         return path
 
 

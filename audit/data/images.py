@@ -86,7 +86,7 @@ class ImageFolder:
             randomised=bool(dict(ref.options)["randomised"]),
             problems=(
                 *found.problems,
-                *copies.sentences(),
+                *copies.sentences({split: survey.names for split, survey in found.splits.items()}),
                 *([f"'train' and 'holdout' differ before any content does: {apart}."] if apart else []),
             ),
             notes=(*(each.sentence() for each in shown), *notes_on(found.splits)),
@@ -130,6 +130,7 @@ class _Row:
 class _Survey:
     """What decoding every file of a split once told, without its pixels, in the order of the rows."""
 
+    names: tuple[str, ...]
     digests: tuple[Digest, ...]
     content: Digest
     shape: tuple[int, ...]
@@ -163,24 +164,23 @@ def _survey_all(
     listed, metadata = _listings(ref), _metadata(ref)
     entries = _entries(metadata, listed)
     splits: dict[str, _Survey] = {}
-    names: dict[str, list[str]] = {}
     problems: list[str] = []
     for split in listed:
-        splits[split], names[split], said = _survey(ref, split, listed[split], entries[split])
+        splits[split], said = _survey(ref, split, listed[split], entries[split])
         problems += said
     one_shape(
         (survey.shape for survey in splits.values() for _ in survey.digests),
         " and ".join(str(each.folder) for each in listed.values()),
     )
     if metadata:
-        problems += metadata.problems(entries, names)
+        problems += metadata.problems(entries, {split: survey.names for split, survey in splits.items()})
     return _Found(splits, tuple(problems))
 
 
 def _survey(
     ref: DataRef, split: str, listed: Listing, entries: Mapping[str, Entry]
-) -> tuple[_Survey, list[str], tuple[str, ...]]:
-    """Return what a split holds, the names of its pictures and sentences about its other files."""
+) -> tuple[_Survey, tuple[str, ...]]:
+    """Return what a split holds, and sentences about its other files."""
     refused: list[Refused] = []
     kept = []
     for row in _rows(ref, listed, entries, refused):
@@ -198,7 +198,7 @@ def _survey(
         )
     keys, digests, shapes, seen, small_ones, names = zip(*sorted(kept, key=lambda k: k[0]), strict=True)
     shape = one_shape(shapes, where)
-    return _Survey(digests, _content(keys), shape, seen, np.stack(small_ones)), list(names), problems
+    return _Survey(names, digests, _content(keys), shape, seen, np.stack(small_ones)), problems
 
 
 def _rows(

@@ -94,6 +94,8 @@ class Metadata:
             name for split, listed in names.items() for name in (*listed, *(f"{split}/{n}" for n in listed))
         }
         entered, example = next(iter(self.values)), next(iter(next(iter(names.values()))))
+        if any(name.strip() in files for name in self.values):
+            return "They begin or end with a space."
         if any("\\" in name and name.replace("\\", "/") in files for name in self.values):
             return f"They are written with backslashes, such as '{shown(entered)}': write / between folder and file."
         lower = {name.lower() for name in files}
@@ -109,8 +111,6 @@ class Metadata:
         stems = {name.rpartition(".")[0] for name in files}
         if any(name in stems for name in self.values):
             return f"They lack the ending: '{shown(entered)}' in the table, '{shown(example)}' in the folder."
-        if any(name.strip() in files for name in self.values):
-            return "They begin or end with a space."
         return f"Names are relative to the folder of images, such as '{shown(example)}'."
 
 

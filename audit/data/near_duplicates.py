@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from audit.core.data_facts import Copies, Overlap
 from audit.core.identity import Digest
+from audit.formats.hostile import shown
 
 Numbers = NDArray[np.intp]
 Flags = NDArray[np.bool_]
+_NAMED = 3
 
 
 class Likeness(Protocol):
@@ -44,18 +46,19 @@ class Found:
     copies: tuple[Copies, ...]
     meaning: str
 
-    def sentences(self) -> tuple[str, ...]:
-        """Say what was found, or nothing when nothing was."""
+    def sentences(self, names: Mapping[str, Sequence[str]] | None = None) -> tuple[str, ...]:
+        """Say what was found, or nothing when nothing was. ``names`` say where each row of a split stands."""
         said = [
             f"{len(o.rows):,} of {o.total:,} rows of '{o.second}' nearly equal a row of '{o.first}' "
-            f"({len(o.exact):,} of them exactly); {self.meaning}. Remove them before you rely on a comparison of the two."
+            f"({len(o.exact):,} of them exactly){_such_as(o.second, o.rows, names)}; {self.meaning}. "
+            "Remove them before you rely on a comparison of the two."
             for o in self.overlaps
             if o.rows
         ]
         said += [
             f"{c.repeated:,} of {c.total:,} rows of '{c.split}' nearly equal another row of it ({c.exact:,} of them "
-            f"exactly), in {len(c.clusters):,} clusters; {self.meaning}. An interval that takes copies for "
-            "separate examples is too narrow."
+            f"exactly), in {len(c.clusters):,} clusters{_such_as(c.split, max(c.clusters, key=len), names)}; "
+            f"{self.meaning}. An interval that takes copies for separate examples is too narrow."
             for c in self.copies
             if c.clusters
         ]
@@ -71,6 +74,12 @@ class Found:
             if o.compared < o.total
         ]
         return tuple(said)
+
+
+def _such_as(split: str, rows: Sequence[int], names: Mapping[str, Sequence[str]] | None) -> str:
+    if names is None:
+        return ""
+    return f", such as {', '.join(shown(names[split][row]) for row in rows[:_NAMED])}"
 
 
 def find_copies(digests: Mapping[str, Sequence[Digest]], likeness: Likeness) -> Found:

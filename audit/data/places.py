@@ -10,12 +10,12 @@ from audit.core.errors import InputError
 from audit.core.options import OptionTable
 from audit.core.references import DataRef
 from audit.formats.files import reason
-from audit.formats.hostile import printable, shown
+from audit.formats.hostile import printable
 
 
 def folders_of(table: OptionTable) -> dict[str, Path]:
     """Return the place of each split: ``path`` is a holdout alone; ``train`` and ``holdout`` say which is which."""
-    path, train, holdout = (_existing(table, name) for name in ("path", "train", "holdout"))
+    path, train, holdout = (table.path(name) for name in ("path", "train", "holdout"))
     if path is not None and (train is not None or holdout is not None):
         raise InputError(
             f"{table.owner} has 'path' beside 'train' or 'holdout'. Give path, or train and holdout."
@@ -33,17 +33,6 @@ def folders_of(table: OptionTable) -> dict[str, Path]:
                 "Splits must be disjoint."
             )
     return found
-
-
-def _existing(table: OptionTable, name: str) -> Path | None:
-    """Return the path of an option. Raise InputError when there is none or when the system knows no such path."""
-    try:
-        return table.path(name)
-    except (OSError, ValueError, RuntimeError) as error:
-        why = reason(error, Path()) if isinstance(error, OSError) else "it is no possible path"
-        raise InputError(
-            f"The option '{name}' of {table.owner} is '{shown(str(table.values[name]))}': {why}."
-        ) from error
 
 
 def randomised(table: OptionTable) -> bool:

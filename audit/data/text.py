@@ -41,7 +41,7 @@ _MOST_GROUP = 1_000
 
 
 class TextFiles:
-    """Texts, in the order of the file, or of a folder's digests.
+    """Texts, in the order of their digests.
 
     A place is a ``.jsonl`` file (one object a line, the text in ``field``,
     ``"text"`` unless told, ``groups`` in columns of their own), a folder of
@@ -50,6 +50,10 @@ class TextFiles:
     is known about what the model was trained on. ``train`` and ``holdout``
     name a place each, and ``train_field`` and ``holdout_field`` the field of
     each where they differ.
+
+    The data are the texts and the groups they are in: the same texts with other
+    line ends, in other lines or in files of other names are the same data in the
+    same order, so nothing that is drawn by chance depends on how they are stored.
 
     A text that is not UTF-8, is empty, holds NUL or exceeds
     ``most_characters`` is left out and counted; over 5 % of them is an error.
@@ -85,7 +89,7 @@ class TextFiles:
         for split, found in splits.items():
             _check_unchanged(ref, split, found)
         copies = find_copies(
-            {split: [digest_of(text.encode()) for text in found.texts] for split, found in splits.items()},
+            {split: found.digests for split, found in splits.items()},
             SimilarTexts({split: found.texts for split, found in splits.items()}),
         )
         lengths = tuple(_lengths(split, found.texts) for split, found in splits.items())
@@ -96,7 +100,7 @@ class TextFiles:
             randomised=bool(dict(ref.options)["randomised"]),
             problems=(
                 *(sentence for found in splits.values() for sentence in found.problems),
-                *copies.sentences(),
+                *copies.sentences({split: found.names for split, found in splits.items()}),
                 *(sentence for each in lengths for sentence in each.sentences()),
             ),
             notes=notes_on(splits),
@@ -128,12 +132,26 @@ def _fields(table: OptionTable, found: Mapping[str, Path]) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class _Split:
-    """The usable texts of a place, their groups, and sentences about the others."""
+    """The usable texts of a place, their groups and where each stands, and sentences about the others."""
 
     texts: tuple[str, ...]
-    groups: tuple[tuple[str | None, ...], ...]
+    groups: tuple[_Groups, ...]
+    names: tuple[str, ...]
+    digests: tuple[Digest, ...]
     content: Digest
     problems: tuple[str, ...]
+
+
+_Groups: TypeAlias = tuple[str | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A text, the groups it is in, and where it stands: a line, a paragraph or a file."""
+
+    text: str
+    groups: _Groups
+    name: str
 
 
 def _surveyed(ref: DataRef) -> dict[str, _Split]:
@@ -179,56 +197,64 @@ def _read(ref: DataRef, split: str) -> _Split:
     most = int(options["most_characters"])
     refused: list[Refused] = []
     if place.is_dir():
-        texts = _folder(_listed(ref, place), most, refused)
+        rows = _folder(_listed(ref, place), most, refused)
     elif _files(ref, split)[0].suffix.lower() == ".jsonl":
-        texts = _jsonl(place, str(options[_FIELDS[split]]), _groups(ref), most, refused)
+        rows = _jsonl(place, str(options[_FIELDS[split]]), _groups(ref), most, refused)
     else:
-        texts = [(text, ()) for text in paragraphs(place, most, refused)]
+        parts = paragraphs(place, most, refused)
+        rows = [_Row(text, (), f"paragraph {number}") for number, text in parts]
     advice = LINK_ADVICE if leads_out(refused) else ""
-    problems = tolerate(refused, len(texts) + len(refused), "texts", str(place), advice)
-    if not texts:
+    problems = tolerate(refused, len(rows) + len(refused), "texts", str(place), advice)
+    if not rows:
         other = " ".join(("", *problems))
         raise InputError(
             f"{printable(place)} holds no texts. Name a .jsonl file, a .txt file or a folder of .txt files.{other}"
         )
-    content = digest_of("\n".join(digest_of(canonical(row)) for row in texts).encode())
-    return _Split(tuple(t for t, _ in texts), tuple(g for _, g in texts), content, problems)
+    keyed = sorted(
+        ((digest_of(row.text.encode()), json.dumps(row.groups), row) for row in rows), key=lambda k: k[:2]
+    )
+    content = digest_of("\n".join(f"{digest} {groups}" for digest, groups, _ in keyed).encode())
+    return _Split(
+        tuple(row.text for *_, row in keyed),
+        tuple(row.groups for *_, row in keyed),
+        tuple(row.name for *_, row in keyed),
+        tuple(digest for digest, *_ in keyed),
+        content,
+        problems,
+    )
 
 
-_Texts: TypeAlias = list[tuple[str, tuple[str | None, ...]]]
-
-
-def _folder(listed: Listing, most: int, refused: list[Refused]) -> _Texts:
-    """Return the texts of a folder, a file each, in an order that no name and no clock has a part in."""
+def _folder(listed: Listing, most: int, refused: list[Refused]) -> list[_Row]:
     refused.extend(listed.refused)
-    texts: _Texts = []
+    rows = []
     for name, path in listed.files().items():
         if path.suffix.lower() != ".txt":
             refused.append(Refused(name, "does not end in .txt", Mark.BESIDE))
             continue
         try:
-            texts.append((checked(read_text(path, most), most), ()))
+            rows.append(_Row(checked(read_text(path, most), most), (), name))
         except UnreadableError as error:
             refused.append(Refused(name, str(error)))
-    return sorted(texts, key=lambda row: digest_of(row[0].encode()))
+    return rows
 
 
-def _jsonl(place: Path, field: str, groups: tuple[str, ...], most: int, refused: list[Refused]) -> _Texts:
-    texts: _Texts = []
+def _jsonl(place: Path, field: str, groups: tuple[str, ...], most: int, refused: list[Refused]) -> list[_Row]:
+    rows = []
     for number, record in records(place, most, refused):
         try:
             if field not in record:
                 names = ", ".join(shown(name) for name in list(record)[:5])
                 raise UnreadableError(f"no field '{shown(field)}' among {names or 'none'}")
-            texts.append((checked(record[field], most), tuple(_group(record.get(name)) for name in groups)))
+            text, entry = checked(record[field], most), tuple(_group(record.get(name)) for name in groups)
+            rows.append(_Row(text, entry, f"line {number}"))
         except UnreadableError as error:
             refused.append(Refused(f"line {number}", str(error)))
     for at, name in enumerate(groups):
-        if texts and all(entry[at] is None for _, entry in texts):
+        if rows and all(row.groups[at] is None for row in rows):
             raise InputError(
                 f"No line of {printable(place)} has the group '{shown(name)}'. Correct 'groups', or leave it out."
             )
-    return texts
+    return rows
 
 
 def _group(value: Any) -> str | None:

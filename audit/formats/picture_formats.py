@@ -22,6 +22,8 @@ _MARKS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"II+\0", "TIFF"),
     (0, b"MM\0+", "TIFF"),
     (8, b"WEBP", "WebP"),
+    (4, b"ftypavif", "AVIF"),
+    (4, b"ftypavis", "AVIF"),
 )
 _UNREAD: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xff\x0a", "JPEG XL"),
@@ -41,8 +43,6 @@ _UNREAD: tuple[tuple[int, bytes, str], ...] = (
     (128, b"DICM", "DICOM"),
 )
 _BRANDS = {
-    b"avif": "AVIF that this Pillow cannot decode",
-    b"avis": "AVIF that this Pillow cannot decode",
     b"heic": "HEIC",
     b"heix": "HEIC",
     b"heim": "HEIC",
@@ -63,15 +63,15 @@ class NoPictureError(UnreadableError):
 
 def unidentified(head: bytes) -> UnreadableError:
     """Return what to raise of a file that Pillow did not take for a picture, going by its first bytes."""
-    if head[4:8] == b"ftyp":
-        found = _BRANDS.get(head[8:12])
-        return UnreadableError(f"{found}, {_CONVERT}") if found else NoPictureError("a film, not an image")
     for start, mark, name in _UNREAD:
         if head[start : start + len(mark)] == mark:
             return UnreadableError(f"{name}, {_CONVERT}")
     for start, mark, name in _MARKS:
         if head[start : start + len(mark)] == mark:
-            return UnreadableError(f"corrupt, or a kind of {name} that Pillow does not decode")
+            return UnreadableError(f"corrupt, or a kind of {name} that is not read here: convert it to PNG")
+    if head[4:8] == b"ftyp":
+        found = _BRANDS.get(head[8:12])
+        return UnreadableError(f"{found}, {_CONVERT}") if found else NoPictureError("a film, not an image")
     if said := signature(head):
         return NoPictureError(f"{said}, not an image")
     start_of_text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()

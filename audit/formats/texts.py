@@ -93,8 +93,8 @@ def read_whole(path: Path, most: int) -> str:
     return decoded(data)
 
 
-def paragraphs(path: Path, most: int, refused: list[Refused]) -> Iterator[str]:
-    """Yield what stands between the blank lines of a text file; white space alone makes no line less blank.
+def paragraphs(path: Path, most: int, refused: list[Refused]) -> Iterator[tuple[int, str]]:
+    """Yield number and text of what stands between the blank lines of a text file; white space makes none less blank.
 
     Line ends of Unix, Windows and old Macs are all read. A paragraph that
     cannot be used is added to ``refused`` and is never held beyond ``most``
@@ -112,7 +112,7 @@ def paragraphs(path: Path, most: int, refused: list[Refused]) -> Iterator[str]:
             try:
                 if size > most + 1:
                     raise UnreadableError(f"{size:,} characters, the limit is {most:,}")
-                yield checked("".join(gathered).strip("\n"), most)
+                yield number, checked("".join(gathered).strip("\n"), most)
             except UnreadableError as error:
                 refused.append(Refused(f"paragraph {number}", str(error)))
             gathered, size = [], 0
