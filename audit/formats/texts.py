@@ -52,6 +52,13 @@ def other_encoding(head: bytes) -> str | None:
     return None
 
 
+def _no_text(head: bytes) -> str | None:
+    """Say what the first bytes of a file show that is surely no UTF-8 text; words alone may be of any kind."""
+    if b"\0" in head and (kind := signature(head)):
+        return f"{kind}, not text"
+    return pointer(head) or other_encoding(head)
+
+
 def _not_utf8(data: bytes, error: UnicodeDecodeError) -> str:
     if said := signature(data[:HEAD]):
         return f"{said}, not text"
@@ -86,7 +93,7 @@ def read_whole(path: Path, most: int) -> str:
             data = file.read(longest + 1)
     except OSError as error:
         raise UnreadableError(reason(error, path)) from error
-    if said := pointer(data[:HEAD]):
+    if said := _no_text(data[:HEAD]):
         raise UnreadableError(said)
     if len(data) > longest:
         raise UnreadableError(f"over {most:,} characters")
@@ -123,7 +130,7 @@ def _lines(path: Path, most: int) -> Iterator[str]:
     try:
         with opened(path) as file:
             head = file.peek(HEAD)[:HEAD]
-            if said := pointer(head) or other_encoding(head):
+            if said := _no_text(head):
                 raise UnreadableError(said)
             lines = io.TextIOWrapper(file, "utf-8-sig", newline=None)
             while line := lines.readline(most + 2):
@@ -175,7 +182,7 @@ def records(path: Path, most: int, refused: list[Refused]) -> Iterator[tuple[int
     try:
         with opened(path) as file:
             head = file.peek(HEAD)[:HEAD]
-            if said := other_encoding(head) or signature(head):
+            if said := signature(head) or other_encoding(head):
                 raise UnreadableError(said)
             for number, line in enumerate(_byte_lines(file, longest), 1):
                 try:

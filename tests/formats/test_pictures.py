@@ -194,7 +194,7 @@ def kinds(folder: Path) -> dict[str, tuple[Path, np.ndarray, float]]:
     palette = Image.fromarray(GREY).convert("P")
     holes = palette.copy()
     with_holes = rgb(GREY).copy()
-    with_holes[GREY == GREY[0, 0]] = 255
+    with_holes[GREY[0, 0] == GREY] = 255
     smooth = np.tile(np.arange(0, 36, 4, dtype=np.uint8)[None, :, None] + 100, (6, 1, 3))
     frames = [Image.fromarray(rgb(GREY)), Image.fromarray(255 - rgb(GREY))]
     first_grey = {"save_all": True, "append_images": frames[1:]}

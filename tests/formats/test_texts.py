@@ -118,7 +118,7 @@ def test_numbers_that_json_lacks_are_no_harm_beside_the_text(tmp_path: Path) -> 
     [
         (gzip.compress(jsonl().encode()), "a gzip archive: unpack it"),
         (b"PK\x03\x04" + b"\0" * 40, "a zip archive: unpack it"),
-        (b"PAR1" + b"\x15" * 40, "a Parquet table"),
+        (b"PAR1" + b"\x15\0" * 40, "a Parquet table"),
         (b"\x28\xb5\x2f\xfd" + b"\0" * 40, "a Zstandard archive"),
         (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3", "a PDF document"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "run 'git lfs pull'"),
@@ -132,10 +132,10 @@ def test_what_a_file_is_in_place_of_text_is_named(tmp_path: Path, data: bytes, s
     assert said in str(refusal.value)
     with pytest.raises(InputError) as refusal:
         list(paragraphs(path, 1000, []))
-        raise InputError(
-            said
-        )  # an archive without a byte that UTF-8 lacks is text as far as anybody can tell
     assert said in str(refusal.value)
+    with pytest.raises(UnreadableError) as reason:
+        read_text(path, 1000)
+    assert said in str(reason.value)
 
 
 @pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
