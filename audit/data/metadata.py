@@ -66,7 +66,7 @@ class Metadata:
             split: {name: values for name in listed if (values := entry(split, name)) is not None}
             for split, listed in names.items()
         }
-        if not any(found.values()):
+        if any(names.values()) and not any(found.values()):
             raise InputError(
                 f"No name in the column of files of {printable(self.path)} is that of an image. {self._hint(names)}"
             )
@@ -124,6 +124,10 @@ def read_metadata(path: Path, wanted: tuple[str, ...]) -> Metadata:
     if ending not in (".csv", ".jsonl"):
         raise InputError(f"The metadata {printable(path)} is neither .csv nor .jsonl.")
     rows = list(_csv(path) if ending == ".csv" else _jsonl(path))
+    if not rows:
+        raise InputError(
+            f"The metadata {printable(path)} hold no entry. Write a heading and a line for each image."
+        )
     columns = list(dict.fromkeys(name for _, row in rows for name in row))
     key = next((name for name in _KEYS if name in columns), None)
     if key is None:
@@ -134,7 +138,7 @@ def read_metadata(path: Path, wanted: tuple[str, ...]) -> Metadata:
     for name in wanted:
         if name not in available:
             raise InputError(
-                f"The metadata {printable(path)} has no group column '{shown(name)}'. {nearest(name, available)}"
+                f"The metadata {printable(path)} has no group column '{shown(name)}'. {nearest(name, map(shown, available))}"
             )
     groups = wanted or tuple(available)
     values: dict[str, Entry] = {}

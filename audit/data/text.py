@@ -72,6 +72,12 @@ class TextFiles:
                 raise InputError(
                     f"'{name}' cannot be a group of the dataset 'text': that column holds the example."
                 )
+        for place in found.values():
+            if groups and (place.is_dir() or place.suffix.lower() != ".jsonl"):
+                raise InputError(
+                    f"The option 'groups' of the dataset 'text' needs a .jsonl file, where each line can say in which "
+                    f"groups its text is; {printable(place)} is none."
+                )
         chosen: Options = (
             ("groups", json.dumps(groups)),
             ("links", table.choice("links", "inside", LINKS)),

@@ -122,6 +122,13 @@ def test_a_single_unusable_file_is_an_error(tmp_path: Path, data: bytes, message
         TextFiles.describe(TextFiles.refer({"path": str(tmp_path / "a.txt")}))
 
 
+def test_groups_need_lines_that_can_name_them(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a")
+    for place in (tmp_path, tmp_path / "a.txt"):
+        with pytest.raises(InputError, match=r"'groups' of the dataset 'text' needs a \.jsonl file"):
+            TextFiles.refer({"path": str(place), "groups": "g"})
+
+
 def test_places_that_hold_no_text_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no texts"):
         TextFiles.describe(TextFiles.refer({"path": str(tmp_path)}))
