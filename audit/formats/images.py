@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -131,11 +133,29 @@ def read_picture(path: Path, rules: ImageRules) -> Picture:
                 raise NoPictureError(said)
             credentials = _carries_manifest(file)
             if not head.startswith(png.SIGNATURE):
-                return _read(path.name, file, head, rules, False, credentials)
+                with _silenced() if head.startswith((b"II", b"MM")) else nullcontext():
+                    return _read(path.name, file, head, rules, False, credentials)
             alone = png.stripped(file, rules.most_pixels)
             return _read(path.name, alone.file, head, rules, alone.animated, credentials)
         except OSError as error:
             raise UnreadableError(reason(error, path)) from error
+
+
+@contextmanager
+def _silenced() -> Iterator[None]:
+    """Keep what libtiff writes to the terminal about a damaged TIFF, in words of its own, from being seen."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # there is nothing to write to
+        yield
+        return
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _carries_manifest(file: io.BufferedReader) -> bool:

@@ -7,6 +7,7 @@ import os
 import struct
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -335,6 +336,20 @@ def test_a_picture_that_is_cut_short_is_refused(tmp_path: Path, name: str) -> No
         (tmp_path / name).write_bytes(whole[: int(len(whole) * share)])
         with pytest.raises(UnreadableError, match=r"corrupt"):
             read_image(tmp_path / name, ImageRules())
+
+
+def test_libtiff_does_not_write_to_the_terminal(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    whole = bytearray(saved(tmp_path / "a.tif", COLOUR, compression="tiff_lzw").read_bytes())
+    rng = np.random.default_rng(4)
+    for _ in range(300):
+        broken = bytearray(whole)
+        for at in rng.integers(8, len(whole), 6):
+            broken[at] = rng.integers(256)
+        (tmp_path / "a.tif").write_bytes(broken)
+        with suppress(UnreadableError):
+            read_image(tmp_path / "a.tif", ImageRules())
+    os.write(2, b"heard again")
+    assert capfd.readouterr().err == "heard again"
 
 
 def test_pixels_that_no_picture_has_are_named(tmp_path: Path) -> None:
