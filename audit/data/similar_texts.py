@@ -130,13 +130,16 @@ def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def _rarest(sets: Sequence[Grams]) -> list[list[int]]:
-    """Return those members of each set of which two similar sets share at least one: its rarest."""
-    known, counts = np.unique(np.concatenate([np.empty(0, np.uint64), *sets]), return_counts=True)
-    chosen = []
+    """Return those members of each set of which two similar sets share at least one: the rarest that any other has."""
+    every = np.concatenate([np.empty(0, np.uint64), *sets])
+    _, where, counts = np.unique(every, return_inverse=True, return_counts=True)
+    chosen, start = [], 0
     for grams in sets:
+        rarity = counts[where[start : start + len(grams)]]
+        start += len(grams)
         keep = len(grams) - int(np.ceil(OVERLAP * len(grams) - 1e-9)) + 1
-        rarity = counts[np.searchsorted(known, grams)]
-        chosen.append(grams[np.lexsort((grams, rarity))[:keep]].tolist())
+        rarest = np.lexsort((grams, rarity))[:keep]
+        chosen.append(grams[rarest[rarity[rarest] > 1]].tolist())
     return chosen
 
 
