@@ -186,9 +186,11 @@ def _read(
                 if pixels > rules.most_pixels:
                     raise UnreadableError(f"{pixels:,} pixels, the limit is {rules.most_pixels:,}")
                 kind = str(image.format)
-                several = animated or (kind != "MPO" and bool(getattr(image, "is_animated", False)))
                 upright = _upright(image)
                 seen, fitted = _array(upright), _fitted(upright, rules)
+                several = animated or (
+                    kind != "MPO" and _is_animated(image)
+                )  # last, as it may leave the first frame
                 look = Look(kind, upright.size, _is_grey(seen), several, credentials)
                 return Picture(name, seen if fitted is upright else _array(fitted), look)
     except UnreadableError:
@@ -291,6 +293,14 @@ def _orientation(image: Any) -> int:
     ):  # EXIF of phones and upload services is often broken; its readers raise whatever they meet
         return 1
     return said if isinstance(said, int) else 1
+
+
+def _is_animated(image: Any) -> bool:
+    """Say whether a file has a second frame or page; one that cannot be read is no harm to the first."""
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except Exception:  # decoders raise whatever they meet
+        return False
 
 
 def _is_grey(pixels: NDArray[np.uint8]) -> bool:

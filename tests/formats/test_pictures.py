@@ -365,6 +365,24 @@ def test_pixels_that_no_picture_has_are_named(tmp_path: Path) -> None:
         read_image(saved(tmp_path / "c.tif", lab), ImageRules())
 
 
+@pytest.mark.parametrize("name", ["a.gif", "a.png", "a.tif"])
+def test_a_broken_second_frame_is_no_harm_to_the_first(tmp_path: Path, name: str) -> None:
+    grey = rgb(GREY)
+    frames = [Image.fromarray(255 - grey)] * 3
+    whole = saved(tmp_path / name, Image.fromarray(grey), save_all=True, append_images=frames).read_bytes()
+    alone = saved(tmp_path / f"one{name}", Image.fromarray(grey)).read_bytes()
+    seen = 0
+    for length in range(len(alone) + 40, len(whole) - 1, 7):
+        (tmp_path / name).write_bytes(whole[:length] + b"\x21\x00\x13" * 3)
+        try:
+            found = read_image(tmp_path / name, ImageRules())
+        except UnreadableError:
+            continue
+        np.testing.assert_array_equal(found, grey)
+        seen += 1
+    assert seen > 5
+
+
 def test_a_small_file_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
     header = struct.pack(">IIBBBBB", 40_000, 40_000, 8, 2, 0, 0, 0)
     start = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
