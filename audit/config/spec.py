@@ -137,7 +137,7 @@ def _absolute(path: str, base: Path) -> Path:
     try:
         return (base / Path(path).expanduser()).resolve()
     except (ValueError, RuntimeError, OSError) as error:  # a NUL, an unknown user's home, a loop of links
-        raise InputError(f"'{path}' is no path: {error}.") from None
+        raise InputError(f"'{path}' is no path: {str(error).rstrip('.')}.") from None
 
 
 def _resolved(options: dict[str, Any], base: Path) -> dict[str, Any]:

@@ -89,23 +89,24 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         with os.scandir(folder) as entries:
             return list(entries)
     except OSError as error:
-        raise InputError(
-            f"The folder {shown(str(folder))} cannot be listed: {_why(error)}. Give the user that runs the audit the "
-            "right to read it, or move it where its path is shorter."
-        ) from error
-
-
-def _why(error: OSError) -> str:
-    """Say why a folder could not be listed; a path may have no more than some 4,000 bytes."""
-    return "its path is too long" if error.errno == errno.ENAMETOOLONG else (error.strerror or "").lower()
+        raise _unlisted(folder, error) from error
 
 
 def _identity(folder: Path) -> tuple[int, int]:
     try:
         known = folder.stat()
     except OSError as error:
-        raise InputError(f"The folder {shown(str(folder))} cannot be listed: {_why(error)}.") from error
+        raise _unlisted(folder, error) from error
     return known.st_dev, known.st_ino
+
+
+def _unlisted(folder: Path, error: OSError) -> InputError:
+    too_long = error.errno == errno.ENAMETOOLONG  # a path may have no more than some 4,000 bytes
+    why = "its path is too long" if too_long else reason(error, folder)
+    remedy = "Move its files up" if too_long else "Give the user that runs the audit the right to read it"
+    return InputError(
+        f"The folder {shown(str(folder))} cannot be listed: {why}. {remedy}, or name another folder."
+    )
 
 
 class _Found(enum.Enum):
