@@ -6,7 +6,9 @@ import csv
 import io
 import json
 import math
+import posixpath
 import unicodedata
+import urllib.parse
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -98,6 +100,8 @@ class Metadata:
             return "They begin or end with a space."
         if any("\\" in name and name.replace("\\", "/") in files for name in self.values):
             return f"They are written with backslashes, such as '{shown(entered)}': write / between folder and file."
+        if any("%" in name and urllib.parse.unquote(name) in files for name in self.values):
+            return f"They are written as in web addresses, such as '{shown(entered)}': write the names as they are."
         lower = {name.lower() for name in files}
         if any(name.lower() in lower for name in self.values):
             return (
@@ -115,7 +119,8 @@ class Metadata:
 
 
 def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
+    """Return the plain form of a name: accents composed, without ./ and doubled slashes."""
+    return posixpath.normpath(unicodedata.normalize("NFC", name))
 
 
 def read_metadata(path: Path, wanted: tuple[str, ...]) -> Metadata:

@@ -20,6 +20,18 @@ LINK_ADVICE = (
     "Links that lead out are followed with links = \"follow\"; or copy the folder with 'cp -rL', which copies what "
     "links lead to."
 )
+_SYSTEM = frozenset(
+    {
+        "@eaDir",
+        "#recycle",
+        "$RECYCLE.BIN",
+        "__MACOSX",
+        "__pycache__",
+        "lost+found",
+        "System Volume Information",
+    }
+)
+"""What file systems and network drives put into folders; that of Synology holds a thumbnail of each picture."""
 _LEADS_OUT = "a link that leads out of the folder"
 
 
@@ -47,8 +59,8 @@ def listing(folder: Path, leave_out: Sequence[Path] = (), links: str = "inside")
     ``snapshots`` of a Hugging Face cache, ``.git/annex/objects`` and
     ``.dvc/cache`` of a folder around it. Other links, linked folders, pipes and devices
     are refused. With ``links`` "follow" every link to a file or folder is
-    followed, each folder once. Names that begin with a dot are passed over and
-    stand among ``refused`` as beside the examples.
+    followed, each folder once. Names that begin with a dot, and folders of
+    the system's own, are passed over and stand among ``refused`` as beside the examples.
     """
     try:
         mode = folder.stat().st_mode
@@ -126,8 +138,8 @@ class _Place:
 
     def look(self, name: str, entry: os.DirEntry[str]) -> _Found | Refused:
         """Say what an entry is, or why it is not used."""
-        if entry.name.startswith("."):
-            return Refused(name, "hidden", Mark.BESIDE)
+        if entry.name.startswith(".") or entry.name in _SYSTEM:
+            return Refused(name, "of the system", Mark.BESIDE)
         try:
             if entry.is_symlink():
                 return self._linked(name)

@@ -46,10 +46,10 @@ def printable(text: str | Path) -> str:
     return "".join(c if c.isprintable() else "?" for c in str(text))
 
 
-def shown(name: str) -> str:
-    """Return a name that is safe to print and not long."""
+def shown(name: str, most: int = _SHOWN) -> str:
+    """Return a name that is safe to print, at most ``most`` characters of it."""
     plain = printable(name)
-    return plain if len(plain) <= _SHOWN else f"{plain[: _SHOWN - 14]}…{plain[-13:]}"
+    return plain if len(plain) <= most else f"{plain[: most - 14]}…{plain[-13:]}"
 
 
 def tolerate(

@@ -260,7 +260,11 @@ def _upright(image: Any) -> Any:
     if turn is not None:
         image = image.transpose(Image.Transpose[turn])
     if image.mode.startswith("I;16") or scaled_to_16_bits:
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        values = np.asarray(image)
+        high = (values >> 8).astype(np.uint8)
+        if isinstance(hole := image.info.get("transparency"), int):
+            high[values == hole] = 255
+        return Image.fromarray(high)
     if image.mode not in _COLOURS:
         deep = image.mode in ("I", "F")
         raise UnreadableError("pixels of 32 bits" if deep else f"colours of the kind {image.mode}")

@@ -24,6 +24,7 @@ _MARKS = (  # the marks of UTF-32 begin with those of UTF-16, so they come first
     (codecs.BOM_UTF16_LE, "UTF-16"),
     (codecs.BOM_UTF16_BE, "UTF-16"),
 )
+_NOTHING = re.compile("[\\s\u200b\u2060\ufeff]+")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -69,7 +70,7 @@ def checked(text: Any, most: int) -> str:
     """Return a text that an audit can use. Raise UnreadableError with the reason when it is none."""
     if not isinstance(text, str):
         raise UnreadableError("no string")
-    if not text.strip():
+    if shows_nothing(text):
         raise UnreadableError("empty")
     if "\0" in text:
         raise UnreadableError("holds a NUL character")
@@ -78,6 +79,15 @@ def checked(text: Any, most: int) -> str:
     if not text.isascii() and _SURROGATE.search(text):
         raise UnreadableError("holds half a surrogate pair")
     return text
+
+
+def shows_nothing(text: str) -> bool:
+    """Say whether a text is white space alone, marks of no width included.
+
+    >>> shows_nothing(" \\u200b\\t\\ufeff"), shows_nothing("\\u200b.")
+    (True, False)
+    """
+    return not (text.strip() and _NOTHING.sub("", text))
 
 
 def read_text(path: Path, most: int) -> str:
@@ -110,7 +120,7 @@ def paragraphs(path: Path, most: int, refused: list[Refused]) -> Iterator[tuple[
     gathered: list[str] = []
     size = number = 0
     for line in itertools.chain(_lines(path, most), ("",)):
-        if line.strip():
+        if not shows_nothing(line):
             size += len(line)
             if size <= most + 1:
                 gathered.append(line)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import unicodedata
+import urllib.parse
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,7 @@ def table(names: list[str], separator: str = ",", ends: str = "\n", heading: str
         table(NAMES, ends="\n\n , \n"),
         table([unicodedata.normalize("NFD", name) for name in NAMES]),
         table([f"holdout/{name}" for name in NAMES]),
+        table([f"./{name}" for name in NAMES]),
         table(NAMES, heading="file_name"),
         table([f'"{name}"' for name in NAMES]),
         "text,file , g\n" + "".join(f"x,{name},{'abc'[n]}\n" for n, name in enumerate(NAMES)),
@@ -141,6 +143,7 @@ def test_what_fits_nothing_is_counted(tmp_path: Path) -> None:
         (table([f"data/{name}" for name in NAMES]), "They name other folders"),
         (table([name.removesuffix(".png") for name in NAMES]), "They lack the ending"),
         (table([f" {name}" for name in NAMES]), "They begin or end with a space"),
+        (table([urllib.parse.quote(name) for name in NAMES[:2]]), "They are written as in web addresses"),
         (table(["x", "y"]), r"Names are relative to the folder of images, such as '2\.png'"),
     ],
 )

@@ -79,14 +79,22 @@ def test_what_git_annex_has_not_fetched_is_told(tmp_path: Path) -> None:
 
 
 def test_hidden_files_and_folders_stand_beside(tmp_path: Path) -> None:
-    for name in ("a", ".DS_Store", "._a", ".git/config", "sub/.hidden/b"):
+    for name in ("a", ".DS_Store", "._a", ".git/config", "sub/.hidden/b", "@eaDir/a/thumb.jpg"):
         put(tmp_path / name)
+    (tmp_path / "lost+found").mkdir(mode=0)
     found = listing(tmp_path)
     assert found.names == ("a",)
-    assert [entry.name for entry in found.refused] == [".DS_Store", "._a", ".git", "sub/.hidden"]
+    assert [entry.name for entry in found.refused] == [
+        ".DS_Store",
+        "._a",
+        ".git",
+        "@eaDir",
+        "lost+found",
+        "sub/.hidden",
+    ]
     assert {entry.mark for entry in found.refused} == {Mark.BESIDE}
     assert tolerate(found.refused, found.total, "images", "F") == (
-        "4 other files were found in F and not read: .DS_Store, ._a, .git, sub/.hidden.",
+        "6 other files were found in F and not read: .DS_Store, ._a, .git, @eaDir, lost+found and 1 more.",
     )
 
 

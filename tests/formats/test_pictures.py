@@ -238,6 +238,11 @@ def kinds(folder: Path) -> dict[str, tuple[Path, np.ndarray, float]]:
         "deep png": (saved(folder / "16.png", deep), rgb((deep >> 8).astype(np.uint8)), 0),
         "deep tiff": (saved(folder / "16.tif", deep), rgb((deep >> 8).astype(np.uint8)), 0),
         "deep pgm": (saved(folder / "16.pgm", deep), rgb((deep >> 8).astype(np.uint8)), 0),
+        "deep png with a hole": (
+            saved(folder / "16t.png", np.where(bits, deep, 7).astype(np.uint16), transparency=7),
+            rgb(np.where(bits, deep >> 8, 255).astype(np.uint8)),
+            0,
+        ),
         "alpha png": (saved(folder / "A.png", alpha), on_white(alpha), 1),
         "alpha webp": (saved(folder / "A.webp", alpha, lossless=True, exact=True), on_white(alpha), 1),
         "alpha tiff": (saved(folder / "A.tif", alpha), on_white(alpha), 1),

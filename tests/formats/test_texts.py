@@ -116,7 +116,7 @@ def test_numbers_that_json_lacks_are_no_harm_beside_the_text(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (gzip.compress(jsonl().encode()), "a gzip archive: unpack it"),
+        (gzip.compress(jsonl().encode(), mtime=0), "a gzip archive: unpack it"),
         (b"PK\x03\x04" + b"\0" * 40, "a zip archive: unpack it"),
         (b"PAR1" + b"\x15\0" * 40, "a Parquet table"),
         (b"\x28\xb5\x2f\xfd" + b"\0" * 40, "a Zstandard archive"),
@@ -139,7 +139,7 @@ def test_what_a_file_is_in_place_of_text_is_named(tmp_path: Path, data: bytes, s
 
 
 @pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
-@pytest.mark.parametrize("blank", ["", " ", "\t ", "\x0c", "\u3000"])
+@pytest.mark.parametrize("blank", ["", " ", "\t ", "\x0c", "\u3000", "\u200b"])
 def test_paragraphs_are_cut_where_a_line_shows_nothing(tmp_path: Path, ends: str, blank: str) -> None:
     parts = ["one\nstill one", " = two = ", "three \u2028 still three\x85"]
     text = f"\n{blank}\n".join(["", *parts, "", ""]).replace("\n", ends)
