@@ -70,6 +70,7 @@ def table(names: list[str], separator: str = ",", ends: str = "\n", heading: str
         "blank lines",
         "macOS",
         "with the split",
+        "from here",
         "Hugging Face",
         "quoted",
         "spaces",
