@@ -188,9 +188,7 @@ def _read(
                 kind = str(image.format)
                 upright = _upright(image)
                 seen, fitted = _array(upright), _fitted(upright, rules)
-                several = animated or (
-                    kind != "MPO" and _is_animated(image)
-                )  # last, as it may leave the first frame
+                several = animated or (kind != "MPO" and _is_animated(image))
                 look = Look(kind, upright.size, _is_grey(seen), several, credentials)
                 return Picture(name, seen if fitted is upright else _array(fitted), look)
     except UnreadableError:
@@ -300,7 +298,10 @@ def _orientation(image: Any) -> int:
 
 
 def _is_animated(image: Any) -> bool:
-    """Say whether a file has a second frame or page; one that cannot be read is no harm to the first."""
+    """Say whether a file has a second frame or page; one that cannot be read is no harm to the first.
+
+    Asked last of all: some decoders go to the second frame to find out.
+    """
     try:
         return bool(getattr(image, "is_animated", False))
     except Exception:  # decoders raise whatever they meet

@@ -24,7 +24,7 @@ _MARKS = (  # the marks of UTF-32 begin with those of UTF-16, so they come first
     (codecs.BOM_UTF16_LE, "UTF-16"),
     (codecs.BOM_UTF16_BE, "UTF-16"),
 )
-_NOTHING = re.compile("[\\s\u200b\u2060\ufeff]+")
+_VISIBLE = re.compile(r"[^\s\u200b\u2060\ufeff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -87,7 +87,7 @@ def shows_nothing(text: str) -> bool:
     >>> shows_nothing(" \\u200b\\t\\ufeff"), shows_nothing("\\u200b.")
     (True, False)
     """
-    return not (text.strip() and _NOTHING.sub("", text))
+    return _VISIBLE.search(text) is None
 
 
 def read_text(path: Path, most: int) -> str:
