@@ -14,6 +14,8 @@ from audit.config.tables import Table
 from audit.core.errors import InputError, nearest
 from audit.core.policy import Criterion, Policy
 from audit.core.rows import MODALITIES
+from audit.formats.hostile import UnreadableError, printable
+from audit.formats.texts import read_whole
 
 _PATHS = ("path", "weights", "train", "holdout", "metadata", "python_path")
 """Options of [model] and [data] that name files: relative ones are relative to the spec."""
@@ -21,6 +23,7 @@ _PATHS = ("path", "weights", "train", "holdout", "metadata", "python_path")
 _POLICIES = files("audit") / "policies"
 MOST_SAMPLES = 10_000_000
 MOST_SEED = 2**63 - 1
+_MOST_CHARACTERS = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,27 +76,36 @@ class AuditSpec:
 
 def read_spec(path: Path) -> AuditSpec:
     """Read a spec file. Raise InputError on anything it may not say."""
-    try:
-        text = path.read_bytes().decode("utf-8")
-    except FileNotFoundError:
-        raise InputError(f"There is no spec at {path}. 'audit run --help' shows an example.") from None
-    except IsADirectoryError:
-        raise InputError(f"{path} is a folder; a spec is a TOML file.") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text (byte {error.start}); a spec is a TOML file.") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from None
-    try:
-        values = tomllib.loads(text)
-    except (
-        ValueError,
-        RecursionError,
-    ) as error:  # TOMLDecodeError is a ValueError; so is a number too long to read
-        raise InputError(f"{path} is not valid TOML: {error}.") from None
+    values = _toml(path, "spec", "'audit run --help' shows an example.")
     try:
         return parse_spec(values, path.parent, path.stem)
     except InputError as error:
-        raise type(error)(f"{path}: {error}") from error
+        raise type(error)(f"{printable(path)}: {error}") from error
+
+
+def _toml(path: Path, what: str, remedy: str) -> dict[str, Any]:
+    """Read a TOML file, with or without a byte-order mark. Raise InputError."""
+    try:
+        text = read_whole(path, _MOST_CHARACTERS)
+    except UnreadableError as error:
+        if isinstance(error.__cause__, FileNotFoundError) and not path.is_symlink():
+            raise InputError(
+                f"There is no {what} at {printable(path)}. {remedy[:1].upper() + remedy[1:]}"
+            ) from None
+        raise InputError(
+            f"{printable(path)} cannot be read: {error}. A {what} is a TOML file; {remedy}"
+        ) from None
+    if "\r" in text and "\n" not in text:
+        raise InputError(
+            f"{printable(path)} is not valid TOML: its lines end in CR alone, as on old Macs. "
+            "Convert the line ends to LF."
+        )
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise InputError(f"{printable(path)} is not valid TOML: it is nested too deep.") from None
+    except ValueError as error:  # TOMLDecodeError is one; so is what Python says of a number too long to read
+        raise InputError(f"{printable(path)} is not valid TOML: {printable(str(error))}.") from None
 
 
 def parse_spec(values: Mapping[str, Any], base: Path, name: str = "audit") -> AuditSpec:
@@ -132,7 +144,7 @@ def _absolute(path: str, base: Path) -> Path:
     try:
         return (base / Path(path).expanduser()).resolve()
     except (ValueError, RuntimeError, OSError) as error:  # a NUL, an unknown user's home, a loop of links
-        raise InputError(f"'{path}' is not a path: {error}.") from None
+        raise InputError(f"'{path}' is not a path: {str(error).rstrip('.')}.") from None
 
 
 def _resolved(options: dict[str, Any], base: Path) -> dict[str, Any]:
@@ -268,9 +280,9 @@ def named_policy(name: str) -> Policy:
 
 def _policy_file(path: Path) -> Policy:
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"policy.file {path} cannot be read: {error}.") from None
+        values = _toml(path, "policy", "it has [[criteria]], each with metric and at_most or at_least.")
+    except InputError as error:
+        raise type(error)(f"policy.file cannot be read: {error}") from None
     return _inline(Table(path.name, values), path.stem)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from audit.core.errors import InputError, nearest
+from audit.core.options import belongs
 
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
 
@@ -131,7 +132,8 @@ class Table:
         """Refuse keys that nobody took."""
         for key in self.values:
             if key not in self.taken:
-                raise InputError(f"There is no key '{self.name(key)}'. {nearest(key, self.taken)}")
+                misplaced = belongs(key, f"[{self.where}]")
+                raise InputError(f"There is no key '{self.name(key)}'. {misplaced}{nearest(key, self.taken)}")
 
 
 def _shown(value: object) -> str:

@@ -9,6 +9,27 @@ from typing import Any
 
 from audit.core.errors import InputError, nearest
 
+_HOMES = {
+    **dict.fromkeys(
+        ("groups", "metadata", "train", "holdout", "train_field", "holdout_field", "randomised"), "[data]"
+    ),
+    **dict.fromkeys(("adapter", "asset", "python_path"), "[model]"),
+    **dict.fromkeys(("executor", "workers", "device", "time_limit"), "[run]"),
+    **dict.fromkeys(("criteria", "at_most", "at_least", "metric"), "[policy]"),
+    **dict.fromkeys(("seed", "samples", "shard_size"), "the top of the spec, above the first table"),
+}
+"""In which table of a spec a key stands, for keys that mean the same to every plugin."""
+
+
+def belongs(name: str, here: str) -> str:
+    """Return a sentence and a space that say where a key belongs when that is elsewhere, else nothing.
+
+    >>> belongs("groups", "[model]")
+    "'groups' belongs in [data]. "
+    """
+    home = _HOMES.get(name, here)
+    return "" if home == here else f"'{name}' belongs {'in' if home[0] == '[' else 'to'} {home}. "
+
 
 @dataclass(frozen=True, slots=True)
 class OptionTable:
@@ -31,7 +52,10 @@ class OptionTable:
         names = list(accepted)
         for name in options:
             if name not in names:
-                raise InputError(f"{_first_upper(owner)} has no option '{name}'. {nearest(name, names)}")
+                table = "[data]" if "dataset" in owner else "[model]"
+                raise InputError(
+                    f"{_first_upper(owner)} has no option '{name}'. {belongs(name, table)}{nearest(name, names)}"
+                )
         return cls(owner[:1].lower() + owner[1:], dict(options))
 
     def text(self, name: str, default: str | None = None) -> str:
@@ -94,9 +118,19 @@ class OptionTable:
         """Return an existing path, absolute, or None when the option is not given."""
         if name not in self.values:
             return None
-        path = Path(self.text(name)).expanduser().absolute()
-        if not path.exists():
-            raise InputError(f"The option '{name}' of {self.owner} is '{path}', which does not exist.")
+        given = self.text(name)
+        try:
+            path = Path(given).expanduser().absolute()
+            path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            raise InputError(
+                f"The option '{name}' of {self.owner} is '{path}', which does not exist."
+            ) from None
+        except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL, an unknown user's home
+            why = error.strerror if isinstance(error, OSError) else error
+            raise InputError(
+                f"The option '{name}' of {self.owner} is '{given[:60]}', which is no path: {why}."
+            ) from error
         return path
 
 

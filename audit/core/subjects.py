@@ -18,6 +18,7 @@ from audit.core.artifacts import (
 )
 from audit.core.capabilities import Capability
 from audit.core.cases import Case, CaseKind, Cases
+from audit.core.data_facts import Copies, Overlap, Pictures, Texts
 from audit.core.errors import InputError
 from audit.core.recipes import Inputs, Recipe
 from audit.core.references import DataRef, ExtractorRef, ModelRef
@@ -53,7 +54,9 @@ class DataCard:
     ``splits`` gives the number of rows of each split. By convention ``train``
     holds what the model was trained on and ``holdout`` comes from the same
     source and was not; ``randomised`` says that a coin decided between them.
-    ``problems`` are sentences about what was left out or looks wrong.
+    ``problems`` are sentences about what was left out or looks wrong; what can
+    be counted about copies, pictures and lengths stands in the fields after
+    them too, for whatever has to decide by it.
     """
 
     modality: str
@@ -62,6 +65,10 @@ class DataCard:
     randomised: bool = False
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    overlaps: tuple[Overlap, ...] = ()
+    copies: tuple[Copies, ...] = ()
+    pictures: tuple[Pictures, ...] = ()
+    texts: tuple[Texts, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from audit.core.options import OptionTable
 from audit.core.references import DataRef
 from audit.core.rows import Images, Rows, image_rows
 from audit.core.subjects import DataCard
-from audit.data.near_duplicates import image_duplicates, thumbnails
+from audit.data.similar_images import copies_of
 from audit.stats.shuffling import shuffled
 
 _ROWS = 1797
@@ -53,20 +53,20 @@ class Digits:
         train = int(dict(ref.options)["train"])
         pixels, _ = _read(ref)
         order = _order(ref)
-        duplicates = image_duplicates(
-            thumbnails(pixels[order[:train]]), thumbnails(pixels[order[train:]]), "train", "holdout"
-        )
+        copies = copies_of({"train": pixels[order[:train]], "holdout": pixels[order[train:]]})
         return DataCard(
             "image",
             (("train", train), ("holdout", _ROWS - train)),
             groups=("label",),
             randomised=True,
-            problems=duplicates.sentences(),
+            problems=copies.sentences(),
             notes=(
                 "Optical Recognition of Handwritten Digits (UCI, 1998), test part, as shipped with scikit-learn: "
                 "8×8 grey images, 13 writers.",
                 "The writers are not recorded: train and holdout share writers.",
             ),
+            overlaps=copies.overlaps,
+            copies=copies.copies,
         )
 
     @classmethod

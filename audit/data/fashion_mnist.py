@@ -17,7 +17,7 @@ from audit.core.options import OptionTable
 from audit.core.references import DataRef
 from audit.core.rows import Images, Rows, image_rows
 from audit.core.subjects import DataCard
-from audit.data.near_duplicates import image_duplicates, thumbnails
+from audit.data.similar_images import copies_of
 from audit.formats.hostile import UnreadableError
 from audit.formats.idx import read_idx
 from audit.stats.shuffling import shuffled
@@ -83,22 +83,20 @@ class FashionMNIST:
     @classmethod
     def describe(cls, ref: DataRef) -> DataCard:
         rows = {split: _chosen(ref, split) for split in _SPLITS}
-        small = {split: thumbnails(pixels) for split, (pixels, _) in rows.items()}
-        problems = [
-            *image_duplicates(small["train"], small["holdout"], "train", "holdout").sentences(),
-            *image_duplicates(small["train"], small["test"], "train", "test").sentences(),
-        ]
+        copies = copies_of({split: pixels for split, (pixels, _) in rows.items()})
         return DataCard(
             "image",
             tuple((split, len(labels)) for split, (_, labels) in rows.items()),
             groups=("label",),
             randomised=True,
-            problems=tuple(problems),
+            problems=copies.sentences(),
             notes=(
                 "Fashion-MNIST (Xiao, Rasul, Vollgraf 2017): 28×28 grey pictures of a shop's articles, MIT licence.",
                 "'train' and 'holdout' are drawn from the publisher's training pictures by a coin; 'test' is the "
                 "publisher's own split.",
             ),
+            overlaps=copies.overlaps,
+            copies=copies.copies,
         )
 
     @classmethod

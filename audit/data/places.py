@@ -9,6 +9,8 @@ from pathlib import Path
 from audit.core.errors import InputError
 from audit.core.options import OptionTable
 from audit.core.references import DataRef
+from audit.formats.files import reason
+from audit.formats.hostile import printable
 
 
 def folders_of(table: OptionTable) -> dict[str, Path]:
@@ -27,7 +29,8 @@ def folders_of(table: OptionTable) -> dict[str, Path]:
         one, other = train.resolve(), holdout.resolve()
         if one.is_relative_to(other) or other.is_relative_to(one):
             raise InputError(
-                f"{table.owner} has 'train' and 'holdout' that overlap: {one} and {other}. Splits must be disjoint."
+                f"{table.owner} has 'train' and 'holdout' that overlap: {printable(one)} and {printable(other)}. "
+                "Splits must be disjoint."
             )
     return found
 
@@ -59,7 +62,13 @@ def places(ref: DataRef) -> dict[str, Path]:
     return {name: Path(path) for name, path in json.loads(ref.location).items()}
 
 
-def same_bytes(first: Iterable[str], second: Iterable[str]) -> int:
-    """Return how many of the second digests are among the first."""
-    known = set(first)
-    return sum(digest in known for digest in second)
+def stamp_of(paths: Iterable[Path]) -> list[tuple[str, int, int]]:
+    """Return what the system says of each file that changes with every write."""
+    found = []
+    for path in paths:
+        try:
+            known = path.stat()
+        except OSError as error:
+            raise InputError(f"{printable(path)} cannot be read: {reason(error, path)}.") from error
+        found.append((str(path), known.st_size, known.st_ctime_ns))
+    return found

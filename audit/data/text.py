@@ -3,79 +3,116 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+from audit.core.data_facts import Texts
 from audit.core.errors import InputError
-from audit.core.identity import canonical, digest_file, digest_of
+from audit.core.identity import Digest, canonical, digest_of
 from audit.core.options import OptionTable
-from audit.core.references import DataRef
+from audit.core.references import DataRef, Options
 from audit.core.rows import PREFIX, TEXT, Rows, text_rows
 from audit.core.subjects import DataCard
-from audit.data.near_duplicates import text_duplicates
-from audit.data.places import folders_of, notes_on, placed, places, randomised
-from audit.formats.folders import listing
-from audit.formats.hostile import Refused, UnreadableError, shown, tolerate
-from audit.formats.texts import MOST_CHARACTERS, checked, read_text, records
+from audit.data.near_duplicates import find_copies
+from audit.data.places import folders_of, notes_on, placed, places, randomised, stamp_of
+from audit.data.similar_texts import SimilarTexts
+from audit.formats.files import opened
+from audit.formats.folders import LINK_ADVICE, LINKS, Listing, leads_out, listing
+from audit.formats.hostile import Mark, Refused, UnreadableError, printable, shown, tolerate
+from audit.formats.texts import MOST_CHARACTERS, checked, paragraphs, read_text, records
 
-_OPTIONS = ("path", "train", "holdout", "field", "groups", "most_characters", "randomised")
-_COMPARED = 20_000
-"""Texts of each split compared for near-duplicates: half a minute on one core at 500 words each."""
+_FIELDS = {"train": "train_field", "holdout": "holdout_field"}
+_OPTIONS = (
+    "path",
+    "train",
+    "holdout",
+    "field",
+    *_FIELDS.values(),
+    "groups",
+    "most_characters",
+    "randomised",
+    "links",
+)
+_MOST_GROUP = 1_000
 
 
 class TextFiles:
-    """Texts, in the order of the file or of the file names.
+    """Texts, in the order of their digests.
 
     A place is a ``.jsonl`` file (one object a line, the text in ``field``,
     ``"text"`` unless told, ``groups`` in columns of their own), a folder of
-    ``.txt`` files (a text each), or one ``.txt`` file (cut at blank lines).
-    ``path`` gives one split, ``holdout``: nothing is known about what the model
-    was trained on. ``train`` and ``holdout`` name a place each.
+    ``.txt`` files (a text each), or one ``.txt`` file (cut at blank lines,
+    which may hold white space). ``path`` gives one split, ``holdout``: nothing
+    is known about what the model was trained on. ``train`` and ``holdout``
+    name a place each, and ``train_field`` and ``holdout_field`` the field of
+    each where they differ.
+
+    The data are the texts and the groups they are in: the same texts with other
+    line ends, in other lines or in files of other names are the same data in the
+    same order, so nothing that is drawn by chance depends on how they are stored.
 
     A text that is not UTF-8, is empty, holds NUL or exceeds
     ``most_characters`` is left out and counted; over 5 % of them is an error.
-    ``randomised = true`` is your word that chance alone decided between the splits.
+    ``randomised = true`` is your word that chance alone decided between the
+    splits. ``links = "follow"`` follows links that lead out of a folder.
     """
 
     @classmethod
     def refer(cls, options: dict[str, Any]) -> DataRef:
         table = OptionTable.of("the dataset 'text'", options, _OPTIONS)
-        field, groups = table.text("field", TEXT), table.names("groups")
+        groups = table.names("groups")
+        found = folders_of(table)
+        fields = _fields(table, found)
         for name in groups:
-            if name in (TEXT, PREFIX, "image", "row", field):
+            if name in (TEXT, PREFIX, "image", "row", *fields.values()):
                 raise InputError(
                     f"'{name}' cannot be a group of the dataset 'text': that column holds the example."
                 )
-        found = folders_of(table)
-        content = {split: _content(place) for split, place in found.items()}
-        chosen = (
-            ("field", field),
+        for place in found.values():
+            if groups and (place.is_dir() or place.suffix.lower() != ".jsonl"):
+                raise InputError(
+                    f"The option 'groups' of the dataset 'text' needs a .jsonl file, where each line can say in which "
+                    f"groups its text is; {printable(place)} is none."
+                )
+        chosen: Options = (
             ("groups", json.dumps(groups)),
+            ("links", table.choice("links", "inside", LINKS)),
             ("most_characters", table.whole("most_characters", MOST_CHARACTERS, 1, 100_000_000)),
             ("randomised", randomised(table)),
+            *((_FIELDS[split], field) for split, field in fields.items()),
         )
-        return DataRef("text", digest_of(canonical(content)), chosen, placed(found))
+        draft = DataRef("text", Digest(""), chosen, placed(found))
+        rows = tuple((split, each.content) for split, each in _surveyed(draft).items())
+        return replace(draft, content=digest_of(canonical(dict(rows))), options=(*chosen, *rows))
 
     @classmethod
     def describe(cls, ref: DataRef) -> DataCard:
-        splits = {name: _read(ref, name) for name in places(ref)}
-        problems = [sentence for split in splits.values() for sentence in split.problems]
-        if len(splits) == 2:
-            first, second = (splits[name].texts[:_COMPARED] for name in ("train", "holdout"))
-            problems += text_duplicates(first, second, "train", "holdout").sentences()
-            if max(len(split.texts) for split in splits.values()) > _COMPARED:
-                problems.append(
-                    f"Near-duplicates were looked for among the first {_COMPARED:,} texts of each split."
-                )
+        splits = _surveyed(ref)
+        for split, found in splits.items():
+            _check_unchanged(ref, split, found)
+        copies = find_copies(
+            {split: found.digests for split, found in splits.items()},
+            SimilarTexts({split: found.texts for split, found in splits.items()}),
+        )
+        lengths = tuple(_lengths(split, found.texts) for split, found in splits.items())
         return DataCard(
             "text",
-            tuple((name, len(split.texts)) for name, split in splits.items()),
+            tuple((split, len(found.texts)) for split, found in splits.items()),
             groups=_groups(ref),
             randomised=bool(dict(ref.options)["randomised"]),
-            problems=tuple(problems),
+            problems=(
+                *(sentence for found in splits.values() for sentence in found.problems),
+                *copies.sentences({split: found.names for split, found in splits.items()}),
+                *(sentence for each in lengths for sentence in each.sentences()),
+            ),
             notes=notes_on(splits),
+            overlaps=copies.overlaps,
+            copies=copies.copies,
+            texts=lengths,
         )
 
     @classmethod
@@ -83,116 +120,173 @@ class TextFiles:
         if split not in places(ref):
             raise InputError(f"This dataset has no split '{split}'; it has {', '.join(places(ref))}.")
         found = _read(ref, split)
+        _check_unchanged(ref, split, found)
         columns = {name: [entry[at] for entry in found.groups] for at, name in enumerate(_groups(ref))}
         return text_rows(found.texts, **columns)
 
 
+def _fields(table: OptionTable, found: Mapping[str, Path]) -> dict[str, str]:
+    """Return the field of each split: its own, or the one for all."""
+    common = table.text("field", TEXT)
+    for split, name in _FIELDS.items():
+        if name in table.values and split not in found:
+            raise InputError(
+                f"{table.owner} has '{name}' and no split '{split}'. Give {split} too, or write field."
+            )
+    return {split: table.text(_FIELDS[split], common) for split in found}
+
+
 @dataclass(frozen=True, slots=True)
 class _Split:
-    """The usable texts of a place, their groups, and sentences about the others."""
+    """The usable texts of a place, their groups and where each stands, and sentences about the others."""
 
     texts: tuple[str, ...]
-    groups: tuple[tuple[str | None, ...], ...]
+    groups: tuple[_Groups, ...]
+    names: tuple[str, ...]
+    digests: tuple[Digest, ...]
+    content: Digest
     problems: tuple[str, ...]
 
 
-@lru_cache(maxsize=4)
-def _read(ref: DataRef, split: str) -> _Split:
-    if digest_of(canonical({name: _content(place) for name, place in places(ref).items()})) != ref.content:
+_Groups: TypeAlias = tuple[str | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A text, the groups it is in, and where it stands: a line, a paragraph or a file."""
+
+    text: str
+    groups: _Groups
+    name: str
+
+
+def _surveyed(ref: DataRef) -> dict[str, _Split]:
+    """Read every place once, again only when a file was written since."""
+    options = tuple((name, value) for name, value in ref.options if name not in places(ref))
+    stamps = {split: stamp_of(_files(ref, split)) for split in places(ref)}
+    return _survey_all(ref.location, options, digest_of(canonical(stamps)))
+
+
+@lru_cache(maxsize=2)
+def _survey_all(
+    location: str,
+    options: Options,
+    stamp: Digest,  # noqa: ARG001  so that what was kept is forgotten once a file changes
+) -> dict[str, _Split]:
+    ref = DataRef("text", Digest(""), options, location)
+    return {split: _read(ref, split) for split in places(ref)}
+
+
+def _files(ref: DataRef, split: str) -> list[Path]:
+    """Return the files of a place. Raise InputError when it holds no texts of a kind that is read here."""
+    place = places(ref)[split]
+    if place.is_dir():
+        return list(_listed(ref, place).files().values())
+    if place.suffix.lower() not in (".jsonl", ".txt"):
         raise InputError(
-            f"The texts in {places(ref)[split]} have changed since the audit was planned. Plan it again."
+            f"{printable(place)} is neither a .jsonl file, a .txt file nor a folder of .txt files. "
+            "Write one JSON object a line into a .jsonl file, with the text in a field 'text'."
         )
+    try:
+        opened(place).close()
+    except UnreadableError as error:
+        raise InputError(f"{printable(place)} cannot be read: {error}. Name a regular file.") from error
+    return [place]
+
+
+def _listed(ref: DataRef, place: Path) -> Listing:
+    return listing(place, links=str(dict(ref.options)["links"]))
+
+
+def _read(ref: DataRef, split: str) -> _Split:
     place, options = places(ref)[split], dict(ref.options)
     most = int(options["most_characters"])
     refused: list[Refused] = []
-    notes: tuple[str, ...] = ()
     if place.is_dir():
-        texts, notes = _folder(place, most, refused)
-    elif place.suffix.lower() == ".jsonl":
-        texts = _jsonl(place, str(options["field"]), _groups(ref), most, refused)
+        rows = _folder(_listed(ref, place), most, refused)
+    elif _files(ref, split)[0].suffix.lower() == ".jsonl":
+        rows = _jsonl(place, str(options[_FIELDS[split]]), _groups(ref), most, refused)
     else:
-        texts = _paragraphs(place, most, refused)
-    problems = tolerate(refused, len(texts) + len(refused), "texts", str(place))
-    if not texts:
+        parts = paragraphs(place, most, refused)
+        rows = [_Row(text, (), f"paragraph {number}") for number, text in parts]
+    advice = LINK_ADVICE if leads_out(refused) else ""
+    problems = tolerate(refused, len(rows) + len(refused), "texts", str(place), advice)
+    if not rows:
+        other = " ".join(("", *problems))
         raise InputError(
-            f"{place} holds no texts. Name a .jsonl file, a .txt file or a folder of .txt files."
+            f"{printable(place)} holds no texts. Name a .jsonl file, a .txt file or a folder of .txt files.{other}"
         )
-    return _Split(tuple(t for t, _ in texts), tuple(g for _, g in texts), (*problems, *notes))
+    keyed = sorted(
+        ((digest_of(row.text.encode()), json.dumps(row.groups), row) for row in rows), key=lambda k: k[:2]
+    )
+    content = digest_of("\n".join(f"{digest} {groups}" for digest, groups, _ in keyed).encode())
+    return _Split(
+        tuple(row.text for *_, row in keyed),
+        tuple(row.groups for *_, row in keyed),
+        tuple(row.name for *_, row in keyed),
+        tuple(digest for digest, *_ in keyed),
+        content,
+        problems,
+    )
 
 
-_Texts = list[tuple[str, tuple[str | None, ...]]]
-
-
-def _folder(place: Path, most: int, refused: list[Refused]) -> tuple[_Texts, tuple[str, ...]]:
-    listed = listing(place)
+def _folder(listed: Listing, most: int, refused: list[Refused]) -> list[_Row]:
     refused.extend(listed.refused)
-    texts: _Texts = []
-    others = 0
+    rows = []
     for name, path in listed.files().items():
         if path.suffix.lower() != ".txt":
-            others += 1
+            refused.append(Refused(name, "does not end in .txt", Mark.BESIDE))
             continue
         try:
-            texts.append((checked(read_text(path, most), most), ()))
+            rows.append(_Row(checked(read_text(path, most), most), (), name))
         except UnreadableError as error:
             refused.append(Refused(name, str(error)))
-    return texts, (f"{others:,} files in {place} do not end in .txt and were not read.",) if others else ()
+    return rows
 
 
-def _paragraphs(place: Path, most: int, refused: list[Refused]) -> _Texts:
-    try:
-        whole = read_text(place, max(most, MOST_CHARACTERS))
-        if "\0" in whole:
-            raise UnreadableError("holds a NUL character")
-    except UnreadableError as error:
-        raise InputError(
-            f"{place} cannot be read: {error}. Save it as UTF-8 text, or convert it to .jsonl."
-        ) from error
-    texts: _Texts = []
-    for number, part in enumerate((p for p in whole.split("\n\n") if p.strip()), 1):
-        try:
-            texts.append((checked(part.strip("\n"), most), ()))
-        except UnreadableError as error:
-            refused.append(Refused(f"paragraph {number}", str(error)))
-    return texts
-
-
-def _jsonl(place: Path, field: str, groups: tuple[str, ...], most: int, refused: list[Refused]) -> _Texts:
-    texts: _Texts = []
+def _jsonl(place: Path, field: str, groups: tuple[str, ...], most: int, refused: list[Refused]) -> list[_Row]:
+    rows = []
     for number, record in records(place, most, refused):
         try:
             if field not in record:
                 names = ", ".join(shown(name) for name in list(record)[:5])
-                raise UnreadableError(f"no field '{field}' among {names or 'none'}")
-            texts.append((checked(record[field], most), tuple(_group(record.get(name)) for name in groups)))
+                raise UnreadableError(f"no field '{shown(field)}' among {names or 'none'}")
+            text, entry = checked(record[field], most), tuple(_group(record.get(name)) for name in groups)
+            rows.append(_Row(text, entry, f"line {number}"))
         except UnreadableError as error:
             refused.append(Refused(f"line {number}", str(error)))
     for at, name in enumerate(groups):
-        if texts and all(entry[at] is None for _, entry in texts):
-            raise InputError(f"No line of {place} has the group '{name}'. Correct 'groups', or leave it out.")
-    return texts
+        if rows and all(row.groups[at] is None for row in rows):
+            raise InputError(
+                f"No line of {printable(place)} has the group '{shown(name)}'. Correct 'groups', or leave it out."
+            )
+    return rows
 
 
 def _group(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        return None if value is None else checked(value, 1_000)
+    """Return a group as text; null, NaN and white space are no group."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if isinstance(value, str):
+        return checked(value, _MOST_GROUP) if value.strip() else None
     if isinstance(value, bool | int | float):
         return json.dumps(value)
     raise UnreadableError("a group that is neither a string nor a number")
 
 
-def _content(place: Path) -> dict[str, str]:
-    """Return the digests of the files of a place by name; the name of a lone file is its ending only."""
-    try:
-        if place.is_dir():
-            files = listing(place).files()
-            return {name: digest_file(path) for name, path in files.items() if path.suffix.lower() == ".txt"}
-        if place.suffix.lower() not in (".jsonl", ".txt") or not place.is_file():
-            raise InputError(f"{place} is neither a .jsonl file, a .txt file nor a folder of .txt files.")
-        return {place.suffix.lower(): digest_file(place)}
-    except OSError as error:
-        raise InputError(f"{error.filename} cannot be read: {error.strerror}.") from error
+def _lengths(split: str, texts: tuple[str, ...]) -> Texts:
+    lengths = [len(text) for text in texts]
+    return Texts(
+        split, len(texts), sum(lengths), max(lengths), sum(lengths) ** 2 / sum(n * n for n in lengths)
+    )
 
 
 def _groups(ref: DataRef) -> tuple[str, ...]:
     return tuple(json.loads(str(dict(ref.options)["groups"])))
+
+
+def _check_unchanged(ref: DataRef, split: str, found: _Split) -> None:
+    if found.content != dict(ref.options)[split]:
+        raise InputError(
+            f"The texts in {printable(places(ref)[split])} have changed since the audit was planned. Plan it again."
+        )

@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from audit.formats.files import HEAD, opened, pointer
 from audit.formats.hostile import UnreadableError
 
 _BYTES = 0x08
@@ -31,9 +32,11 @@ def read_idx(path: Path, axes: int, most: int) -> NDArray[np.uint8]:
     the header promises and one byte, so a small file cannot fill the memory.
     """
     try:
-        with path.open("rb") as file:
-            packed = file.read(2) == _GZIP
-            file.seek(0)
+        with opened(path) as file:
+            head = file.peek(HEAD)[:HEAD]
+            if said := pointer(head):
+                raise UnreadableError(said)
+            packed = head.startswith(_GZIP)
             return _array(gzip.GzipFile(fileobj=file) if packed else file, axes, most)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UnreadableError(f"its gzip packing is damaged ({error})") from None

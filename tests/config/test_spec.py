@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
 import pytest
@@ -100,6 +102,69 @@ def test_a_file_that_is_no_text_or_not_there(bad: bytes | None, tmp_path: Path) 
 def test_a_folder_is_no_spec(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is a folder"):
         read_spec(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("[data]", '[features]\nuse = "pixels"\ngroups = "g"\n[data]'), "'groups' belongs in [data]"),
+        (("[data]", '[run]\nmetadata = "m.csv"\n[data]'), "'metadata' belongs in [data]"),
+        (("[data]", "[run]\nseed = 3\n[data]"), "'seed' belongs to the top of the spec"),
+        (('name = "x"', 'name = "x"\nworkers = 3'), "'workers' belongs in [run]"),
+        (('name = "x"', 'name = "x"\nadapter = "y"'), "'adapter' belongs in [model]"),
+    ],
+)
+def test_a_key_in_another_table_is_sent_where_it_belongs(
+    change: tuple[str, str], words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=re.escape(words)):
+        parse(GOOD.replace(*change, 1), tmp_path)
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+def test_a_spec_and_a_policy_are_read_with_a_byte_order_mark(tmp_path: Path, ends: str) -> None:
+    bar = 'name = "bar"\n[[criteria]]\nmetric = "quality.frechet"\nat_most = 1.0\n'
+    spec = GOOD + '[policy]\nfile = "bar.toml"\n'
+    for name, text in (("bar.toml", bar), ("audit.toml", spec)):
+        (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + text.replace("\n", ends).encode())
+    assert read_spec(tmp_path / "audit.toml").policy.name == "bar"
+
+
+@pytest.mark.parametrize("name", ["audit.toml", "bar.toml"])
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ("name = 'x'\n".encode("utf-16"), "UTF-16 text (its byte-order mark says so): save it as UTF-8"),
+        ("name = 'x'\n".encode("utf-16-le"), "UTF-16 text without a byte-order mark"),
+        (b"name = 'caf\xe9'\n", "not UTF-8 at byte 11"),
+        (b"name = 'x'\rseed = 1\r", "its lines end in CR alone"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+            "a Git LFS pointer in place of the file",
+        ),
+        (b"PK\x03\x04\0\0", "a zip archive: unpack it, not text"),
+        (b"name = 'a\0b'\n", "not valid TOML"),
+        ("pipe", "it is a named pipe"),
+        ("/dev/zero", "it is a device"),
+        ("nowhere", "a broken link|There is no policy at"),
+        ("loop", "too many levels of symbolic links|is no path: Symlink loop"),
+    ],
+)
+def test_the_true_reason_why_a_spec_or_policy_cannot_be_read(
+    tmp_path: Path, name: str, data: bytes | str, said: str
+) -> None:
+    (tmp_path / "audit.toml").write_text(GOOD + '[policy]\nfile = "bar.toml"\n')
+    path = tmp_path / name
+    path.unlink(missing_ok=True)
+    if data == "pipe":
+        os.mkfifo(path)
+    elif isinstance(data, str):
+        path.symlink_to(name if data == "loop" else data)
+    else:
+        path.write_bytes(data)
+    with pytest.raises(InputError) as refusal:
+        read_spec(tmp_path / "audit.toml")
+    assert any(words in str(refusal.value) for words in said.split("|"))
 
 
 def test_every_shipped_policy_says_where_its_thresholds_come_from() -> None:

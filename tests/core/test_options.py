@@ -60,3 +60,30 @@ def test_a_number_is_one_and_in_range(value: object) -> None:
 def test_a_whole_number_given_for_a_number_is_the_same_number() -> None:
     found = table(seed=1).number("seed", 0.5, 0.0, 1.0)
     assert (found, type(found)) == (1.0, float)
+
+
+def test_an_option_of_another_table_is_sent_there() -> None:
+    with pytest.raises(InputError, match=r"no option 'groups'\. 'groups' belongs in \[data\]\. "):
+        OptionTable.of("The adapter 'x'", {"groups": "g"}, ["path"])
+    with pytest.raises(InputError, match=r"no option 'groups'\. Accepted"):
+        OptionTable.of("The dataset 'digits'", {"groups": "g"}, ["seed"])
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("x" * 5000, "which is no path: File name too long"),
+        ("a\0b", "which is no path"),
+        ("~nobody-of-that-name/x", "which is no path"),
+        ("none", "which does not exist"),
+        ("file/below", "which does not exist"),
+    ],
+)
+def test_a_path_that_leads_nowhere_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=said) as refusal:
+        OptionTable.of("the dataset 'x'", {"path": given}, ["path"]).path("path")
+    assert len(str(refusal.value)) < 400

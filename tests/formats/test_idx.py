@@ -62,7 +62,7 @@ def test_what_is_none_is_refused_with_a_reason(tmp_path: Path, data: bytes, said
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableError, match="No such file"):
+    with pytest.raises(UnreadableError, match="does not exist"):
         read_idx(tmp_path / "a", 1, MOST)
 
 
