@@ -110,7 +110,7 @@ class RunDisplay:
             self._task, advance=1, description=artifact.recipe.label[:44], rate=f"{rate:,.0f} examples/s"
         )
         if artifact.made == artifact.missing:
-            seconds = time.monotonic() - artifact.began
+            seconds = max(time.monotonic() - artifact.began, 1e-9)
             speed = f", {artifact.examples / seconds:,.0f} examples/s" if artifact.examples else ""
             self._say(f"  {artifact.recipe.label}: {artifact.made} shards, {seconds:.1f} s{speed}")
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from audit.config.tables import Table
 from audit.core.errors import InputError, nearest
+from audit.core.options import belongs
 from audit.core.policy import Criterion, Policy
 from audit.core.rows import MODALITIES
 from audit.formats.hostile import UnreadableError, printable
@@ -202,6 +203,9 @@ def _roles(table: Table) -> dict[str, str]:
         raise InputError(
             f"{table.where} has both 'use' and 'features', which mean the same role. Keep one of them."
         )
+    for key in table.values:
+        if misplaced := belongs(key, f"[{table.where}]"):
+            raise InputError(f"There is no key '{table.name(key)}'. {misplaced.rstrip()}")
     roles = {("features" if role == "use" else role): table.text(role) for role in table.values}
     table.close()
     return roles

@@ -123,7 +123,7 @@ def test_a_key_in_another_table_is_sent_where_it_belongs(
 
 @pytest.mark.parametrize("ends", ["\n", "\r\n"])
 def test_a_spec_and_a_policy_are_read_with_a_byte_order_mark(tmp_path: Path, ends: str) -> None:
-    bar = 'name = "bar"\n[[criteria]]\nmetric = "quality.frechet"\nat_most = 1.0\n'
+    bar = 'name = "bar"\n[[criteria]]\nmetric = "quality.frechet"\nat_most = 1.0\nwhy = "w"\n'
     spec = GOOD + '[policy]\nfile = "bar.toml"\n'
     for name, text in (("bar.toml", bar), ("audit.toml", spec)):
         (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + text.replace("\n", ends).encode())
@@ -147,7 +147,7 @@ def test_a_spec_and_a_policy_are_read_with_a_byte_order_mark(tmp_path: Path, end
         ("pipe", "it is a named pipe"),
         ("/dev/zero", "it is a device"),
         ("nowhere", "a broken link|There is no policy at"),
-        ("loop", "too many levels of symbolic links|is no path: Symlink loop"),
+        ("loop", "too many levels of symbolic links|is not a path: Symlink loop"),
     ],
 )
 def test_the_true_reason_why_a_spec_or_policy_cannot_be_read(
