@@ -85,18 +85,20 @@ class RealRows(Recipe[Rows]):
 
 @dataclass(frozen=True)
 class DrawnRows(Recipe[Rows]):
-    """``rows`` rows of a split of ``total``, drawn without replacement, in the order of the split.
+    """``rows`` rows of a split of ``total``, drawn without replacement, in the order of the split; never those ``without``.
 
     The first rows of a split sorted by class are no sample of it; these are.
     """
 
     kind: ClassVar[str] = "drawn-rows"
+    version: ClassVar[int] = 2
     data: DataRef
     split: str
     rows: int
     total: int
     seed: int
     shard_size: int = layout()
+    without: tuple[int, ...] = ()
 
     @property
     def label(self) -> str:
@@ -110,7 +112,8 @@ class DrawnRows(Recipe[Rows]):
         return len(shard_range(self.rows, self.shard_size, shard))
 
     def make(self, context: Context) -> Rows:
-        drawn = np.sort(context.rng(0).permutation(self.total)[: self.rows])
+        candidates = np.setdiff1d(np.arange(self.total), np.array(self.without, np.int64))
+        drawn = np.sort(context.rng(0).permutation(candidates)[: self.rows])
         span = shard_range(self.rows, self.shard_size, context.shard)
         return context.split(self.data, self.split).take(drawn[span.start : span.stop])
 

@@ -56,7 +56,8 @@ class DataCard:
     source and was not; ``randomised`` says that a coin decided between them.
     ``problems`` are sentences about what was left out or looks wrong; what can
     be counted about copies, pictures and lengths stands in the fields after
-    them too, for whatever has to decide by it.
+    them too, for whatever has to decide by it. ``alike`` says how many of the first
+    rows of a split are like those of the others, where the rest was planted.
     """
 
     modality: str
@@ -69,6 +70,22 @@ class DataCard:
     copies: tuple[Copies, ...] = ()
     pictures: tuple[Pictures, ...] = ()
     texts: tuple[Texts, ...] = ()
+    alike: tuple[tuple[str, int], ...] = ()
+
+    def repeated(self, split: str) -> tuple[int, ...]:
+        """Return the rows of a split that are copies of an earlier row of it."""
+        return tuple(
+            row for c in self.copies if c.split == split for rows in c.clusters for row in sorted(rows)[1:]
+        )
+
+    def overlap(self, first: str, second: str) -> Overlap | None:
+        """Return what was found of ``first`` in ``second``, or None where that was not looked for."""
+        return next((o for o in self.overlaps if (o.first, o.second) == (first, second)), None)
+
+    def clusters(self, split: str) -> tuple[int, ...] | None:
+        """Return a number for each row, the same for copies of one example; None where no row has a copy."""
+        found = next((c for c in self.copies if c.split == split and c.clusters), None)
+        return None if found is None else tuple(found.numbered().tolist())
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +153,18 @@ class Subject:
         rows = total if max_rows is None else min(total, max_rows)
         return RealRows(self.data, split, rows, self.shard_size)
 
-    def drawn(self, split: str, rows: int) -> Recipe[Rows]:
-        """``rows`` rows of a split, drawn at random; the whole split when it has no more."""
+    def drawn(self, split: str, rows: int, without: Sequence[int] = ()) -> Recipe[Rows]:
+        """``rows`` different examples of a split drawn at random, or as many as there are; ``without`` some of its rows.
+
+        Copies of one example count once, and rows that the data planted beside those like the other splits' are left out.
+        """
         total = self._rows(split)
-        if rows >= total:
+        planted = range(dict(self.data_card.alike).get(split, total), total)
+        left_out = tuple(sorted({*planted, *self.data_card.repeated(split), *without}))
+        if not left_out and rows >= total:
             return self.real(split)
-        return DrawnRows(self.data, split, rows, total, self.seed, self.shard_size)
+        kept = min(rows, total - len(left_out))
+        return DrawnRows(self.data, split, kept, total, self.seed, self.shard_size, left_out)
 
     def _rows(self, split: str) -> int:
         if split not in self.splits:

@@ -108,8 +108,10 @@ def _scores(values: ArrayLike, name: str) -> Floats:
         raise ValueError(f"{name} are one score per example, not of shape {scores.shape}")
     if scores.size == 0:
         raise UndefinedError(f"there are no {name} to rank")
-    if not np.isfinite(scores).all():
-        raise ValueError(f"{name} hold a score that is not finite")
+    if np.isnan(scores).any() or np.isposinf(scores).any():
+        raise ValueError(
+            f"{name} hold a score that is not a number or infinite; minus infinity is the lowest score"
+        )
     return scores
 
 

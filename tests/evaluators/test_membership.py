@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from audit.core.capabilities import Capability
+from audit.core.data_facts import Copies, Overlap
 from audit.core.errors import InputError
 from audit.core.identity import Digest
 from audit.core.measurements import Interval, Measurement, Undefined
@@ -108,7 +110,10 @@ def test_a_planted_leak_is_found_and_shown_in_text(score: Any) -> None:
     assert {"auc.loss", "auc.zlib", "auc.min_k", "auc.min_k_plus_plus"} <= set(found)
     assert found["tpr_at_fpr_1pct"].value > found["tpr_at_fpr_1pct"].baseline
     assert isinstance(found["tpr_at_fpr_1permille"], Undefined)
-    assert "it takes 3688" in found["tpr_at_fpr_1permille"].reason
+    assert "it takes 1000" in found["tpr_at_fpr_1permille"].reason
+    assert _interval(found["tpr_at_fpr_1pct"]).low > 0.01, (
+        "far more members than chance lie above one non-member in a hundred"
+    )
     curve, exposed = found["auc"].evidence
     assert not curve.sensitive
     assert exposed.sensitive
@@ -151,7 +156,7 @@ def test_a_memorising_autoencoder_is_found_through_the_same_file(score: Any) -> 
     assert _interval(found["auc"]).low > 0.6
     assert not any(name.startswith("auc.") for name in found)
     assert found["auc"].evidence[1].kind == "images"
-    assert "it takes 368" in found["tpr_at_fpr_1pct"].reason
+    assert "it takes 368" in found["tpr_guaranteed_1pct"].reason
 
 
 @pytest.mark.parametrize("randomised", [True, False])
@@ -284,3 +289,50 @@ def test_minus_infinity_is_the_lowest_score_and_nan_is_counted_apart(score: Any)
     auc = counted["privacy.membership.auc"]
     assert any("7 examples had nothing to score" in note for note in auc.notes)
     assert auc.n == 593
+
+
+def test_non_members_that_are_members_are_left_out_or_close_the_audit(score: Any) -> None:
+    rng = np.random.default_rng(6)
+    train, holdout = _texts(rng, 200, COMMON), _texts(rng, 200, COMMON)
+    holdout[:8] = train[:8]
+    case = _subject(Capability.TOKEN_SCORES, "text", 200, 200)
+    few = replace(
+        case,
+        data_card=replace(
+            case.data_card, overlaps=(Overlap("train", "holdout", tuple(range(8)), (), 200, 200),)
+        ),
+    )
+    data = {"train": text_rows(train), "holdout": text_rows(holdout)}
+    found = _by_metric(score(QUICK, few, model=LeakyLM(train, 1.0), splits=data))
+    assert found["auc"].n == 392
+    assert any(
+        "8 rows of 'holdout' that also stand in 'train' are left out" in note for note in found["auc"].notes
+    )
+    many = replace(
+        few,
+        data_card=replace(
+            case.data_card, overlaps=(Overlap("train", "holdout", tuple(range(75)), (), 150, 150),)
+        ),
+    )
+    (gap,) = QUICK.unmet(many)
+    assert gap.found == "75 of 150 rows of 'holdout' also stand in 'train'"
+
+
+def test_copies_of_one_member_count_once(score: Any) -> None:
+    rng = np.random.default_rng(7)
+    train, holdout = _texts(rng, 100, COMMON), _texts(rng, 100, COMMON)
+    train[50:] = [train[0]] * 50
+    case = _subject(Capability.TOKEN_SCORES, "text", 100, 100)
+    copies = Copies("train", ((0, *range(50, 100)),), 50, 100, 100)
+    clustered = replace(case, data_card=replace(case.data_card, copies=(copies,)))
+    data = {"train": text_rows(train), "holdout": text_rows(holdout)}
+    found = _by_metric(score(QUICK, clustered, model=LeakyLM([], 0.0), splits=data))
+    assert found["auc"].n == 150
+
+
+def test_what_was_planted_beside_the_others_is_no_member_to_compare() -> None:
+    case = _subject(Capability.TOKEN_SCORES, "text", 100, 100)
+    planted = replace(case, data_card=replace(case.data_card, alike=(("train", 60),)))
+    recipe = planted.drawn("train", 1000)
+    assert recipe.examples(0) == 60
+    assert recipe.without == tuple(range(60, 100))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from audit.core.measurements import Interval
 from audit.core.rows import Matrix, Vector
 from audit.evaluators.privacy.attacks import AttackScores, usable
 from audit.evaluators.privacy.blind import BlindBaseline
@@ -66,6 +67,21 @@ class Contest:
             against=against,
             randomised=blind.randomised,
             unscored=int((~keep).sum() + (~spare).sum()),
+        )
+
+    def headline(self) -> tuple[Vector, Vector, Vector, Vector]:
+        """The scores of the pre-registered attack, members first, and the numbers that order equal ones."""
+        return self.inside[:, 0], self.outside[:, 0], self.inside_ties, self.outside_ties
+
+    def excess(self, attack: int) -> tuple[float, Interval]:
+        """Return the attack's area minus the baseline's, or minus one half where the baseline has less: that is chance."""
+        difference, interval = area_difference(self.against, attack, self.baseline)
+        blind = float(self.against.values[self.baseline])
+        if blind >= 0.5:
+            return difference, interval
+        own = area_interval(self.against, attack)
+        return float(self.against.values[attack]) - 0.5, Interval(
+            own.low - 0.5, own.high - 0.5, own.level, own.method
         )
 
     @property

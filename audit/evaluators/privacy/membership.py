@@ -7,14 +7,17 @@ attacks find, on these examples, and nothing about a stronger attack.
 Formula: ``auc = P(score of a member > score of another one) + P(equal) / 2``. With token scores the attack chosen beforehand
 is Min-K%++: the mean of the lowest fifth of ``(log p - mean) / deviation`` over the tokens of a text, mean and
 deviation over the vocabulary; else it is the first signal that the model offers. ``blind_auc`` is the same for a ridge
-regression on the rows themselves, which never asks the model, and ``excess = auc - blind_auc``. ``tpr_at_fpr_…`` is the share of
-members at or above the loosest threshold whose false-positive rate is at most f with 97.5 % confidence.
+regression on the rows themselves, which never asks the model, and ``excess = auc - max(0.5, blind_auc)``. ``tpr_at_fpr_…`` is the
+share of members above the loosest threshold that at most a share f of the other examples passes (the ROC curve at f);
+``tpr_guaranteed_…`` that above a stricter one, whose false-positive rate is at most f with 97.5 % confidence.
 
 Interval: DeLong's variance on the logit scale; Newcombe's score interval below 30 examples a side or where the two sides
 hardly overlap. ``excess``: paired DeLong. ``blind_auc`` and ``excess`` are averaged over two halves, and as wide as one half's.
-``tpr_at_fpr_…``: Clopper-Pearson. p-values by shuffled labels, for several attacks by max-T.
+``tpr_at_fpr_…``: a mixture over how many other examples the population's threshold lets through, which covers that
+population's rate. ``tpr_guaranteed_…``: Clopper-Pearson. p-values by shuffled labels, for several attacks by max-T.
 
-Gate: 20 examples a side. A rate of 1 % takes 368 other examples, one of 0.1 % takes 3,688; below that it has no value. Where no coin
+Gate: 20 examples a side. A rate of 1 % takes 100 other examples, one of 0.1 % takes 1,000, the guaranteed one 368; below that it has no
+value. Copies of one example count once, non-members that also stand in ``train`` are left out, and above 5 % of them nothing is measured. Where no coin
 decided the split, the blind classifier is above chance and the attack is not clearly above it, ``auc`` and the rates have no value.
 """
 
@@ -29,7 +32,7 @@ import numpy as np
 from audit.core.capabilities import Capability
 from audit.core.cases import Case, CaseKind, Cases
 from audit.core.errors import InputError, UndefinedError
-from audit.core.evaluators import About, Needs
+from audit.core.evaluators import About, Needs, Unmet
 from audit.core.measurements import Evidence, Outcome
 from audit.core.metrics import LOWER, NEITHER, Metric
 from audit.core.recipes import Inputs, Recipe, Shards
@@ -45,22 +48,25 @@ from audit.evaluators.privacy.attacks import (
 from audit.evaluators.privacy.blind import BlindBaseline, BlindFeatures, BlindScores
 from audit.evaluators.privacy.contest import LEAST, Contest
 from audit.recipes.halves import Half
+from audit.stats.low_fpr import guaranteed_tpr, tpr_at_fpr
 from audit.stats.permutation import LabelPermutations
+from audit.stats.proportions import clopper_pearson
 from audit.stats.ranking import (
-    area_difference,
     area_interval,
     detectable_area,
-    operating_point,
     roc_curve,
 )
 
 PREFERRED = (
     Capability.TOKEN_SCORES,
     Capability.LOG_LIKELIHOOD,
-    Capability.LIKELIHOOD_BOUND,
     Capability.DENOISING_LOSS,
+    Capability.LIKELIHOOD_BOUND,
     Capability.RECONSTRUCT,
+    Capability.REALNESS,
 )
+MOST_SHARED = 0.05
+"""Of the non-members, more than this share in the training data and nothing is measured; fewer are left out."""
 RATES = ((0.01, "tpr_at_fpr_1pct"), (0.001, "tpr_at_fpr_1permille"))
 
 _ATTACKS = {
@@ -73,7 +79,7 @@ _ATTACKS = {
 
 @dataclass(frozen=True)
 class MembershipInference:
-    """Attacks the first ``max_rows`` rows of ``train`` against as many of ``holdout``.
+    """Attacks the at most ``max_rows`` rows of ``train``, drawn at random, against as many of ``holdout``.
 
     The headline attack is fixed before anything runs: Min-K%++ for a model that
     gives token probabilities, else the one number the model gives per example. ``permutations`` is the number of shuffles
@@ -98,12 +104,25 @@ class MembershipInference:
             ),
             Metric(
                 "tpr_at_fpr_1pct",
-                "Share of training examples the attack finds at a threshold that is wrong about at most 1% of other "
-                "examples, with confidence",
+                "Share of training examples above a threshold that one in a hundred other examples passes; chance is 0.01",
                 LOWER,
-                question="How many people in the training data can be pointed out with near certainty?",
+                baseline=0.01,
+                question="How many people in the training data can be pointed out with few mistakes?",
             ),
-            Metric("tpr_at_fpr_1permille", "The same at a threshold that is wrong about at most 0.1%", LOWER),
+            Metric(
+                "tpr_at_fpr_1permille",
+                "Share of training examples above a threshold that one in a thousand other examples passes; chance is 0.001",
+                LOWER,
+                baseline=0.001,
+                question="How many can be pointed out with hardly any mistake?",
+            ),
+            Metric(
+                "tpr_guaranteed_1pct",
+                "Share of training examples above a stricter threshold, of which it is promised that at most one in a hundred "
+                "other examples passes it",
+                LOWER,
+                question="How many could an attacker point out who has to be sure?",
+            ),
             Metric(
                 "blind_auc",
                 "The same probability for a classifier that never asks the model; above 0.5 the two splits differ by "
@@ -115,7 +134,7 @@ class MembershipInference:
             ),
             Metric(
                 "excess",
-                "The attack's AUC minus that of the classifier that never asks the model",
+                "The attack's AUC minus that of the classifier that never asks the model, or minus 0.5 where that is less",
                 LOWER,
                 baseline=0.0,
                 null=0.0,
@@ -155,15 +174,30 @@ class MembershipInference:
                     f"privacy.membership: '{name}' is {getattr(self, name)}; give {least} or more."
                 )
 
+    def unmet(self, subject: Subject) -> tuple[Unmet, ...]:
+        shared = subject.data_card.overlap("train", "holdout")
+        if shared is None or shared.share <= MOST_SHARED:
+            return ()
+        found = f"{len(shared.rows):,} of {shared.total:,} rows of 'holdout' also stand in 'train'"
+        remedy = "take them out of 'holdout': they are members, and an attack that finds them is not wrong"
+        return (Unmet("non-members that are not members", found, remedy),)
+
     def inputs(self, subject: Subject) -> Cases:
-        rows = {split: subject.real(split, self.max_rows) for split in ("train", "holdout")}
+        shared = subject.data_card.overlap("train", "holdout")
+        known = shared.rows if shared is not None else ()
+        rows = {
+            "train": subject.drawn("train", self.max_rows),
+            "holdout": subject.drawn("holdout", self.max_rows, without=known),
+        }
         members, nonmembers = (self._attacks(subject, rows[split]) for split in ("train", "holdout"))
         blind = [BlindFeatures(rows[split]) for split in ("train", "holdout")]
         asked = self.attack(subject, members, nonmembers, blind[0], blind[1])
         halves = [Half(nonmembers, 0), Half(nonmembers, 1), Half(blind[1], 0), Half(blind[1], 1)]
         said = "one half of 'holdout' in place of the members, the other in place of the non-members"
         null = Case(CaseKind.NULL, {**self.attack(subject, *halves), "member_rows": None}, said)
-        return Cases({**asked, "member_rows": rows["train"]}, null)
+        there = sum(subject.splits[split] for split in ("train", "holdout"))
+        cases = Cases({**asked, "member_rows": rows["train"]}, null)
+        return cases.also(left_out=len(known), available=there)
 
     def attack(
         self,
@@ -195,21 +229,31 @@ class MembershipInference:
         shuffled: Shards[LabelPermutations],
         blind: Shards[BlindBaseline],
         member_rows: Shards[Rows] | None,
+        left_out: int,
+        available: int,
     ) -> Iterable[Outcome]:
         contest = Contest.of(joined(members), joined(nonmembers), blind[0])
         if contest.smaller < LEAST:
             reason = f"only {contest.smaller} examples on one side could be scored; it takes {LEAST}"
-            expected = ("auc", "blind_auc", "excess", *(name for _, name in RATES))
+            expected = ("auc", "blind_auc", "excess", *(name for _, name in RATES), "tpr_guaranteed_1pct")
             return [self.about.undefined(metric, reason) for metric in expected]
         exposed = None if member_rows is None else Exposed([len(s.ties) for s in members], member_rows)
         return [
             *self._baseline(contest),
-            self._headline(contest, shuffled[0], exposed),
+            self._headline(contest, shuffled[0], exposed, left_out, available),
             *(self._sensitivity(contest, rate, name) for rate, name in RATES),
+            self._guaranteed(contest),
             *self._each_attack(contest, shuffled[0]),
         ]
 
-    def _headline(self, contest: Contest, shuffled: LabelPermutations, exposed: Exposed | None) -> Outcome:
+    def _headline(
+        self,
+        contest: Contest,
+        shuffled: LabelPermutations,
+        exposed: Exposed | None,
+        left_out: int,
+        available: int,
+    ) -> Outcome:
         if (reason := contest.confounded(0)) is not None:
             return self.about.undefined("auc", reason)
         m, n = contest.areas.positives, contest.areas.negatives
@@ -218,6 +262,7 @@ class MembershipInference:
             f"With {m} members and {n} non-members an AUC of {detectable_area(m, n):.3f} would have been found four "
             "times in five.",
             *contest.remarks(),
+            *([f"{left_out} rows of 'holdout' that also stand in 'train' are left out."] if left_out else []),
         )
         return self.about.measurement(
             "auc",
@@ -227,6 +272,7 @@ class MembershipInference:
             p_value=float(shuffled.p[0]),
             notes=notes,
             evidence=() if exposed is None else (_curve(contest), *self._most_exposed(contest, exposed)),
+            available=available,
         )
 
     def _baseline(self, contest: Contest) -> Iterator[Outcome]:
@@ -235,7 +281,7 @@ class MembershipInference:
         note = "A property of the data, not of the model."
         interval = area_interval(contest.against, contest.baseline)
         yield self.about.measurement("blind_auc", value, interval, n, notes=(note,))
-        difference, interval = area_difference(contest.against, 0, contest.baseline)
+        difference, interval = contest.excess(0)
         paired = "Paired: attack and baseline rank the same examples."
         yield self.about.measurement("excess", difference, interval, n, notes=(paired,))
 
@@ -243,18 +289,30 @@ class MembershipInference:
         if (reason := contest.confounded(0)) is not None:
             return self.about.undefined(name, reason)
         try:
-            point = operating_point(
-                contest.inside[:, 0], contest.outside[:, 0], contest.inside_ties, contest.outside_ties, rate
-            )
+            point = tpr_at_fpr(*contest.headline(), rate)
         except UndefinedError as error:
             return self.about.undefined(name, f"Not estimable: {error}.")
+        note = f"{point.hits} of {len(contest.inside)} members above {point.above} of {len(contest.outside)} non-members."
+        n = len(contest.inside) + len(contest.outside)
+        return self.about.measurement(
+            name, point.value, point.interval, n, baseline=point.chance, notes=(note,)
+        )
+
+    def _guaranteed(self, contest: Contest) -> Outcome:
+        if (reason := contest.confounded(0)) is not None:
+            return self.about.undefined("tpr_guaranteed_1pct", reason)
+        try:
+            point = guaranteed_tpr(*contest.headline(), 0.01)
+        except UndefinedError as error:
+            return self.about.undefined("tpr_guaranteed_1pct", f"Not estimable: {error}.")
+        interval = clopper_pearson(point.hits, len(contest.inside))
         note = (
             f"Threshold at the {point.above} highest of {len(contest.outside)} non-members: with 95% confidence its "
-            f"false-positive rate is at most {point.rate_bound:.4f} and it finds at least {point.interval.low:.4f} of the members."
+            f"false-positive rate is at most {point.rate_bound:.4f} and it finds at least {point.lower_bound:.4f} of the members."
         )
         n = len(contest.inside) + len(contest.outside)
         return self.about.measurement(
-            name, point.sensitivity, point.interval, n, baseline=point.expected_rate, notes=(note,)
+            "tpr_guaranteed_1pct", point.value, interval, n, baseline=point.chance, notes=(note,)
         )
 
     def _each_attack(self, contest: Contest, shuffled: LabelPermutations) -> Iterator[Outcome]:

@@ -80,7 +80,14 @@ class Biographies:
                 f"The last {copies:,} rows of 'train' are copies of {put_in} canaries at doses 1 to 32; "
                 f"{len(everyone) - put_in} more were left out by a coin and are references."
             )
-        return DataCard("text", tuple(splits), groups=GROUPS, randomised=True, notes=tuple(notes))
+        return DataCard(
+            "text",
+            tuple(splits),
+            groups=GROUPS,
+            randomised=True,
+            notes=tuple(notes),
+            alike=(("train", train),),
+        )
 
     @classmethod
     def load(cls, ref: DataRef, split: str) -> Rows:

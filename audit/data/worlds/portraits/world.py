@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from audit.core.data_facts import Copies
 from audit.core.errors import InputError
 from audit.core.identity import canonical, digest_of
 from audit.core.options import OptionTable
@@ -76,7 +77,15 @@ class Portraits:
     @classmethod
     def describe(cls, ref: DataRef) -> DataCard:
         options = dict(ref.options)
-        planted = len(plan_of(ref).planted)
+        plan = plan_of(ref)
+        planted = len(plan.planted)
+        clusters = tuple(
+            rows
+            for n, dose in plan.planted.items()
+            if dose > 1
+            for rows in [tuple(np.flatnonzero(plan.train == n).tolist())]
+        )
+        surplus = sum(len(rows) - 1 for rows in clusters)
         return DataCard(
             "image",
             (("train", int(options["train"])), ("holdout", int(options["holdout"]))),
@@ -92,6 +101,9 @@ class Portraits:
                 if planted
                 else "No duplicates are planted.",
             ),
+            copies=(Copies("train", clusters, surplus, len(plan.train), len(plan.train)),)
+            if clusters
+            else (),
         )
 
     @classmethod
