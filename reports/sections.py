@@ -12,6 +12,7 @@ from audit.core.evaluators import Dimension
 from audit.core.measurements import Direction, Group, Interval, Measurement, Undefined, Unquantified
 from audit.core.records import AuditRecord, RecordedEvaluator
 from audit.core.renderers import EvidenceReader
+from audit.core.units import UNITS
 from reports import numbers
 from reports.axes import Axis, axis_over, fits
 from reports.evidence import Exhibit, exhibit
@@ -181,7 +182,9 @@ def _section(
         caveats=evaluator.caveats if evaluator else (),
         controls=tuple(_control(control) for control in controls),
         families=tuple(_family(family, judged, evaluator) for family in families(measured, judged)),
-        exhibits=tuple(exhibit(e, read, show_sensitive) for m in measured for e in m.evidence),
+        exhibits=tuple(
+            exhibit(e, read, show_sensitive) for m in measured for e in m.evidence if e.kind != UNITS
+        ),
         undefined=tuple((_label(u.metric, u.group), u.reason) for u in undefined),
     )
 

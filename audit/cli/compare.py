@@ -9,9 +9,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from audit.cli.options import format_option, print_json, store_option
+from audit.cli.options import address, format_option, print_json, store_option
 from audit.cli.scorecard import clean, number, terminal
-from audit.cli.show import read_record
+from audit.cli.show import evidence_reader
 from audit.core.measurements import Interval
 from audit.engine.comparison import Change, Comparison, Difference, compare
 
@@ -23,8 +23,9 @@ Examples:
   audit compare 20260102-1f3a 20260109-77b0 --format json
 
 \b
-An interval of a difference treats the two runs as independent; it is by the
-method of variance estimates recovery (Zou and Donner 2008).
+Units that both runs measured (documents, occupations) are compared in pairs;
+otherwise the interval treats the runs as independent, by the method of
+variance estimates recovery (Zou and Donner 2008).
 """
 _STYLES = {Change.BETTER: "green", Change.WORSE: "red", Change.CHANGED: "yellow"}
 
@@ -36,7 +37,10 @@ _STYLES = {Change.BETTER: "green", Change.WORSE: "red", Change.CHANGED: "yellow"
 @format_option
 def command(first: str, second: str, store: str | None, form: str) -> int:
     """Compare the run FIRST with the run SECOND: differences with their intervals."""
-    comparison = compare(read_record(first, store), read_record(second, store))
+    from audit.store.runs import open_store
+
+    opened = open_store(address(store), create=False, read_only=True)
+    comparison = compare(opened.read(first), opened.read(second), evidence_reader(opened))
     if form == "json":
         print_json(_plain(comparison))
     else:
@@ -56,6 +60,7 @@ def _plain(comparison: Comparison) -> dict[str, object]:
             "interval": asdict(d.uncertainty) if isinstance(d.uncertainty, Interval) else None,
             "unquantified": None if isinstance(d.uncertainty, Interval) else d.uncertainty.reason,
             "change": d.change.value,
+            "shared": d.shared,
         }
         for d in comparison.differences
     ]

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from audit.cli.options import address, store_option
-from audit.cli.show import read_record
+from audit.cli.show import evidence_reader, read_record
 from audit.core.errors import InputError
 from audit.registry import catalogue
 
@@ -47,18 +47,11 @@ def command(
 
 def render(run: str | None, store: str | None, form: str, *, show_sensitive: bool = False) -> bytes:
     """Return a run's report in one format."""
-    from audit.core.identity import Digest
-    from audit.core.rows import Rows
-    from audit.store import codec
     from audit.store.runs import open_store
 
     renderer = catalogue("reports").load(form)()
     record = read_record(run, store)
-    blobs = open_store(address(store), create=False, read_only=True).blobs
-
-    def evidence(digest: Digest) -> Rows | None:
-        return codec.decode("rows", blobs.get(digest)) if blobs.has(digest) else None
-
+    evidence = evidence_reader(open_store(address(store), create=False, read_only=True))
     document: bytes = renderer.render(record, evidence, show_sensitive=show_sensitive)
     return document
 

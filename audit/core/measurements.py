@@ -52,7 +52,8 @@ class Evidence:
 
     ``kind`` says how to show ``content``: ``images`` (rows with an ``image``
     column), ``texts`` (rows with a ``text`` column), ``table`` (any rows) or
-    ``curve`` (rows with columns ``x``, ``y`` and perhaps ``low``, ``high``).
+    ``curve`` (rows with columns ``x``, ``y`` and perhaps ``low``, ``high``); ``units``
+    (``audit.core.units``) is for comparisons and not shown.
     ``sensitive`` evidence may show training examples and is hidden unless a
     reader asks for it. The store replaces ``content`` with its digest.
     """

@@ -18,8 +18,9 @@ from audit.core.measurements import Interval, Measurement, Undefined, Unquantifi
 from audit.core.references import DataRef, ModelRef
 from audit.core.rows import Rows, text_rows, texts_of
 from audit.core.subjects import DataCard, ModelCard, Subject
-from audit.evaluators.quality.bits_per_byte import GATE, BitsPerByte, DocumentTotals
+from audit.evaluators.quality.bits_per_byte import BitsPerByte, DocumentTotals
 from audit.models.transformers import CausalLM
+from audit.stats.ratios import LEAST_UNITS
 
 
 @dataclass
@@ -89,7 +90,7 @@ def test_bits_per_byte_is_the_sum_of_bits_over_the_sum_of_bytes(score: Score) ->
 def test_a_uniform_language_model_needs_the_bits_of_its_vocabulary(tiny_lm: Any, score: Score) -> None:
     model = CausalLM.open(CausalLM.refer({"path": str(tiny_lm), "max_new_tokens": 8}), "cpu")
     model.network.model.get_output_embeddings().weight.data.zero_()
-    texts = written(GATE, 3)
+    texts = written(100, 3)
     rows = text_rows(texts)
     found, perplexity = score(BitsPerByte(), subject(len(texts)), model=model, splits={"holdout": rows})
     words = model.network.model.config.vocab_size
@@ -100,11 +101,14 @@ def test_a_uniform_language_model_needs_the_bits_of_its_vocabulary(tiny_lm: Any,
 
 
 def test_too_few_documents_give_no_interval(score: Score) -> None:
-    texts = written(GATE - 1, 0)
+    texts = written(LEAST_UNITS - 1, 0)
     outcomes = score(
         BitsPerByte(), subject(len(texts)), model=Chain(0.5), splits={"holdout": text_rows(texts)}
     )
-    assert all(isinstance(o.uncertainty, Unquantified) and "100" in o.uncertainty.reason for o in outcomes)
+    assert all(
+        isinstance(o.uncertainty, Unquantified) and "needs 20 or more" in o.uncertainty.reason
+        for o in outcomes
+    )
 
 
 def test_nothing_to_score_is_undefined(score: Score) -> None:
@@ -137,7 +141,7 @@ def test_evidence_shows_the_dearest_and_the_cheapest_documents(score: Score) -> 
         model=Chain(0.9),
         splits={"train": text_rows(texts)},
     )[0]
-    worst, best = found.evidence
+    worst, best, _ = found.evidence
     assert worst.sensitive
     assert best.sensitive
     assert worst.content.column("text")[0].as_py() == texts[101]
@@ -172,12 +176,12 @@ def coverage(replicates: int) -> float:
     model, inside = Chain(0.5), 0
     truth = 0.5 * 1.0 + 0.5 * math.log2(255 / 0.5)
     for seed in range(replicates):
-        texts = written(GATE, seed)
+        texts = written(60, seed)
         # the first byte of a text is never a repetition: score what follows it
         totals = DocumentTotals.of(model.token_scores(text_rows(texts)))
         first = math.log(255 / 0.5)
         totals = replace(totals, nats=totals.nats - first, tokens=totals.tokens - 1, bytes=totals.bytes - 1)
-        found = next(iter(BitsPerByte().measure(documents=[text_rows(texts)], totals=[totals])))
+        found = next(iter(BitsPerByte().measure(documents=[text_rows(texts)], totals=[totals], available=60)))
         assert isinstance(found, Measurement)
         assert isinstance(found.uncertainty, Interval)
         inside += found.uncertainty.low <= truth <= found.uncertainty.high

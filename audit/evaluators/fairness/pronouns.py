@@ -34,6 +34,7 @@ from audit.core.metrics import LOWER, NEITHER, Metric
 from audit.core.recipes import Context, Recipe, Shards
 from audit.core.rows import Rows
 from audit.core.subjects import Subject
+from audit.core.units import units_evidence
 from audit.evaluators.fairness.association import Association, text_logp
 from audit.evaluators.fairness.occupations import (
     NEUTRAL_NOUNS,
@@ -228,7 +229,9 @@ class PronounAssociation:
         )
         p = _two_sided(value, rank_correlations(found.percent[draws.orders], found.g))
         interval = percentile_interval(boots, found.units)
-        return self.about.measurement("spearman", value, interval, found.units, p_value=p, notes=(note,))
+        return self.about.measurement(
+            "spearman", value, interval, found.units, p_value=p, notes=(note,), available=found.units
+        )
 
     def _size(self, found: Association, draws: Draws) -> Outcome:
         note = (
@@ -238,7 +241,10 @@ class PronounAssociation:
         sizes = np.abs(found.resampled(draws.occupations, draws.neutral)).mean(axis=1)
         interval = percentile_interval(sizes, found.units)
         value = float(np.abs(found.g).mean())
-        return self.about.measurement("mean_abs", value, interval, found.units, notes=(note,))
+        units = units_evidence([o.name for o in occupations()], value=np.abs(found.g))
+        return self.about.measurement(
+            "mean_abs", value, interval, found.units, notes=(note,), evidence=(units,), available=found.units
+        )
 
     def _neutral_size(self, found: Association, draws: Draws) -> Outcome:
         """The size of g that neutral nouns have, each against the others: what words give that no occupation is behind."""
@@ -274,7 +280,9 @@ class PronounAssociation:
         note = f"Word-order control: the two orders rank the occupations alike with correlation {agreement:+.2f}."
         p = _two_sided(value, slopes(found.odds[draws.orders], found.swapped))
         interval = percentile_interval(boots, found.units)
-        return self.about.measurement("swapped_slope", value, interval, found.units, p_value=p, notes=(note,))
+        return self.about.measurement(
+            "swapped_slope", value, interval, found.units, p_value=p, notes=(note,), available=found.units
+        )
 
     def _they_share(self, found: Association, draws: Draws) -> Outcome:
         interval = percentile_interval(found.they[draws.occupations].mean(axis=1), found.units)

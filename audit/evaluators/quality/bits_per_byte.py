@@ -6,11 +6,11 @@ compared between models with different tokenizers; perplexity, counted per token
 Formula: ``bits_per_byte = (sum of -ln p(token)) / (ln 2 · number of bytes)`` over all documents together, so that a long document counts
 for more than a short one; ``perplexity = exp((sum of -ln p(token)) / number of tokens)``.
 
-Interval: the linearised ratio of sums over documents, ``SE² = n / (n - 1) · sum (A_i - R B_i)² / (sum B)²``, Student's t with
-n - 1 degrees of freedom (Cochran 1977, 2.10). Perplexity: the ends of that interval of the mean loss, exponentiated.
+Interval: a ratio of sums over documents with leverage-corrected variance, Student's t with Satterthwaite's degrees of freedom and a
+correction for skewness, so that it holds where a few long documents weigh most. Perplexity: its ends for the mean loss, exponentiated.
 
-Gate: no interval below 100 documents. No value below two documents that can be scored, or where the tokenizer does not give
-back more than one document in twenty.
+Gate: no interval below 20 documents, or where two or three hold nearly all the weight. No value below two documents that can be scored,
+where the tokenizer does not give back more than one document in twenty, or where the model rules a document out.
 """
 
 from __future__ import annotations
@@ -26,16 +26,15 @@ from numpy.typing import NDArray
 from audit.core.capabilities import Capability
 from audit.core.errors import InputError
 from audit.core.evaluators import About, Needs, Unmet
-from audit.core.measurements import Evidence, Interval, Outcome, Unquantified
+from audit.core.measurements import Evidence, Interval, Outcome
 from audit.core.metrics import LOWER, Metric
 from audit.core.recipes import Inputs, Shards
-from audit.core.rows import Rows, text_rows
+from audit.core.rows import Rows, text_rows, texts_of
 from audit.core.subjects import Subject
 from audit.core.summaries import merged
+from audit.core.units import unit_names, units_evidence
 from audit.stats.ratios import Ratio, ratio_of_sums
 
-GATE = 100
-"""Documents below which no interval is given (the linearised ratio's interval is asymptotic)."""
 _MOST_LOSSY = 0.05
 _FEW_EFFECTIVE = 30
 _DETECTABLE = 1.96 + 0.84
@@ -81,7 +80,7 @@ class DocumentTotals:
 class BitsPerByte:
     """Code length of the documents of ``split``, per byte of their original text and per token.
 
-    ``max_rows`` is the greatest number of documents scored, the split's first ones.
+    ``max_rows`` is the greatest number of documents scored, drawn at random; copies of one document count once.
     """
 
     split: str = "holdout"
@@ -136,13 +135,16 @@ class BitsPerByte:
         return (Unmet(f"a split '{self.split}' of documents to score", found, remedy),)
 
     def inputs(self, subject: Subject) -> Inputs:
-        documents = subject.real(self.split, self.max_rows)
+        documents = subject.drawn(self.split, self.max_rows)
         return {
             "documents": documents,
             "totals": subject.summarised(subject.token_scores(documents), DocumentTotals),
+            "available": subject.splits[self.split],
         }
 
-    def measure(self, documents: Shards[Rows], totals: Shards[DocumentTotals]) -> Iterable[Outcome]:
+    def measure(
+        self, documents: Shards[Rows], totals: Shards[DocumentTotals], available: int
+    ) -> Iterable[Outcome]:
         shards = list(totals)
         whole = merged(shards)
         usable = whole.lossless & (whole.bytes > 0) & (whole.tokens > 0)
@@ -164,8 +166,14 @@ class BitsPerByte:
         per_byte = ratio_of_sums(bits, whole.bytes[usable])
         per_token = ratio_of_sums(whole.nats[usable], whole.tokens[usable])
         notes = self._notes(whole, usable, lossy)
-        evidence = self._evidence(documents, shards, whole, usable)
-        return [self._bits_per_byte(per_byte, notes, evidence), self._perplexity(per_token)]
+        names = [name for shard in documents for name in unit_names(texts_of(shard))]
+        kept = [name for name, use in zip(names, usable, strict=True) if use]
+        units = units_evidence(kept, numerator=bits, denominator=whole.bytes[usable].astype(np.float64))
+        evidence = (*self._evidence(documents, shards, whole, usable), units)
+        return [
+            self._bits_per_byte(per_byte, notes, evidence, available),
+            self._perplexity(per_token, available),
+        ]
 
     def _notes(self, whole: DocumentTotals, usable: NDArray[np.bool_], lossy: int) -> tuple[str, ...]:
         tokens, size = int(whole.tokens[usable].sum()), int(whole.bytes[usable].sum())
@@ -210,30 +218,36 @@ class BitsPerByte:
         )
         return worst, best
 
-    def _bits_per_byte(self, found: Ratio, notes: tuple[str, ...], evidence: tuple[Evidence, ...]) -> Outcome:
-        uncertainty: Interval | Unquantified = _few(found.units)
-        if found.units >= GATE:
-            uncertainty = found.interval()
+    def _bits_per_byte(
+        self, found: Ratio, notes: tuple[str, ...], evidence: tuple[Evidence, ...], available: int
+    ) -> Outcome:
+        uncertainty = found.uncertainty()
+        if isinstance(uncertainty, Interval):
             notes += (
                 f"A model that differs by {_DETECTABLE * math.sqrt(2) * found.standard_error:.2g} bits per byte would be "
                 f"told apart on as many other documents of this kind four times in five.",
             )
-            if found.effective < _FEW_EFFECTIVE:
-                notes += (
-                    f"A few long documents dominate ({found.effective:.0f} of equal length would weigh as much), so the "
-                    f"interval is probably too narrow.",
-                )
+        if found.effective < _FEW_EFFECTIVE:
+            notes += (
+                f"A few long documents dominate: {found.effective:.0f} of equal length would weigh as much as these {found.units}.",
+            )
         return self.about.measurement(
-            "bits_per_byte", found.value, uncertainty, found.units, notes=notes, evidence=evidence
+            "bits_per_byte",
+            found.value,
+            uncertainty,
+            found.units,
+            notes=notes,
+            evidence=evidence,
+            available=available,
         )
 
-    def _perplexity(self, found: Ratio) -> Outcome:
+    def _perplexity(self, found: Ratio, available: int) -> Outcome:
         if found.value + found.reach() > math.log(1e300):
             reason = f"the mean loss is {found.value:.3g} nats per token, too large to exponentiate"
             return self.about.undefined("perplexity", reason)
-        uncertainty = found.exponential() if found.units >= GATE else _few(found.units)
-        return self.about.measurement("perplexity", math.exp(found.value), uncertainty, found.units)
-
-
-def _few(units: int) -> Unquantified:
-    return Unquantified(f"{units} documents; an interval over documents needs {GATE} or more")
+        uncertainty = found.uncertainty()
+        if isinstance(uncertainty, Interval):
+            uncertainty = found.exponential()
+        return self.about.measurement(
+            "perplexity", math.exp(found.value), uncertainty, found.units, available=available
+        )
