@@ -31,7 +31,7 @@ class Judged:
 
     def bounds(self, measurement: Measurement) -> Bounds:
         """Return the bounds a measurement was judged against; of several, the tightest."""
-        criteria = [j.criterion for j in self.on(measurement)]
+        criteria = [c for j in self.on(measurement) if (c := j.criterion.on(measurement)) is not None]
         floors = [c.at_least for c in criteria if c.at_least is not None]
         ceilings = [c.at_most for c in criteria if c.at_most is not None]
         return Bounds(max(floors, default=None), min(ceilings, default=None))

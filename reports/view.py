@@ -8,7 +8,7 @@ from typing import Any
 
 from audit.core.evaluators import Dimension, Unmet
 from audit.core.measurements import Interval, Measurement
-from audit.core.policy import Judgement, Verdict, overall
+from audit.core.policy import Criterion, Judgement, Verdict, overall
 from audit.core.records import AuditRecord, RecordedFailure
 from audit.core.renderers import EvidenceReader
 from reports import numbers
@@ -262,7 +262,7 @@ def _criterion(judgement: Judgement) -> CriterionLine:
     common = {
         "verdict": judgement.verdict.value,
         "metric": criterion.metric,
-        "bound": numbers.bound(criterion.at_least, criterion.at_most),
+        "bound": _bound(criterion, because),
         "n_to_decide": judgement.to_decide
         or ("" if needed is None else f"About {numbers.count(needed)} units would decide."),
         "why": criterion.why,
@@ -283,6 +283,21 @@ def _criterion(judgement: Judgement) -> CriterionLine:
         n=numbers.count(because.n),
         unmet=(),
     )
+
+
+def _bound(criterion: Criterion, because: object) -> str:
+    """Return the bound in numbers; one that is relative to the noise floor says so."""
+    if criterion.within_floor is None:
+        return numbers.bound(criterion.at_least, criterion.at_most)
+    relative = f"at most {numbers.plain(criterion.within_floor)} worse than the noise floor"
+    resolved = criterion.on(because) if isinstance(because, Measurement) else None
+    if resolved is None:
+        return relative
+    return f"{numbers.bound(_short(resolved.at_least), _short(resolved.at_most))}: {relative}"
+
+
+def _short(bound: float | None) -> float | None:
+    return None if bound is None else float(f"{bound:.3g}")
 
 
 def _skipped(record: AuditRecord) -> tuple[tuple[str, str, tuple[Unmet, ...]], ...]:

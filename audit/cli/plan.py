@@ -75,7 +75,7 @@ def describe(plan: AuditPlan, made: dict[str, int]) -> dict[str, Any]:
             "loader": subject.data.loader,
             "content": subject.data.content,
             "splits": subject.splits,
-            "problems": list(subject.data_card.problems),
+            "problems": [*subject.data_card.problems, *_unlike(plan)],
         },
         "artifacts": [
             {
@@ -111,6 +111,10 @@ def describe(plan: AuditPlan, made: dict[str, int]) -> dict[str, Any]:
             if c.concerns(subject.card.modality)
         ],
     }
+
+
+def _unlike(plan: AuditPlan) -> list[str]:
+    return list(dict.fromkeys(note for step in plan.planned for note in step.cases.notes))
 
 
 def print_plan(described: dict[str, Any], console: Console) -> None:

@@ -296,13 +296,14 @@ def _inline(table: Table, name: str) -> Policy:
     table.close()
     if not criteria:
         raise InputError(
-            f"{table.where} has no criteria. Write [[policy.criteria]] with metric and at_most or at_least."
+            f"{table.where} has no criteria. Write [[policy.criteria]] with metric, why, and at_most, at_least or within_floor."
         )
     return policy
 
 
 def _criterion(table: Table) -> Criterion:
     metric, at_most, at_least = table.text("metric"), table.number("at_most"), table.number("at_least")
+    within_floor = table.number("within_floor")
     why, every_group = table.text("why", ""), table.boolean("every_group", False)
     modalities = table.texts("modalities")
     for modality in modalities:
@@ -312,7 +313,7 @@ def _criterion(table: Table) -> Criterion:
             )
     table.close()
     try:
-        criterion = Criterion(metric, at_most, at_least, why, every_group, modalities)
+        criterion = Criterion(metric, at_most, at_least, why, every_group, modalities, within_floor)
     except ValueError as error:
         raise InputError(f"{table.where}: {error}") from error
     if not why:

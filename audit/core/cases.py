@@ -64,12 +64,14 @@ class Cases:
     """Everything an evaluator asks: of the subject first, then of the null and of planted defects.
 
     ``no_null`` says why there is no null case here; an evaluator without one by nature leaves both empty.
+    ``notes`` are sentences that every number of the subject needs beside it.
     """
 
     subject: Inputs
     null: Case | None = None
     planted: tuple[Case, ...] = ()
     no_null: str = ""
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, asked: Inputs | Cases) -> Cases:
@@ -80,7 +82,7 @@ class Cases:
         """Return the same cases, each with these inputs as well."""
         null = None if self.null is None else replace(self.null, inputs={**self.null.inputs, **inputs})
         planted = tuple(replace(case, inputs={**case.inputs, **inputs}) for case in self.planted)
-        return Cases({**self.subject, **inputs}, null, planted, self.no_null)
+        return Cases({**self.subject, **inputs}, null, planted, self.no_null, self.notes)
 
     @property
     def all(self) -> tuple[Case, ...]:
@@ -121,6 +123,7 @@ def controlled(
     others: Sequence[tuple[Case, Sequence[Outcome] | str]],
     metrics: Mapping[str, Metric],
     no_null: str = "",
+    notes: tuple[str, ...] = (),
 ) -> Controlled:
     """Set what the control cases gave beside what the subject gave.
 
@@ -146,7 +149,14 @@ def controlled(
             _planted_control(outcome, case, found, floor) for case, found in planted_ones.get(place, ())
         ]
         void = _void(own, planted)
-        kept.append(replace(outcome, noise_floor=outcome.noise_floor if floor is None else floor, void=void))
+        kept.append(
+            replace(
+                outcome,
+                noise_floor=outcome.noise_floor if floor is None else floor,
+                void=void,
+                notes=(*notes, *outcome.notes),
+            )
+        )
         controls += own + planted
     return Controlled(tuple(kept), tuple(controls))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from audit.core.errors import InputError, nearest
@@ -27,6 +27,9 @@ class Verdict(enum.StrEnum):
 class Criterion:
     """A bound on a metric. The whole interval decides: inside passes, outside fails, across is inconclusive.
 
+    ``within_floor`` is a bound relative to the noise floor: so much worse than what chance alone reaches is allowed, in the
+    metric's own unit. Without a noise floor such a criterion is not assessed.
+
     ``every_group`` judges the metric on each group by itself instead of on all
     examples together. ``modalities`` limits the criterion to models of these
     modalities; empty means all. ``why`` says where the threshold comes from.
@@ -38,10 +41,18 @@ class Criterion:
     why: str = ""
     every_group: bool = False
     modalities: tuple[str, ...] = ()
+    within_floor: float | None = None
 
     def __post_init__(self) -> None:
-        if self.at_most is None and self.at_least is None:
-            raise ValueError(f"criterion on {self.metric} needs at_most or at_least")
+        given = [self.at_most, self.at_least, self.within_floor]
+        if given == [None, None, None]:
+            raise ValueError(f"criterion on {self.metric} needs at_most, at_least or within_floor")
+        if self.within_floor is not None and given[:2] != [None, None]:
+            raise ValueError(
+                f"criterion on {self.metric} has within_floor and another bound; write two criteria"
+            )
+        if self.within_floor is not None and self.within_floor < 0:
+            raise ValueError(f"criterion on {self.metric}: within_floor is {self.within_floor}, below 0")
         if self.at_most is not None and self.at_least is not None and self.at_least > self.at_most:
             raise ValueError(
                 f"criterion on {self.metric}: at_least {self.at_least} is above at_most {self.at_most}"
@@ -55,14 +66,32 @@ class Criterion:
             parts.append(f">= {self.at_least:g}")
         if self.at_most is not None:
             parts.append(f"<= {self.at_most:g}")
+        if self.within_floor is not None:
+            parts.append(f"no more than {self.within_floor:g} beyond the noise floor")
         return " and ".join(parts)
 
     def concerns(self, modality: str) -> bool:
         """Whether the criterion is about models of a modality; the empty one stands for all."""
         return not modality or not self.modalities or modality in self.modalities
 
+    def on(self, measurement: Measurement) -> Criterion | None:
+        """Return the criterion with its bound as a number for one measurement; None where its noise floor is not known."""
+        if self.within_floor is None:
+            return self
+        floor = measurement.noise_floor
+        match measurement.direction:
+            case Direction.HIGHER_IS_BETTER if floor is not None:
+                return replace(self, at_least=floor - self.within_floor, within_floor=None)
+            case Direction.LOWER_IS_BETTER if floor is not None:
+                return replace(self, at_most=floor + self.within_floor, within_floor=None)
+            case _:
+                return None
+
     def judge(self, measurement: Measurement) -> Verdict:
         """Return the verdict on one measurement; without an interval, or with a void one, it is not assessed."""
+        if self.within_floor is not None:
+            resolved = self.on(measurement)
+            return Verdict.NOT_ASSESSED if resolved is None else resolved.judge(measurement)
         if measurement.void:
             return Verdict.NOT_ASSESSED
         match measurement.uncertainty:
@@ -153,7 +182,7 @@ def _judge(
                 verdict = criterion.judge(outcome)
                 n, said = None, ""
                 if verdict is Verdict.INCONCLUSIVE and deciding is not None:
-                    n, said = deciding(criterion, outcome)
+                    n, said = deciding(criterion.on(outcome) or criterion, outcome)
                 yield Judgement(criterion, verdict, outcome, n, said)
             case Undefined(reason=reason):
                 unmet = Unmet(f"a value of {criterion.metric}", reason, "see the reason")
@@ -192,6 +221,10 @@ def check_policy(policy: Policy, declared: Mapping[str, Metric], unknown: Iterab
         if metric.direction is Direction.HIGHER_IS_BETTER and criterion.at_most is not None:
             raise InputError(
                 f"{where}: higher is better, so at_most = {criterion.at_most:g} asks for a bad value. Use at_least."
+            )
+        if metric.direction is Direction.NEITHER and criterion.within_floor is not None:
+            raise InputError(
+                f"{where}: neither direction is better, so nothing is worse than the noise floor. Use at_least and at_most."
             )
         if not criterion.why.strip():
             raise InputError(f"{where} has no 'why'. Say where the threshold comes from: why = \"…\".")

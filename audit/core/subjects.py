@@ -18,7 +18,7 @@ from audit.core.artifacts import (
 )
 from audit.core.capabilities import Capability
 from audit.core.cases import Case, CaseKind, Cases
-from audit.core.data_facts import Copies, Overlap, Pictures, Texts
+from audit.core.data_facts import Copies, Overlap, Pictures, Texts, differences
 from audit.core.errors import InputError
 from audit.core.recipes import Inputs, Recipe
 from audit.core.references import DataRef, ExtractorRef, ModelRef
@@ -45,6 +45,8 @@ class ModelCard:
     notes: tuple[str, ...] = ()
     most_samples: int | None = None
     trained_on: DataRef | None = None
+    pictures: Pictures | None = None
+    """What pictures that were drawn before were, before they were made alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +199,18 @@ class Subject:
         """A summary of each shard of ``source``."""
         return Summarised(source, summary)
 
+    def unlike(self, reference: str) -> tuple[str, ...]:
+        """Say in what pictures on both sides differ before anything that they show is compared; nothing where that is not known."""
+        theirs = next((p for p in self.data_card.pictures if p.split == reference), None)
+        if self.card.pictures is None or theirs is None:
+            return ()
+        found = differences(self.card.pictures, theirs)
+        if not found:
+            return ()
+        return (
+            f"Samples and '{reference}' differ before anything that they show: {'; '.join(found)}. Part of the number is that.",
+        )
+
     def compared(
         self,
         reference: str,
@@ -214,10 +228,11 @@ class Subject:
         one direction of the features: a mode that was dropped.
         """
         y = self.features(self.real(reference), role)
+        notes = self.unlike(reference)
         subject = compare(self.features(self.samples(), role), y)
         size = self.sample_count if max_rows is None else min(self.sample_count, max_rows)
         if reference == "train" or self.splits.get("train", 0) < min_rows:
-            return Cases(subject, no_null="the data has no second real split of enough rows")
+            return Cases(subject, no_null="the data has no second real split of enough rows", notes=notes)
         second = self.drawn("train", size)
         x = self.features(second, role)
         rows = f"{min(size, self.splits['train']):,} rows of 'train'"
@@ -232,7 +247,7 @@ class Subject:
             )
             for dose in self.doses
         )
-        return Cases(subject, null, planted)
+        return Cases(subject, null, planted, notes=notes)
 
 
 class Adapter(Protocol):

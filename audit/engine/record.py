@@ -86,7 +86,7 @@ def _controlled(step: Planned, scored: Scores) -> Controlled:
     if isinstance(subject, str):
         return Controlled(())
     cases = zip(step.cases.all[1:], others, strict=True)
-    return controlled(subject, list(cases), step.about.declared, step.cases.no_null)
+    return controlled(subject, list(cases), step.about.declared, step.cases.no_null, step.cases.notes)
 
 
 def _found(fact: Scored | Failed | None, names: Mapping[str, str]) -> tuple[Outcome, ...] | str:

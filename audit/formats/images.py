@@ -213,13 +213,6 @@ def _damage(error: Exception) -> str:
     return f"corrupt: its {'header' if isinstance(error, SyntaxError) else 'data'} cannot be decoded"
 
 
-def decoded_images(
-    listed: Listing, rules: ImageRules, refused: list[Refused]
-) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """Yield name and pixels of each picture, one at a time; see :func:`pictures`."""
-    return ((picture.name, picture.pixels) for picture in pictures(listed, rules, refused))
-
-
 def pictures(listed: Listing, rules: ImageRules, refused: list[Refused]) -> Iterator[Picture]:
     """Yield each file of a folder that is a picture, one at a time, in the order of the names.
 

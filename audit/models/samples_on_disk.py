@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from audit.core.capabilities import Capability, implemented
+from audit.core.data_facts import Pictures
 from audit.core.errors import InputError
 from audit.core.identity import Digest, canonical, digest_file, digest_of
 from audit.core.options import OptionTable
@@ -19,7 +21,7 @@ from audit.core.rows import PREFIX, TEXT, Rng, Rows, image_rows, text_rows
 from audit.core.subjects import ModelCard
 from audit.formats.folders import Listing, listing
 from audit.formats.hostile import Refused, UnreadableError, shown, tolerate
-from audit.formats.images import IMAGE_OPTIONS, ImageRules, decoded_images, one_shape, read_image
+from audit.formats.images import IMAGE_OPTIONS, ImageRules, looks, one_shape, pictures, read_image
 from audit.formats.regular import is_there, require
 from audit.formats.texts import MOST_CHARACTERS, checked, records
 from audit.stats.shuffling import shuffled
@@ -94,6 +96,7 @@ class SamplesOnDisk:
                 *kept.problems,
             ),
             most_samples=len(kept.samples),
+            pictures=kept.pictures,
         )
         return card, implemented(cls)
 
@@ -141,6 +144,7 @@ class _Kept:
 
     samples: tuple[_Sample, ...]
     problems: tuple[str, ...]
+    pictures: Pictures | None = None
 
     @property
     def digest(self) -> Digest:
@@ -180,18 +184,24 @@ def _read(path: Path, options: Options, files: Digest) -> _Kept:  # noqa: ARG001
         listed = _listed(path)
         refused.extend(listed.refused)
         shapes: list[tuple[int, ...]] = []
-        samples = []
-        for name, pixels in decoded_images(listed, ImageRules.from_options(options), refused):
-            shapes.append(pixels.shape)
-            samples.append(_Sample(digest_of(canonical(pixels.shape) + pixels.tobytes()), name))
+        samples, found = [], []
+        for picture in pictures(listed, ImageRules.from_options(options), refused):
+            shapes.append(picture.pixels.shape)
+            samples.append(_Sample(_digest(picture.pixels), picture.name))
+            found.append(picture.look)
     else:
         samples = list(_texts(path, dict(options), refused))
     problems = tolerate(refused, len(samples) + len(refused), "samples", str(path))
     if not samples:
         raise InputError(f"{path} holds no samples. Put images into the folder, or texts into the file.")
-    if _are_images(options):
-        one_shape(shapes, str(path))
-    return _Kept(tuple(sorted(samples)), problems)
+    if not _are_images(options):
+        return _Kept(tuple(sorted(samples)), problems)
+    one_shape(shapes, str(path))
+    return _Kept(tuple(sorted(samples)), problems, looks("samples", shapes[0], found))
+
+
+def _digest(pixels: NDArray[np.uint8]) -> Digest:
+    return digest_of(canonical(pixels.shape) + pixels.tobytes())
 
 
 def _texts(path: Path, options: dict[str, Any], refused: list[Refused]) -> Iterator[_Sample]:

@@ -89,7 +89,7 @@ class Kitchen:
         cases = Cases.of(evaluator.inputs(subject))
         found = [tuple(evaluator.measure(**replaced(case.inputs, self.shards))) for case in cases.all]
         others = list(zip(cases.all[1:], found[1:], strict=True))
-        return controlled(found[0], others, evaluator.about.declared, cases.no_null)
+        return controlled(found[0], others, evaluator.about.declared, cases.no_null, cases.notes)
 
     def measure(self, evaluator: Evaluator, subject: Subject) -> list[Outcome]:
         """Return an evaluator's outcomes on a subject that meets its needs."""

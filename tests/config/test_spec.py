@@ -55,7 +55,7 @@ def test_paths_are_relative_to_the_spec(tmp_path: Path) -> None:
         (("[data]", '[policy]\nuse = "defualt"\n[data]'), ["defualt", "Did you mean 'default'"]),
         (("[data]", '[policy]\nfile = "none.toml"\n[data]'), ["none.toml", "cannot be read"]),
         (("[data]", '[policy]\nname = "p"\n[data]'), ["no criteria"]),
-        (("[data]", '[[policy.criteria]]\nmetric = "m"\n[data]'), ["at_most or at_least"]),
+        (("[data]", '[[policy.criteria]]\nmetric = "m"\n[data]'), ["at_most, at_least or within_floor"]),
         (("[data]", '[[policy.criteria]]\nmetric = "m"\nat_mots = 1\n[data]'), ["Did you mean 'at_most'"]),
         (("[data]", '[run]\nexecuter = "pool"\n[data]'), ["Did you mean 'executor'"]),
         (("[data]", "[run]\ntime_limit = 0\n[data]"), ["run.time_limit", "above 0"]),

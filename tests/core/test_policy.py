@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audit.core.errors import InputError
 from audit.core.evaluators import Unmet
 from audit.core.measurements import Direction, Interval, Measurement, Undefined, Unquantified
-from audit.core.policy import Criterion, Policy, Verdict, overall
+from audit.core.metrics import Metric
+from audit.core.policy import Criterion, Policy, Verdict, check_policy, overall
 
 
 def measured(low: float, high: float, n: int = 100, group: tuple = ()) -> Measurement:
@@ -60,6 +64,42 @@ def test_what_would_decide_is_asked_for_inconclusive_verdicts_alone() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("direction", "interval", "floor", "verdict"),
+    [
+        (Direction.LOWER_IS_BETTER, (0.1, 0.24), 0.2, Verdict.PASS),
+        (Direction.LOWER_IS_BETTER, (0.1, 0.26), 0.2, Verdict.INCONCLUSIVE),
+        (Direction.LOWER_IS_BETTER, (0.26, 0.4), 0.2, Verdict.FAIL),
+        (Direction.HIGHER_IS_BETTER, (0.86, 0.9), 0.9, Verdict.PASS),
+        (Direction.HIGHER_IS_BETTER, (0.5, 0.84), 0.9, Verdict.FAIL),
+        (Direction.HIGHER_IS_BETTER, (0.86, 0.9), None, Verdict.NOT_ASSESSED),
+    ],
+)
+def test_a_bound_relative_to_the_noise_floor(
+    direction: Direction, interval: tuple[float, float], floor: float | None, verdict: Verdict
+) -> None:
+    found = replace(measured(*interval), direction=direction, noise_floor=floor)
+    (judgement,) = Policy("p", "1", (Criterion("m", within_floor=0.05),)).judge([found], {})
+    assert judgement.verdict is verdict
+
+
+def test_what_would_decide_sees_the_bound_as_a_number() -> None:
+    found = replace(measured(0.1, 0.26), direction=Direction.LOWER_IS_BETTER, noise_floor=0.2)
+    policy = Policy("p", "1", (Criterion("m", within_floor=0.05),))
+    (judgement,) = policy.judge([found], {}, deciding=lambda criterion, m: (1, criterion.bound))
+    assert (judgement.to_decide, judgement.criterion.within_floor) == ("<= 0.25", 0.05)
+
+
+def test_a_relative_bound_stands_alone_and_needs_a_direction() -> None:
+    with pytest.raises(ValueError, match="write two criteria"):
+        Criterion("m", at_most=1.0, within_floor=0.1)
+    with pytest.raises(ValueError, match="below 0"):
+        Criterion("m", within_floor=-0.1)
+    declared = {"m": Metric("m", "A metric.", direction=Direction.NEITHER)}
+    with pytest.raises(InputError, match="nothing is worse than the noise floor"):
+        check_policy(Policy("p", "1", (Criterion("m", within_floor=0.1, why="w"),)), declared)
+
+
 def test_silence_never_passes() -> None:
     policy = Policy("p", "1", (Criterion("m", at_most=1.0),))
     (unmeasured,) = policy.judge([], {})
@@ -92,7 +132,7 @@ def test_the_worst_verdict_is_the_verdict() -> None:
 
 
 def test_a_criterion_needs_a_bound_in_order() -> None:
-    with pytest.raises(ValueError, match="needs at_most or at_least"):
+    with pytest.raises(ValueError, match="needs at_most, at_least or within_floor"):
         Criterion("m")
     with pytest.raises(ValueError, match="is above"):
         Criterion("m", at_least=1, at_most=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,20 @@ def images(folder: Path, count: int) -> dict[str, str]:
     for n in range(count):
         Image.fromarray(np.full((4, 4), n, np.uint8)).save(folder / f"{n:03d}.png")
     return {"path": str(folder), "mode": "L"}
+
+
+def test_samples_that_differ_from_the_real_pictures_before_anything_is_shown_say_so(tmp_path: Path) -> None:
+    """pytorch-fid issues 1, 35 and 81: a number for 64×64 samples against 32×32 pictures said nothing of it."""
+    card, offers = SamplesOnDisk.describe(ref := SamplesOnDisk.refer(images(tmp_path / "s", 23)))
+    assert card.pictures is not None
+    assert (card.pictures.total, card.pictures.sizes, card.pictures.grey) == (23, (((4, 4), 23),), 23)
+    theirs = replace(card.pictures, split="test", sizes=(((8, 8), 40),), total=40, grey=0)
+    data = DataCard("image", (("test", 40),), pictures=(theirs,))
+    subject = Subject(ref, card, offers, DataRef("none", ref.weights), data, None, 23, 0, 100)
+    (note,) = subject.unlike("test")
+    assert "4×4 against 8×8" in note
+    assert "100% against 0% are grey" in note
+    assert subject.unlike("train") == ()
 
 
 @pytest.mark.parametrize("shard_size", [3, 7, 100])
