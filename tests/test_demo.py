@@ -41,7 +41,7 @@ def test_a_killed_demo_finishes_with_the_same_digests(cli, tmp_path: Path, made:
     resumed = demo(cut, tmp_path / "report.html")
     out, err = resumed.communicate(timeout=600)
     assert resumed.returncode == 0, err
-    assert "taking up" in err
+    assert "resuming" in err
     assert "report.html" in out
     assert "next:" in out
     demo(whole, tmp_path / "other.html").communicate(timeout=600)

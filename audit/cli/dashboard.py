@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
+from audit.cli.descendants import be_told_of_parents_death
+from audit.cli.main import INTERRUPTED
 from audit.cli.options import address, store_option
+from audit.cli.visible import VisibleLines, say
 from audit.core.errors import InputError
 
 _EPILOG = """\
@@ -18,36 +25,102 @@ _EPILOG = """\
 Examples:
   audit dashboard
   audit dashboard --store ./audit-store --port 8600 --no-browser
+  audit dashboard --host 0.0.0.0 --allow-host audits.example.com
 """
+
+_OWN_NAMES = ("localhost", "127.0.0.1", "::1")
+_BLOCK = 1 << 16
+_FAREWELL = 2.0
+"""Seconds that the server has to end by itself."""
 
 
 @click.command("dashboard", epilog=_EPILOG)
 @store_option
 @click.option("--port", type=click.IntRange(1, 65535), default=8501, show_default=True)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--allow-host",
+    "allowed",
+    multiple=True,
+    metavar="NAME",
+    help="A further name that browsers may reach it by; may be repeated.",
+)
 @click.option("--no-browser", is_flag=True, help="Do not open a browser.")
-def command(store: str | None, port: int, host: str, no_browser: bool) -> int:
-    """Serve the dashboard on this machine until Ctrl-C. Nothing is sent anywhere."""
+def command(store: str | None, port: int, host: str, allowed: tuple[str, ...], no_browser: bool) -> int:
+    """Serve the dashboard on this machine until Ctrl-C. Nothing is sent anywhere.
+
+    It answers only to the names it knows, so that a page of another site whose name leads here reads nothing.
+    """
     found = find_spec("dashboards")
     if find_spec("streamlit") is None or found is None or not found.submodule_search_locations:
         raise InputError("The dashboard needs streamlit. Run: pip install generative-audit")
-    app = Path(next(iter(found.submodule_search_locations))) / "app.py"
-    environment = {**os.environ, "AUDIT_STORE": store or os.environ.get("AUDIT_STORE", "./audit-store")}
-    address(store)
-    return subprocess.call(  # noqa: S603 - our own interpreter and file, no shell
+    folder = Path(next(iter(found.submodule_search_locations)))
+    return _serve(
         [
-            sys.executable,
-            "-m",
-            "streamlit",
-            "run",
-            str(app),
+            *(sys.executable, "-P", "-m", "streamlit", "run", str(folder / "app.py")),
+            *(f"--server.allowedHosts={name}" for name in names(host, allowed)),
             f"--server.port={port}",
             f"--server.address={host}",
             f"--server.headless={'true' if no_browser else 'false'}",
+            "--server.enableCORS=true",
+            "--server.enableXsrfProtection=true",
+            "--server.enableStaticServing=false",
             "--server.showEmailPrompt=false",
-            "--browser.gatherUsageStats=false",
             "--server.fileWatcherType=none",
+            "--browser.gatherUsageStats=false",
             "--client.toolbarMode=minimal",
+            "--client.showErrorDetails=none",
         ],
-        env=environment,
+        folder,
+        address(store).spelled,
     )
+
+
+def names(host: str, allowed: tuple[str, ...]) -> list[str]:
+    """Return the names that the dashboard answers to, for the address it listens on."""
+    for name in allowed:
+        if not name or any(sign in name for sign in "/:@*, "):
+            raise InputError(
+                f"--allow-host is '{name}'. Write the name alone, without scheme, port or *, such as audits.example.com."
+            )
+    if not _stands_for_all(host):
+        return list(dict.fromkeys([*_OWN_NAMES, host, *allowed]))
+    if not allowed:
+        raise InputError(
+            f"--host {host} listens on every address of this machine, and its names are not known. Add those by which "
+            "browsers reach it: --allow-host NAME."
+        )
+    return list(dict.fromkeys([*_OWN_NAMES, *allowed]))
+
+
+def _stands_for_all(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return host == ""
+
+
+def _serve(command: list[str], folder: Path, store: str) -> int:
+    """Run Streamlit in the package's own folder: settings that lie in the current one are not ours to obey."""
+    lines = VisibleLines()
+    with subprocess.Popen(  # noqa: S603 - our own interpreter and file, no shell
+        command,
+        cwd=folder,
+        env={**os.environ, "AUDIT_STORE": store, "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        preexec_fn=partial(be_told_of_parents_death, signal.SIGKILL),
+    ) as process:
+        try:
+            assert process.stdout is not None
+            while chunk := process.stdout.read1(_BLOCK):  # type: ignore[attr-defined]  # a BufferedReader
+                for line in lines.of(chunk):
+                    say(line, err=True)
+        except KeyboardInterrupt:  # the way to end it
+            return INTERRUPTED
+        finally:
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_FAREWELL)
+            process.kill()  # it waits for browsers to leave first
+    return process.returncode

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
-from importlib.resources import files
 from pathlib import Path
 
 import click
 
-from audit.cli.options import address, store_option
+from audit.cli.options import store_option
 from audit.cli.report import render, write
-from audit.cli.run import audit_with_progress
-from audit.config.assemble import assemble
-from audit.config.spec import parse_spec
+from audit.cli.run import audited
 from audit.core.errors import InputError
 
 _EPILOG = """\
@@ -36,9 +32,7 @@ def command(store: str | None, output: str) -> int:
 
     if not Path(output).absolute().parent.is_dir():
         raise InputError(f"The folder of {output} does not exist. Make it, or name another file with -o.")
-    text = files("audit").joinpath("demo.toml").read_text(encoding="utf-8")
-    assembled = assemble(parse_spec(tomllib.loads(text), Path.cwd()))
-    record = audit_with_progress(assembled, address(store))
+    record = audited({"spec": None, "store": store})
     console = terminal()
     print_record(record, console)
     write(Path(output), render(record.run, store, "html"))

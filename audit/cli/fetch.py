@@ -15,6 +15,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from audit.cli.visible import say, visible
+
 _EPILOG = """\
 \b
 Examples:
@@ -33,7 +35,7 @@ def command(name: str, folder: str | None) -> int:
     """Bring the asset NAME here from the first source that answers, and check its digest."""
     from audit import assets
 
-    console = Console(stderr=True)
+    console = Console(stderr=True, highlight=False)
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -51,5 +53,5 @@ def command(name: str, folder: str | None) -> int:
             source_dir=Path(folder) if folder else None,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
-    click.echo(f"{name} is here, its digest as pinned: {path}")
+    say(f"{name} is here, its digest as pinned: {visible(str(path))}")
     return 0

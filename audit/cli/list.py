@@ -11,6 +11,7 @@ from rich.table import Table
 
 from audit.cli.options import address, format_option, print_json, store_option
 from audit.cli.scorecard import clean, terminal
+from audit.cli.visible import say
 from audit.core.errors import InputError
 from audit.registry import Unavailable, catalogue, lacking
 
@@ -37,7 +38,7 @@ def command(kind: str, store: str | None, form: str) -> int:
         print_json(rows)
         return 0
     if not rows:
-        click.echo(f"There are no {kind} yet.")
+        say(f"There are no {kind} yet.")
         return 0
     table = Table(box=box.SIMPLE_HEAD)
     for column in rows[0]:

@@ -8,13 +8,14 @@ import signal
 import sys
 import traceback
 from importlib import import_module
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TextIO
 
 import click
 
 from audit import __version__
-from audit.cli.visible import visible
+from audit.cli.visible import say, visible
 from audit.core.errors import InputError
 
 COMMANDS = {
@@ -26,6 +27,7 @@ COMMANDS = {
     "compare": "Compare two runs: what changed, beyond noise.",
     "fetch": "Bring a pinned, hash-checked asset into the local asset store.",
     "train": "Train an included model again from its recipe.",
+    "store": "Check a store, or free what no run needs.",
     "dashboard": "Open the dashboard in a browser.",
     "demo": "Audit the included digits model and write a report.",
     "doctor": "Say what is installed, what is usable and what is missing.",
@@ -92,7 +94,15 @@ def audit() -> None:
     """
 
 
-_RESUMES = "the same command resumes where it stopped"
+RESUMES = "the same command resumes where it stopped"
+
+
+class JobError(Exception):
+    """A job that was done apart did not come to its end, and the exit code that says so."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class Terminated(BaseException):
@@ -101,13 +111,27 @@ class Terminated(BaseException):
 
 def main() -> None:
     """Run the command line and exit with the documented code."""
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, terminate)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)
-    if sys.stdout is None or sys.stderr is None:  # started with a closed descriptor
-        sys.stdout = sys.stdout or _nowhere()
-        sys.stderr = sys.stderr or _nowhere()
-    sys.exit(_main())
+    _open_standard_streams()
+    sys.exit(_main(apart=True))
+
+
+def _open_standard_streams() -> None:
+    """Have three streams that hold what is written to them, or drop it, and show signs that they cannot spell as escapes."""
+    for descriptor in range(
+        3
+    ):  # one that is closed would be given to the next file, and that file written to
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout = sys.stdout or _nowhere()
+    sys.stderr = sys.stderr or _nowhere()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 _interrupts: list[int] = []
@@ -119,7 +143,8 @@ def _interrupt(number: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _terminate(_number: int, _frame: object) -> None:
+def terminate(_number: int, _frame: object) -> None:
+    """Leave as if an error had been raised: what is open is closed first."""
     raise Terminated
 
 
@@ -127,13 +152,18 @@ def _nowhere() -> TextIO:
     return Path(os.devnull).open("w", encoding="utf-8")
 
 
-def _main() -> int:
+def _main(*, apart: bool = False) -> int:
+    """Run the command line and return its exit code; ``apart`` says that models are loaded in another process."""
     try:
-        code = audit.main(standalone_mode=False)
+        code = audit.main(standalone_mode=False, obj=apart)
     except BrokenPipeError:  # the reader of what was shown left; a run answers for itself
         code = PASSED
+    except click.ClickException as error:
+        error.show()
+        code = BAD_INPUT
     except BaseException as error:
-        code = _end(error)
+        ended, message = ending(KeyboardInterrupt() if _interrupts else error)
+        code = _say(message, ended)
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -143,32 +173,32 @@ def _main() -> int:
     return code if isinstance(code, int) else PASSED
 
 
-def _end(error: BaseException) -> int:
-    """Say how a command ended and return the code for it."""
+def ending(error: BaseException) -> tuple[int, str]:
+    """Return the exit code for what ended a command, and the sentence that says it."""
     if _interrupts:
-        return _say(f"interrupted; {_RESUMES}", INTERRUPTED)
+        return INTERRUPTED, f"interrupted; {RESUMES}"
     match error:
         case InputError():
-            return _say(str(error), BAD_INPUT)
-        case click.ClickException():
-            error.show()
-            return BAD_INPUT
+            return BAD_INPUT, str(error)
+        case JobError():
+            return error.code, str(error)
         case Terminated():
-            return _say(f"terminated; {_RESUMES}", TERMINATED)
+            return TERMINATED, f"terminated; {RESUMES}"
         case KeyboardInterrupt() | click.exceptions.Abort():
-            return _say(f"interrupted; {_RESUMES}", INTERRUPTED)
+            return INTERRUPTED, f"interrupted; {RESUMES}"
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
-            return _say(
-                f"the disk is full ({error}). Make room; what was made is kept, and {_RESUMES}", UNFINISHED
-            )
+            full = f"the disk is full ({error}). Make room; what was made is kept, and {RESUMES}"
+            return UNFINISHED, full
+        case OSError(strerror=str(said)) if said.endswith("."):  # it says what to do
+            return UNFINISHED, f"{said} What was made is kept"
         case OSError():
-            return _say(f"{error}. What was made is kept, and {_RESUMES}", UNFINISHED)
+            return UNFINISHED, f"{error}. What was made is kept, and {RESUMES}"
     if os.environ.get("AUDIT_TRACEBACK"):
         traceback.print_exception(error)
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return _say(f"it stopped on {what}. AUDIT_TRACEBACK=1 shows where; what was made is kept", UNFINISHED)
+    return UNFINISHED, f"it stopped on {what}. AUDIT_TRACEBACK=1 shows where; what was made is kept"
 
 
 def _say(message: str, code: int) -> int:
-    click.echo(f"audit: {visible(message)}", err=True)
+    say(f"audit: {visible(message)}", err=True)
     return code

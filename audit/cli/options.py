@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import click
 
-from audit.config.spec import MOST_SAMPLES, MOST_SEED
+from audit.cli.visible import say
+from audit.config.limits import MOST_SAMPLES, MOST_SEED
 from audit.store.location import StoreAddress, resolve
 
 store_option = click.option(
@@ -48,5 +50,6 @@ def address(store: str | None) -> StoreAddress:
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON document to standard output."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    """Print one JSON document to standard output; where that is not Unicode, with JSON's own escapes."""
+    plain = not (sys.stdout.encoding or "").lower().startswith("utf")
+    say(json.dumps(value, indent=2, ensure_ascii=plain, allow_nan=False))

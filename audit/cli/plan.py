@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
-from audit.cli.options import address, format_option, print_json, spec_argument, store_option
-from audit.cli.run import override
-from audit.cli.scorecard import clean, terminal
-from audit.config.assemble import assemble
-from audit.config.spec import read_spec
-from audit.core.plan import AuditPlan, parameters_of
-from audit.store.location import StoreAddress
+from audit.cli.apart import started
+from audit.cli.options import format_option, print_json, spec_argument, store_option
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from audit.core.plan import AuditPlan
+    from audit.store.location import StoreAddress
 
 _EPILOG = """\
 \b
@@ -34,8 +31,11 @@ def command(
     spec: str, samples: int | None, seed: int | None, only: tuple[str, ...], store: str | None, form: str
 ) -> int:
     """Say what the audit of SPEC would do, without loading a model or writing anything."""
-    assembled = assemble(override(read_spec(Path(spec)), samples, seed, only))
-    described = describe(assembled.plan, made_so_far(assembled.plan, address(store)))
+    request = {"spec": spec, "samples": samples, "seed": seed, "only": only, "store": store}
+    with started("plan", request) as job:
+        from audit.cli.scorecard import terminal  # while the other process works
+
+        (described,) = (event["plan"] for event in job.events())
     if form == "json":
         print_json(described)
     else:
@@ -55,6 +55,8 @@ def made_so_far(plan: AuditPlan, where: StoreAddress) -> dict[str, int]:
 
 def describe(plan: AuditPlan, made: dict[str, int]) -> dict[str, Any]:
     """Return a plan as plain values: artifacts with who shares them, evaluators, skips, criteria."""
+    from audit.core.plan import parameters_of
+
     users: dict[str, list[str]] = {}
     for step in plan.planned:
         for recipe in step.recipes():
@@ -119,6 +121,11 @@ def _unlike(plan: AuditPlan) -> list[str]:
 
 def print_plan(described: dict[str, Any], console: Console) -> None:
     """Print what :func:`describe` found."""
+    from rich import box
+    from rich.table import Table
+
+    from audit.cli.scorecard import clean
+
     model, data = described["model"], described["data"]
     console.print(f"[bold]{clean(described['name'])}[/]")
     console.print(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -16,17 +18,14 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from audit.cli.visible import visible
-from audit.core.facts import Failed, Made, Needed
-from audit.core.recipes import Recipe
-from audit.engine.audit import AuditEvent, Began
-from audit.engine.run import Assessed
 
 
 @dataclass
 class _Artifact:
-    recipe: Recipe[Any]
+    label: str
     missing: int
     made: int = 0
     examples: int = 0
@@ -73,48 +72,46 @@ class RunDisplay:
     ) -> None:
         self._bar.stop()
 
-    def show(self, event: AuditEvent) -> None:
-        """Take one event of a run."""
+    def show(self, event: Mapping[str, Any]) -> None:
+        """Take one event of a run, as plain values."""
         match event:
-            case Began(run=run, resumed=resumed):
-                self._say(f"{'taking up' if resumed else 'run'} {run}")
-            case Needed(recipes=recipes):
-                self._needed(recipes)
-            case Made():
-                self._made(event)
-            case Failed():
-                self._failed(event)
-            case Assessed(label=label, fact=Failed() as fact):
-                self._say(f"failed: {label}: {fact.error}")
+            case {"event": "began", "run": run, "resumed": resumed}:
+                self.say(f"{'resuming' if resumed else 'run'} {run}")
+            case {"event": "damaged", "digests": digests}:
+                for digest in digests:
+                    self.say(f"damaged, to be made again: blob {digest}")
+            case {"event": "needed", "artifacts": artifacts}:
+                self._needed(artifacts)
+            case {"event": "made", "key": key, "seconds": seconds, "examples": examples}:
+                self._made(self.artifacts[key], seconds, examples)
+            case {"event": "failed", "key": key, "shard": shard, "error": error}:
+                self._bar.update(self._task, advance=1)
+                self.say(f"  failed: {self.artifacts[key].label}, shard {shard}: {error}")
+            case {"event": "assessed", "evaluator": evaluator, "failed": error}:
+                self.say(f"failed: {evaluator}: {error}")
 
-    def _say(self, text: str) -> None:
-        self._bar.console.print(visible(text), markup=False, highlight=False)
+    def say(self, text: str) -> None:
+        """Print a line above the bar."""
+        self._bar.console.print(Text(visible(text)), soft_wrap=True)
 
-    def _needed(self, recipes: Any) -> None:
+    def _needed(self, artifacts: Sequence[Mapping[str, Any]]) -> None:
         now = time.monotonic()
-        self.artifacts = {r.key: _Artifact(r, missing, began=now) for r, missing, _ in recipes}
-        total, here = sum(missing for _, missing, _ in recipes), sum(made for _, _, made in recipes)
+        self.artifacts = {a["key"]: _Artifact(a["label"], a["missing"], began=now) for a in artifacts}
+        total, here = sum(a["missing"] for a in artifacts), sum(a["made"] for a in artifacts)
         self._bar.update(self._task, total=total, description="making")
-        self._say(f"{total} shards to make for {len(recipes)} artifacts; {here} are here already")
+        self.say(f"{total} shards to make for {len(artifacts)} artifacts; {here} are here already")
 
-    def _made(self, fact: Made) -> None:
-        artifact = self.artifacts[fact.key]
-        examples = artifact.recipe.examples(fact.shard)
+    def _made(self, artifact: _Artifact, seconds: float, examples: int) -> None:
         if artifact.made == 0:
-            artifact.began = time.monotonic() - fact.seconds
+            artifact.began = time.monotonic() - seconds
         artifact.made += 1
         artifact.examples += examples
         self._examples += examples
         rate = self._examples / max(time.monotonic() - self._since, 1e-9)
-        self._bar.update(
-            self._task, advance=1, description=artifact.recipe.label[:44], rate=f"{rate:,.0f} examples/s"
-        )
+        label = escape(visible(artifact.label[:44]))
+        self._bar.update(self._task, advance=1, description=label, rate=f"{rate:,.0f} examples/s")
         if artifact.made == artifact.missing:
-            seconds = max(time.monotonic() - artifact.began, 1e-9)
-            speed = f", {artifact.examples / seconds:,.0f} examples/s" if artifact.examples else ""
-            self._say(f"  {artifact.recipe.label}: {artifact.made} shards, {seconds:.1f} s{speed}")
-
-    def _failed(self, fact: Failed) -> None:
-        artifact = self.artifacts[fact.key]
-        self._bar.update(self._task, advance=1)
-        self._say(f"  failed: {artifact.recipe.label}, shard {fact.shard}: {fact.error}")
+            taken = time.monotonic() - artifact.began
+            speed = f", {artifact.examples / taken:,.0f} examples/s" if artifact.examples else ""
+            shards = f"{artifact.made} shard{'s' * (artifact.made != 1)}"
+            self.say(f"  {artifact.label}: {shards}, {taken:.1f} s{speed}")

@@ -10,6 +10,7 @@ import click
 
 from audit.cli.options import address, store_option
 from audit.cli.show import evidence_reader, read_record
+from audit.cli.visible import say, visible
 from audit.core.errors import InputError
 from audit.registry import catalogue
 
@@ -41,7 +42,7 @@ def command(
         sys.stdout.buffer.write(document)
         return 0
     write(Path(output), document)
-    click.echo(f"wrote {output} ({len(document):,} bytes)", err=True)
+    say(f"wrote {visible(output)} ({len(document):,} bytes)", err=True)
     return 0
 
 

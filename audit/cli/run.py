@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, closing, suppress
-from dataclasses import replace
+from collections.abc import Mapping
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from audit.cli.main import FAILED, PASSED, UNDECIDED, UNFINISHED
+from audit.cli.apart import started
+from audit.cli.journal import Journal
+from audit.cli.main import FAILED, PASSED, RESUMES, UNDECIDED, UNFINISHED, JobError
 from audit.cli.options import address, format_option, print_json, spec_argument, store_option
-from audit.config.assemble import Assembled, assemble
-from audit.config.spec import AuditSpec, RunSettings, read_spec
-from audit.core.policy import Verdict
-from audit.core.records import AuditRecord, to_plain
-from audit.store.location import StoreAddress
+from audit.core.errors import InputError
+
+if TYPE_CHECKING:
+    from audit.core.records import AuditRecord
 
 _EPILOG = """\
 \b
@@ -75,20 +76,22 @@ def command(
     retry_failed: bool,
 ) -> int:
     """Run the audit that SPEC describes, or resume it where it stopped."""
-    read = override(read_spec(Path(spec)), samples, seed, only)
-    settings = read.run
-    settings = replace(
-        settings,
-        executor=executor or settings.executor,
-        workers=workers or settings.workers,
-        device=device or settings.device,
-    )
-    assembled = assemble(replace(read, run=settings))
-    record = audit_with_progress(
-        assembled, address(store), retry_failed=retry_failed, log=Path(log) if log else None
-    )
+    request = {
+        "spec": spec,
+        "samples": samples,
+        "seed": seed,
+        "only": only,
+        "store": store,
+        "executor": executor,
+        "workers": workers,
+        "device": device,
+        "retry_failed": retry_failed,
+    }
+    record = audited(request, log=Path(log) if log else None)
     with suppress(BrokenPipeError):  # a reader who leaves does not change the verdict
         if form == "json":
+            from audit.core.records import to_plain
+
             print_json(to_plain(record))
         else:
             from audit.cli.scorecard import print_record, terminal
@@ -97,62 +100,42 @@ def command(
     return exit_code(record)
 
 
-def override(spec: AuditSpec, samples: int | None, seed: int | None, only: tuple[str, ...]) -> AuditSpec:
-    """Return the spec with the values that the command line gives in place of its own."""
-    changed = replace(
-        spec,
-        samples=spec.samples if samples is None else samples,
-        seed=spec.seed if seed is None else seed,
-    )
-    return changed.only(only) if only else changed
+def audited(request: Mapping[str, Any], *, log: Path | None = None) -> AuditRecord:
+    """Have an audit run, showing progress on standard error, and return its record as the store keeps it."""
+    address(request["store"])  # one that cannot be used is refused first
+    run = ""
+    try:
+        with Journal(log) as journal, started("run", request) as job:
+            from audit.cli.progress import Quiet, RunDisplay  # while the other process begins
+
+            with RunDisplay(Quiet(stderr=True)) as display, closing(job.events(display.say)) as events:
+                for event in events:
+                    journal.note(event)
+                    display.show(event)
+                    run = event.get("run", run)
+    except BrokenPipeError as error:
+        raise JobError(UNFINISHED, f"{error}; {RESUMES}") from error
+    return _kept(run, request["store"])
 
 
-def audit_with_progress(
-    assembled: Assembled, where: StoreAddress, *, retry_failed: bool = False, log: Path | None = None
-) -> AuditRecord:
-    """Run an assembled audit, showing progress on standard error, and return its record."""
-    from audit.cli.journal import Journal
-    from audit.cli.progress import Quiet, RunDisplay
-    from audit.cli.streams import others_on_stderr
-    from audit.engine.audit import Finished, perform_audit
-    from audit.engine.environment import environment
-    from audit.engine.run import forget_failures
+def _kept(run: str, store: str | None) -> AuditRecord:
+    """Return the record that the store keeps of a finished run. Raises JobError when it keeps none."""
     from audit.store.runs import open_store
 
-    record = None
-    with ExitStack() as stack:
-        journal = stack.enter_context(Journal(log))
-        stack.enter_context(others_on_stderr())
-        opened = stack.enter_context(open_store(where))
-        if retry_failed:
-            forget_failures(assembled.plan, opened)
-        executor = stack.enter_context(closing(_executor(assembled.run)))
-        display = stack.enter_context(RunDisplay(Quiet(stderr=True)))
-        for event in perform_audit(
-            assembled.plan,
-            opened,
-            executor,
-            settings=assembled.settings,
-            environment=environment(assembled.run.device),
-        ):
-            display.show(event)
-            journal.note(event)
-            if isinstance(event, Finished):
-                record = event.record
-    assert record is not None, "an audit that ends without an error ends with its record"
+    try:
+        with open_store(address(store), create=False, read_only=True) as opened:
+            record = opened.read(run)
+    except InputError as error:
+        raise JobError(UNFINISHED, f"the store does not keep the record of this run. {error}") from error
+    if record.finished is None or record.run != run:
+        raise JobError(UNFINISHED, f"the store says that run {run} has not finished; {RESUMES}")
     return record
-
-
-def _executor(settings: RunSettings) -> Any:
-    from audit.registry import catalogue
-
-    workers = {"workers": settings.workers} if settings.workers else {}
-    start = catalogue("executors").load(settings.executor)
-    return start(**workers, device=settings.device, time_limit=settings.time_limit)
 
 
 def exit_code(record: AuditRecord) -> int:
     """Return the exit code that says a record's verdict: 4 when something planned could not be made."""
+    from audit.core.policy import Verdict
+
     if record.verdict is Verdict.FAIL:
         return FAILED
     if record.failures:

@@ -41,10 +41,11 @@ class Terminal(Console):
 
 def terminal() -> Console:
     """Return standard output to print tables on; a file or a pipe gets 120 columns unless COLUMNS says otherwise."""
+    # What rich would colour by itself it looks for in time that grows with the square of a word's length.
     if sys.stdout.isatty():
-        return Terminal()
+        return Terminal(highlight=False)
     columns = os.environ.get("COLUMNS", "")
-    return Terminal(width=int(columns) if columns.isdigit() else 120)
+    return Terminal(width=int(columns) if columns.isdecimal() else 120, highlight=False)
 
 
 def word(verdict: Verdict) -> Text:

@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from audit.cli.visible import say, visible
 from audit.core.errors import InputError, nearest
 from audit.registry import catalogue
 
@@ -41,7 +42,7 @@ def command(name: str, output: str, restart: bool) -> int:
     """Train the included model NAME from its recorded recipe; after a kill, resume from the last checkpoint."""
     model = _trainable(name)
     out = _folder(Path(output) / name)
-    console = Console(stderr=True)
+    console = Console(stderr=True, highlight=False)
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -66,7 +67,7 @@ def command(name: str, output: str, restart: bool) -> int:
                     f"step {progress.step:,} of {progress.steps:,}, {loss}{minutes}", highlight=False
                 )
                 told = time.monotonic()
-    click.echo(f"wrote {out}")
+    say(f"wrote {visible(str(out))}")
     return 0
 
 

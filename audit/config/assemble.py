@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from audit.config.limits import MOST_SHARDS
 from audit.config.spec import RESERVED, AuditSpec, EvaluatorSpec, RunSettings
 from audit.config.tables import Table, parameters
 from audit.core.errors import InputError, PluginError, nearest
@@ -16,7 +17,7 @@ from audit.core.measurements import Outcome
 from audit.core.metrics import Metric
 from audit.core.plan import Asked, AuditPlan, plan
 from audit.core.policy import check_policy
-from audit.core.recipes import Inputs
+from audit.core.recipes import Inputs, shard_count
 from audit.core.references import ExtractorRef
 from audit.core.subjects import ModelCard, Subject
 from audit.engine.environment import best_device
@@ -78,6 +79,8 @@ def assemble(spec: AuditSpec) -> Assembled:
             f"The model makes {card.modality} and the data are {data_card.modality}; "
             f"name data of {card.modality} in [data]."
         )
+    drawn = min(spec.samples, card.most_samples or spec.samples)
+    _check_shards({"samples": drawn, **{f"rows of '{s}'": n for s, n in data_card.splits}}, spec.shard_size)
     subject = Subject(
         model=model,
         card=card,
@@ -112,6 +115,19 @@ def _data_of(spec: AuditSpec, card: ModelCard) -> tuple[str, dict[str, Any]]:
             "[data] use = \"…\"; 'audit list datasets' shows them."
         )
     return card.trained_on.loader, dict(card.trained_on.options)
+
+
+def _check_shards(rows: Mapping[str, int], shard_size: int) -> None:
+    """Raise InputError where some rows would come in more shards than a plan is made for.
+
+    ``rows`` says how many there are of each kind.
+    """
+    for what, count in rows.items():
+        if (shards := shard_count(count, shard_size)) > MOST_SHARDS:
+            raise InputError(
+                f"shard_size is {shard_size:,}, and the {count:,} {what} would come in {shards:,} shards; at most "
+                f"{MOST_SHARDS:,} are planned. Set shard_size to {-(-count // MOST_SHARDS):,} or more."
+            )
 
 
 def _device(asked: str) -> str:

@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from audit.config.limits import MOST_SAMPLES, MOST_SEED
 from audit.config.tables import Table
 from audit.core.errors import InputError, nearest
 from audit.core.options import belongs
@@ -22,8 +23,6 @@ _PATHS = ("path", "weights", "train", "holdout", "metadata", "python_path")
 """Options of [model] and [data] that name files: relative ones are relative to the spec."""
 
 _POLICIES = files("audit") / "policies"
-MOST_SAMPLES = 10_000_000
-MOST_SEED = 2**63 - 1
 _MOST_CHARACTERS = 10_000_000
 
 

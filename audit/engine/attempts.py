@@ -9,18 +9,28 @@ ATTEMPTS = 3
 
 OUT_OF_MEMORY = f"it ran out of memory {ATTEMPTS} times, the last with a quarter of the batch"
 
+UNREADABLE = (
+    f"the worker gave an answer that is none {ATTEMPTS} times: something in it writes where workers answer"
+)
 
-def death(exit_code: int | None) -> str:
+
+def death(exit_code: int) -> str:
     """Say how the last of a piece's workers ended.
 
     >>> death(-9)
-    'the worker was killed (SIGKILL, most often for want of memory) 3 times, the last with a quarter of the batch'
+    'the worker was killed (SIGKILL, most often because memory ran out) 3 times, the last with a quarter of the batch'
     """
-    if exit_code is None:
-        return OUT_OF_MEMORY
-    if exit_code >= 0:
-        manner = f"ended with code {exit_code}"
-    else:
-        name = signal.Signals(-exit_code).name
-        manner = f"was killed ({name}{', most often for want of memory' if name == 'SIGKILL' else ''})"
-    return f"the worker {manner} {ATTEMPTS} times, the last with a quarter of the batch"
+    return f"the worker {manner(exit_code)} {ATTEMPTS} times, the last with a quarter of the batch"
+
+
+def manner(exit_code: int | None) -> str:
+    """Say how a process ended.
+
+    >>> manner(0), manner(-11)
+    ('ended with code 0', 'was killed (SIGSEGV)')
+    """
+    if exit_code is None or exit_code >= 0:
+        return f"ended with code {exit_code}"
+    known = {s.value: s.name for s in signal.Signals}
+    name = known.get(-exit_code, f"signal {-exit_code}")
+    return f"was killed ({name}{', most often because memory ran out' if name == 'SIGKILL' else ''})"

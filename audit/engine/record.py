@@ -22,6 +22,7 @@ from audit.core.records import (
     RecordedSkip,
 )
 from audit.engine.deciding import deciding
+from audit.engine.places import placeless
 from audit.engine.scoring import source_digest
 from audit.store.runs import Store
 
@@ -71,7 +72,7 @@ def build(
         measurements=tuple(o for o in outcomes if isinstance(o, Measurement)),
         undefined=tuple(o for o in outcomes if isinstance(o, Undefined)),
         judgements=judgements,
-        skipped=tuple(RecordedSkip(step.about.called, step.unmet) for step in plan.skipped),
+        skipped=tuple(RecordedSkip(step.about.called, _unmet(step)) for step in plan.skipped),
         failures=failures,
         artifacts=tuple(_artifacts(plan, facts)),
         controls=tuple(control for one in found for control in one.controls),
@@ -131,18 +132,21 @@ def _failures(plan: AuditPlan, facts: _Facts, scored: Scores) -> tuple[RecordedF
         for recipe in step.recipes():
             resting.setdefault(recipe.key, []).append(step.about.called)
     found = [
-        RecordedFailure(
-            recipe.label, f.key, f.shard, f.error, f.detail, f.attempts, tuple(resting.get(recipe.key, ()))
-        )
+        _failure(recipe.label, f, tuple(resting.get(recipe.key, ())))
         for recipe in plan.recipes()
         for f in facts.get(recipe.key, ({}, {}))[1].values()
     ]
-    found += [
-        RecordedFailure(label, f.key, f.shard, f.error, f.detail, f.attempts, (label,))
-        for (label, _), f in scored.items()
-        if isinstance(f, Failed)
-    ]
+    found += [_failure(label, f, (label,)) for (label, _), f in scored.items() if isinstance(f, Failed)]
     return tuple(found)
+
+
+def _failure(what: str, fact: Failed, evaluators: tuple[str, ...]) -> RecordedFailure:
+    error, detail = placeless(fact.error), placeless(fact.detail)
+    return RecordedFailure(what, fact.key, fact.shard, error, detail, fact.attempts, evaluators)
+
+
+def _unmet(step: Skipped) -> tuple[Unmet, ...]:
+    return tuple(Unmet(u.need, placeless(u.found), placeless(u.remedy)) for u in step.unmet)
 
 
 def _missing(
@@ -166,7 +170,7 @@ def _missing(
                 ),
             )
         else:
-            unmet = step.unmet
+            unmet = _unmet(step)
         for metric in step.about.declared:
             reasons.setdefault(metric, unmet)
     return reasons
@@ -222,8 +226,8 @@ def _model(plan: AuditPlan) -> dict[str, Any]:
         "parameters": subject.card.parameters,
         "deterministic": subject.card.deterministic,
         "offers": sorted(subject.offers),
-        "withheld": {capability.value: reason for capability, reason in subject.card.withheld},
-        "notes": list(subject.card.notes),
+        "withheld": {capability.value: placeless(reason) for capability, reason in subject.card.withheld},
+        "notes": [placeless(note) for note in subject.card.notes],
     }
 
 
@@ -236,8 +240,8 @@ def _data(plan: AuditPlan) -> dict[str, Any]:
         "splits": dict(subject.data_card.splits),
         "groups": list(subject.data_card.groups),
         "randomised": subject.data_card.randomised,
-        "problems": list(subject.data_card.problems),
-        "notes": list(subject.data_card.notes),
+        "problems": [placeless(problem) for problem in subject.data_card.problems],
+        "notes": [placeless(note) for note in subject.data_card.notes],
     }
 
 

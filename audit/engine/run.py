@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Any, TypeAlias
@@ -14,6 +15,7 @@ from audit.core.facts import Executor, Failed, Made, Needed, Scored, Task
 from audit.core.identity import Digest, Key
 from audit.core.plan import AuditPlan
 from audit.core.recipes import Inputs, Recipe, recipes_in, replaced
+from audit.engine.healing import Place, check_same, discard_damaged, lost_shards, read_by, still_read
 from audit.engine.scoring import score, scoring_key
 from audit.engine.worker import StoredShards, one_thread
 from audit.store.runs import Store
@@ -33,7 +35,6 @@ class Assessed:
 
 Event: TypeAlias = Needed | Made | Failed | Assessed
 
-Place: TypeAlias = tuple[Key, int]
 """One shard of one recipe."""
 
 
@@ -65,8 +66,10 @@ def run(plan: AuditPlan, run_id: str, store: Store, executor: Executor) -> Itera
         ledger.made[recipe.key] = dict(store.made(recipe.key))
         ledger.failed[recipe.key] = dict(store.failed(recipe.key))
     unscored = _questions(plan)
+    lost = lost_shards(recipes, store)
+    kept = still_read(lost, recipes, ledger.made)
     by_key = {recipe.key: recipe for recipe in recipes}
-    missing = _missing(unscored, ledger, by_key)
+    missing = _missing(unscored, ledger, by_key, [(by_key[key], shard) for key, shard in lost])
     count = Counter(key for key, _ in missing)
     yield Needed([(r, count[r.key], len(ledger.made[r.key])) for r in recipes])
 
@@ -80,11 +83,18 @@ def run(plan: AuditPlan, run_id: str, store: Store, executor: Executor) -> Itera
             flying += 1
         for fact in executor.completed():
             flying -= 1
+            place = (fact.key, fact.shard)
+            check_same(fact, lost[place] if place in kept else None, by_key[fact.key].label)
             store.record(run_id, fact)
             ledger.note(fact)
             queue.note(fact)
             yield fact
         yield from _score_ready(unscored, ledger, run_id, store)
+    if any(len(store.made(recipe.key)) < len(ledger.made[recipe.key]) for recipe in recipes):
+        raise OSError(
+            errno.ESTALE,
+            f"Blobs of the store {store.address} were deleted while it was in use. Run the same command again; they are made again.",
+        )
 
 
 class _Queue:
@@ -96,7 +106,7 @@ class _Queue:
         self._lacking = [0] * len(missing)
         self._children: dict[Place, list[int]] = {}
         for number, (key, shard) in enumerate(missing):
-            for place in _read_by(recipes[key], shard):
+            for place in read_by(recipes[key], shard):
                 if place[1] not in ledger.made[place[0]]:
                     self._lacking[number] += 1
                     self._children.setdefault(place, []).append(number)
@@ -135,19 +145,13 @@ def _questions(plan: AuditPlan) -> list[_Question]:
     ]
 
 
-def _read_by(recipe: Recipe[Any], shard: int) -> Iterator[Place]:
-    """Yield every shard that one shard of a recipe reads, each once."""
-    return iter(
-        dict.fromkeys(
-            (link.parent.key, needed)
-            for link in recipe.links
-            for needed in recipe.needs(link.field, link.parent, shard)
-        )
-    )
-
-
-def _missing(questions: list[_Question], ledger: _Ledger, recipes: Mapping[Key, Recipe[Any]]) -> list[Place]:
-    """Walk back from what is to be scored and keep the shards that have no row, parents first."""
+def _missing(
+    questions: list[_Question],
+    ledger: _Ledger,
+    recipes: Mapping[Key, Recipe[Any]],
+    lost: Iterable[tuple[Recipe[Any], int]],
+) -> list[Place]:
+    """Walk back from what is to be scored and keep the shards that have no row, parents first; then those that are lost."""
     found: dict[Place, None] = {}
     reachable: dict[Place, bool] = {}
 
@@ -159,7 +163,7 @@ def _missing(questions: list[_Question], ledger: _Ledger, recipes: Mapping[Key, 
                 reachable[place] = shard in ledger.made[recipe.key]
             else:
                 there = [
-                    want(recipes[key], i) for key, i in _read_by(recipe, shard)
+                    want(recipes[key], i) for key, i in read_by(recipe, shard)
                 ]  # a list: every one is asked
                 reachable[place] = all(there)
                 if reachable[place]:
@@ -170,6 +174,8 @@ def _missing(questions: list[_Question], ledger: _Ledger, recipes: Mapping[Key, 
         for recipe in question.recipes:
             for shard in range(recipe.shards):
                 want(recipe, shard)
+    for recipe, shard in lost:
+        want(recipe, shard)
     return list(found)
 
 
@@ -184,13 +190,17 @@ def _reads(recipe: Recipe[Any], shard: int, ledger: _Ledger) -> tuple[tuple[Dige
     )
 
 
-def forget_failures(plan: AuditPlan, store: Store) -> None:
-    """Forget what failed for this plan, shards and scorings, so that the next run tries it again."""
+def forget_failures(plan: AuditPlan, store: Store) -> list[Digest]:
+    """Forget what failed for this plan, shards and scorings, and discard what is damaged, so that the next run makes it.
+
+    Returns the digests of the blobs that were damaged.
+    """
     recipes = plan.recipes()
     store.forget_failures([recipe.key for recipe in recipes])
     made = {recipe.key: dict(store.made(recipe.key)) for recipe in recipes}
-    asked = [question for question in _questions(plan) if _complete(question, made)]
-    store.forget_failures([_key_of(question, made) for question in asked])
+    keys = [_key_of(question, made) for question in _questions(plan) if _complete(question, made)]
+    store.forget_failures(keys)
+    return discard_damaged(made, keys, store)
 
 
 def _complete(question: _Question, made: Mapping[Key, Mapping[int, Made]]) -> bool:

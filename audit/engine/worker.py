@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import signal
 import socket
 import sys
 import time
@@ -15,6 +17,7 @@ from typing import Any, overload
 
 import numpy as np
 
+from audit.core.errors import InputError
 from audit.core.facts import BlobStore, Failed, Made, Task
 from audit.core.identity import Digest
 from audit.core.recipes import Bench, Recipe, generator, made_from, row_uniforms
@@ -113,10 +116,11 @@ class StoredShards(Sequence[Any]):
         if isinstance(index, slice):
             return StoredShards(self._recipe, self._digests[index], self._blobs)
         try:
-            data = self._blobs.get(self._digests[index])
+            return codec.decode(self._recipe.value, self._blobs.get(self._digests[index]))
+        except InputError as error:  # it is lost, damaged, or of another version
+            raise StoreFailure(OSError(errno.EIO, str(error))) from error
         except OSError as error:
             raise StoreFailure(error) from error
-        return codec.decode(self._recipe.value, data)
 
     def __iter__(self) -> Iterator[Any]:
         return (self[index] for index in range(len(self)))
@@ -187,9 +191,10 @@ def perform(task: Task, bench: Workbench) -> Made | Failed:
     """Make one shard and keep its bytes. What the recipe raises becomes a Failed, a model's ``sys.exit`` included.
 
     A full disk is no property of the recipe, so OSErrors of the blob store are
-    raised: the run stops, and goes on from the same place once there is room.
+    raised: the run stops, and resumes at the same place once there is room. So
+    is an InputError: what the user gave cannot be used, here as in the plan.
     """
-    began = time.perf_counter()
+    began, process = time.perf_counter(), os.getpid()
     recipe, blobs = task.recipe, FileBlobs(task.blobs)
     bench.batch_scale = 0.5**task.attempt
     read = [
@@ -200,12 +205,17 @@ def perform(task: Task, bench: Workbench) -> Made | Failed:
     with one_thread():
         try:
             data = codec.encode(made_from(recipe, task.shard, context, read))
-        except MemoryError:
+        except (MemoryError, InputError):
             raise
         except StoreFailure as failure:
             raise failure.error from failure
-        except (Exception, SystemExit) as error:  # models and plugins may raise anything
+        except (Exception, SystemExit, KeyboardInterrupt) as error:  # models and plugins may raise anything
+            if isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+                raise  # it may be the user's Ctrl-C
             return Failed(recipe.key, task.shard, sentence(error), detail_of(error), task.attempt + 1)
+        finally:
+            if os.getpid() != process:  # the model forked, and this copy is not the one that was asked
+                os._exit(1)
     digest = blobs.put(data)
     return Made(recipe.key, task.shard, digest, time.perf_counter() - began, worker_name())
 
@@ -218,6 +228,7 @@ def detail_of(error: BaseException) -> str:
 def sentence(error: BaseException) -> str:
     """Say what was raised, even if the exception cannot say it itself."""
     try:
-        return f"{type(error).__name__}: {error}"[:1_000]
+        said = str(error)
+        return (f"{type(error).__name__}: {said}" if said else type(error).__name__)[:1_000]
     except Exception:  # a __str__ that raises is one more thing a plugin may bring
         return type(error).__name__

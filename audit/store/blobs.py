@@ -57,23 +57,31 @@ class FileBlobs:
     def get(self, digest: Digest) -> bytes:
         """Return the bytes a digest names, having checked that they are those bytes."""
         path = self.path(digest)
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError:
+        if not path.is_file():  # a pipe that somebody put there would be waited for without end
             raise InputError(
-                f"The store has no blob {digest}: {path} does not exist. "
-                "Run the audit again with --retry-failed to make it anew, or restore the folder from a backup."
-            ) from None
+                f"The store has lost the blob {digest}: there is no file {path}. "
+                "Run the audit again: what is lost is made again."
+            )
+        data = path.read_bytes()
         if digest_of(data) != digest:
             raise InputError(
                 f"The blob {digest} is damaged: the bytes of {path} have another digest. "
-                "Delete that file and run the audit again with --retry-failed: it is made anew."
+                "Run the audit again with --retry-failed: everything that is damaged is made again."
             )
         return data
 
     def has(self, digest: Digest) -> bool:
-        """Say whether the blob is there; whether it is sound, ``get`` finds out."""
+        """Say whether the blob is there; whether it is sound, ``is_sound`` finds out."""
         return self.path(digest).is_file()
+
+    def is_sound(self, digest: Digest) -> bool:
+        """Say whether the blob is there with the bytes that its digest names. Reads all of it."""
+        path = self.path(digest)
+        return path.is_file() and digest_of(path.read_bytes()) == digest
+
+    def delete(self, digest: Digest) -> None:
+        """Delete a blob; one that is not there is no error."""
+        self.path(digest).unlink(missing_ok=True)
 
     def path(self, digest: Digest) -> Path:
         """Return where a blob lies."""
@@ -109,7 +117,7 @@ class FileBlobs:
     def _renewed(self, path: Path, digest: Digest) -> bool:
         """Say whether a sound blob is there, and mark it as wanted so that no collector takes it now."""
         try:
-            if digest_of(path.read_bytes()) != digest:
+            if not self.is_sound(digest):
                 return False
             os.utime(path)
         except OSError:

@@ -41,7 +41,7 @@ def collect(store: Collectable, *, dry_run: bool = True, older_than: float = DAY
     """Delete the blobs nobody refers to and that were last wanted ``older_than`` seconds ago or earlier.
 
     They are what a killed run left between a blob and its row. A run in
-    progress refers to a blob shortly after it wrote it; an age well above the
+    progress refers to a blob shortly after it wrote it, or asked for it: an age well above the
     time one piece takes keeps its blobs safe. With ``dry_run`` nothing is deleted.
     """
     if (others := _claims(store.address.blobs) - {_name(store.address)}) and not dry_run:
@@ -57,9 +57,19 @@ def collect(store: Collectable, *, dry_run: bool = True, older_than: float = DAY
     unused = [entry for entry in listed if entry[0] not in wanted]
     old = [(digest, size) for digest, size, touched in unused if now - touched >= older_than]
     if not dry_run:
-        for digest, _ in old:
-            store.blobs.path(digest).unlink(missing_ok=True)
+        old = [entry for entry in old if _deleted(store.blobs.path(entry[0]), now - older_than)]
     return Collected(tuple(digest for digest, _ in old), sum(size for _, size in old), len(unused) - len(old))
+
+
+def _deleted(path: Path, before: float) -> bool:
+    """Delete a blob unless a run has asked for it since it was listed; say whether it was deleted."""
+    try:
+        if path.stat().st_mtime > before:
+            return False
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def claim(address: StoreAddress) -> None:

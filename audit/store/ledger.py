@@ -30,6 +30,7 @@ _MIGRATION_LOCK = 7_263_401_155
 
 _FULL, _CANNOT_OPEN, _READ_ONLY, _CORRUPT, _NO_DATABASE = 13, 14, 8, 11, 26
 _ERROR, _BUSY, _LOCKED, _IO = 1, 5, 6, 10
+_CONSTRAINT, _MISUSE, _MOVED = 19, 21, 1032
 _POSTGRESQL_FULL, _POSTGRESQL_READ_ONLY, _POSTGRESQL_FORBIDDEN = "53100", "25006", "42501"
 _UNREACHABLE = ("", "08", "28", "3D", "53", "57")
 """Classes of SQLSTATE: connection, authorisation, no such database, resources, shutdown; none before there is a session."""
@@ -53,7 +54,9 @@ class Ledger:
         else:
             self._engine = _postgresql(address, read_only=read_only)
         self._writing = self._engine.execution_options(writes=True)
+        self._file: tuple[int, int] | None = None
         self._open()
+        self._file = None if path is None else _identity(path)
         # Whoever forgets to close leaves no connection behind, which a database server would count.
         weakref.finalize(self, Engine.dispose, self._engine)
 
@@ -66,6 +69,7 @@ class Ledger:
         """Return what ``work`` does in one transaction, tried again when another writer held the ledger too long."""
         if self.read_only:
             raise _cannot_write(self.address, "it was opened for reading")
+        self._check_place()
         for attempt in range(_TRIES):
             try:
                 with _in_words(self.address), self._writing.begin() as connection:
@@ -77,6 +81,11 @@ class Ledger:
 
     def close(self) -> None:
         self._engine.dispose()
+
+    def _check_place(self) -> None:
+        """See that the ledger's file is still the one that was opened: SQLite goes on writing to one that is deleted."""
+        if self.address.ledger is not None and self._file not in (None, _identity(self.address.ledger)):
+            raise _gone(self.address)
 
     def _open(self) -> None:
         """See that the ledger is of this version, or make it so."""
@@ -109,6 +118,13 @@ class Ledger:
 
     def _check_version(self, known: str | None) -> None:
         if known is not None and known not in schema.VERSIONS:
+            if not str(known).isdecimal():
+                raise damaged(self.address, "its version is no number")
+            if int(known) < schema.FORMAT:
+                raise InputError(
+                    f"The store {self.address} was written by an older generative-audit (format {int(known)}; this one "
+                    f"reads format {schema.FORMAT}): name another store with --store, or read it with the version that wrote it."
+                )
             raise InputError(
                 f"The store {self.address} is of version {known}, newer than this tool, which knows versions up to "
                 f"{schema.VERSIONS[-1]}. Upgrade generative-audit, or use another store (--store)."
@@ -138,6 +154,11 @@ def _check_folder(address: StoreAddress, path: Path, *, create: bool, read_only:
         ) from None
     if is_file:
         raise InputError(f"The store {address} is a file. Name a folder with --store or AUDIT_STORE.")
+    if there and not path.is_file():  # SQLite would wait for a pipe without end
+        raise InputError(
+            f"The ledger of the store {address} is no file: {path} is a folder, a pipe or a device. "
+            "Remove it, or name another store (--store)."
+        )
     if not there and (read_only or not create):
         raise InputError(
             f"There is no store at {address}: it has no {path.name}. "
@@ -153,6 +174,15 @@ def _check_folder(address: StoreAddress, path: Path, *, create: bool, read_only:
         raise _cannot_write(address, error.strerror or str(error)) from None
     if not _may(folder, os.W_OK) or (there and not _may(path, os.W_OK)):
         raise _cannot_write(address, "the folder or the ledger in it is read-only")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from any other, whatever its name; None where there is no file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _may(path: Path, mode: int) -> bool:
@@ -265,6 +295,8 @@ def _in_words(address: StoreAddress) -> Iterator[None]:
         if meaning is None:
             raise
         raise meaning from error
+    except UnicodeDecodeError as error:  # of a message that quotes what the file holds
+        raise damaged(address, "it holds text that is not UTF-8") from error
 
 
 def _meaning(error: Any, address: StoreAddress) -> InputError | OSError | None:
@@ -272,15 +304,16 @@ def _meaning(error: Any, address: StoreAddress) -> InputError | OSError | None:
     said = (str(error).strip().splitlines() or [type(error).__name__])[0]
     code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
     state = getattr(error, "sqlstate", None) or ""
+    if getattr(error, "sqlite_errorcode", None) == _MOVED:
+        return _gone(address)
     if code == _FULL or state == _POSTGRESQL_FULL:
         return OSError(errno.ENOSPC, "no room is left for the ledger", str(address))
     if code == _READ_ONLY or state in (_POSTGRESQL_READ_ONLY, _POSTGRESQL_FORBIDDEN):
         return _cannot_write(address, said)
     if code in (_CORRUPT, _NO_DATABASE):
-        return InputError(
-            f"The ledger of the store {address} is damaged ({said}). Restore it from a backup, or name another "
-            "store; the blobs beside it are sound, but nothing says what they are."
-        )
+        return damaged(address, said)
+    if code == 0 and isinstance(error, sqlite3.OperationalError) and "UTF-8" in said:
+        return damaged(address, "it holds text that is not UTF-8")  # what was said quotes the bytes
     if code in (_BUSY, _LOCKED):
         return TimeoutError(
             errno.ETIMEDOUT,
@@ -297,4 +330,31 @@ def _meaning(error: Any, address: StoreAddress) -> InputError | OSError | None:
         )
     if not isinstance(error, sqlite3.Error) and state[:2] in _UNREACHABLE:
         return ConnectionError(errno.ECONNABORTED, f"the database does not answer ({said})", str(address))
+    if isinstance(error, sqlite3.DatabaseError) and code not in (0, _CONSTRAINT, _MISUSE):
+        return damaged(address, said)
     return None
+
+
+def _gone(address: StoreAddress) -> OSError:
+    return OSError(
+        errno.ESTALE,
+        f"The store {address} was deleted, moved or replaced while it was in use. "
+        "Run the same command again; what is left of the store is used.",
+    )
+
+
+def damaged(address: StoreAddress, what: str) -> InputError:
+    """Return the error that says that a ledger cannot be trusted, and why."""
+    return InputError(
+        f"The ledger of the store {address} is damaged ({what}). Restore it from a backup, or name another "
+        "store; the blobs beside it may be sound, but nothing says what they are."
+    )
+
+
+@contextmanager
+def readable(address: StoreAddress) -> Iterator[None]:
+    """Say that the ledger is damaged where what it holds is not what this tool writes there."""
+    try:
+        yield
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise damaged(address, f"a row is not as this tool writes it: {type(error).__name__}") from error

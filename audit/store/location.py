@@ -35,6 +35,16 @@ class StoreAddress:
         """The SQLite file of a store in a folder."""
         return None if self.folder is None else self.folder / LEDGER
 
+    @property
+    def spelled(self) -> str:
+        """What :func:`resolve` turns into this address again, from any folder. Secrets included: for a process, not for people."""
+        if self.folder is not None:
+            return str(self.folder)
+        from sqlalchemy.engine import make_url
+
+        url = make_url(self.url).update_query_dict({BLOBS: str(self.blobs)})
+        return url.render_as_string(hide_password=False)
+
     def exists(self) -> bool:
         """Whether there may be a ledger to read: a folder has its file, a database answers for itself."""
         return self.ledger is None or os.path.exists(self.ledger)  # noqa: PTH110 - Path.exists raises where nobody may look

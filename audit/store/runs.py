@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import Connection, Table, delete, insert, select, update
+from sqlalchemy import Connection, Table, delete, insert, select, text, update
 
 from audit.core.errors import InputError
 from audit.core.facts import Failed, Made, Scored
@@ -26,7 +26,7 @@ from audit.core.records import (
 from audit.store import schema
 from audit.store.blobs import FileBlobs
 from audit.store.collect import claim
-from audit.store.ledger import Ledger
+from audit.store.ledger import Ledger, damaged, readable
 from audit.store.location import StoreAddress
 
 _AT_ONCE = 500
@@ -113,15 +113,18 @@ class Store:
 
     def made(self, key: Key) -> dict[int, Made]:
         """Return the pieces that are made and whose bytes are there, by shard."""
-        rows = self._rows(select(schema.made).where(schema.made.c.key == key).order_by(schema.made.c.shard))
-        facts = (Made(key, r.shard, Digest(r.digest), r.seconds, r.worker) for r in rows)
-        return {fact.shard: fact for fact in facts if self.blobs.has(fact.digest)}
+        return {fact.shard: fact for fact in self._made(key) if self.blobs.has(fact.digest)}
+
+    def lost(self, key: Key) -> dict[int, Made]:
+        """Return the pieces that were made and whose bytes are gone, by shard."""
+        return {fact.shard: fact for fact in self._made(key) if not self.blobs.has(fact.digest)}
 
     def failed(self, key: Key) -> dict[int, Failed]:
         """Return the pieces that could not be made, by shard."""
         table = schema.failed
         rows = self._rows(select(table).where(table.c.key == key).order_by(table.c.shard))
-        return {r.shard: Failed(key, r.shard, r.error, r.detail, r.attempts) for r in rows}
+        with readable(self.address):
+            return {int(r.shard): Failed(key, int(r.shard), r.error, r.detail, int(r.attempts)) for r in rows}
 
     def scored(self, key: Key) -> Scored | None:
         """Return the outcomes of a scoring, if it was done and its evidence is there."""
@@ -129,10 +132,10 @@ class Store:
         if not rows:
             return None
         row = rows[0]
-        outcomes = _outcomes(row.outcomes)
-        if not all(self.blobs.has(digest) for digest in evidence_of(outcomes)):
-            return None
-        return Scored(key, row.evaluator, outcomes, row.seconds)
+        with readable(self.address):
+            scored = Scored(key, row.evaluator, _outcomes(row.outcomes), float(row.seconds))
+        there = all(self.blobs.has(digest) for digest in evidence_of(scored.outcomes))
+        return scored if there else None
 
     def record(self, run: str, fact: Made | Failed | Scored) -> None:
         """Add a fact. One that is known already stays as it is, unless the bytes it names are gone."""
@@ -198,21 +201,26 @@ class Store:
         One that has not finished has the record it began with.
         """
         row = self._find(run)
-        if row.record is not None:
-            return from_plain(json.loads(row.record))
-        began = {"run": row.run, "name": row.name, "began": row.began, "finished": None}
-        return from_plain({**json.loads(row.snapshot), **began})
+        with readable(self.address):
+            if row.record is not None:
+                return from_plain(json.loads(row.record))
+            began = {"run": row.run, "name": row.name, "began": row.began, "finished": None}
+            return from_plain({**json.loads(row.snapshot), **began})
 
     def snapshot(self, run: str) -> dict[str, Any]:
         """Return what the run began with."""
-        plain: dict[str, Any] = json.loads(self._find(run).snapshot)
-        return plain
+        row = self._find(run)
+        with readable(self.address):
+            plain: dict[str, Any] = json.loads(row.snapshot)
+            return plain
 
     def list_runs(self) -> tuple[RunLine, ...]:
         """Return every run, the newest first."""
         t = schema.runs.c
         columns = (t.run, t.name, t.began, t.finished, t.verdict, t.plan_key)
-        return tuple(RunLine(*row) for row in self._rows(select(*columns).order_by(t.number.desc())))
+        rows = self._rows(select(*columns).order_by(t.number.desc()))
+        with readable(self.address):
+            return tuple(_run_line(row) for row in rows)
 
     def latest(self) -> RunLine | None:
         """Return the run that began last, or None in an empty store."""
@@ -221,13 +229,30 @@ class Store:
     def wanted_blobs(self) -> set[Digest]:
         """Return the digest of every blob the ledger refers to, as a piece or as evidence."""
         wanted = {Digest(row.digest) for row in self._rows(select(schema.made.c.digest))}
-        for row in self._rows(select(schema.scored.c.outcomes)):
-            wanted.update(evidence_of(_outcomes(row.outcomes)))
-        for row in self._rows(select(schema.runs.c.record).where(schema.runs.c.record.is_not(None))):
-            wanted.update(
-                Digest(e["digest"]) for m in json.loads(row.record)["measurements"] for e in m["evidence"]
-            )
+        outcomes = self._rows(select(schema.scored.c.outcomes))
+        records = self._rows(select(schema.runs.c.record).where(schema.runs.c.record.is_not(None)))
+        with readable(self.address):
+            for row in outcomes:
+                wanted.update(evidence_of(_outcomes(row.outcomes)))
+            for row in records:
+                wanted.update(
+                    Digest(e["digest"]) for m in json.loads(row.record)["measurements"] for e in m["evidence"]
+                )
         return wanted
+
+    def check_ledger(self) -> None:
+        """Have SQLite check the file of the ledger. Raises InputError when it is damaged; a database server checks its own."""
+        if self.address.ledger is not None:
+            said = [str(row[0]) for row in self._rows(text("PRAGMA integrity_check(1)"))]
+            if said != ["ok"]:
+                raise damaged(self.address, said[0].splitlines()[-1])
+
+    def _made(self, key: Key) -> list[Made]:
+        rows = self._rows(select(schema.made).where(schema.made.c.key == key).order_by(schema.made.c.shard))
+        with readable(self.address):
+            return [
+                Made(key, int(r.shard), Digest(str(r.digest)), float(r.seconds), str(r.worker)) for r in rows
+            ]
 
     def _rows(self, statement: Any) -> Sequence[Any]:
         return self._ledger.read(lambda connection: connection.execute(statement).all())
@@ -300,6 +325,13 @@ def _add(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
     return connection.execute(statement.returning(*table.primary_key)).first() is not None
 
 
+def _run_line(row: Any) -> RunLine:
+    run, name, began, finished, verdict, plan_key = row
+    if not all(isinstance(text, str) for text in (run, name, began, plan_key, finished or "", verdict or "")):
+        raise TypeError("a run is described by text")
+    return RunLine(run, name, began, finished, verdict, plan_key)
+
+
 def _run_id() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
 
@@ -356,6 +388,7 @@ def _judgement_rows(run: str, judgements: Sequence[Mapping[str, Any]]) -> list[d
             "metric": _text(j["criterion"]["metric"]),
             "at_most": j["criterion"]["at_most"],
             "at_least": j["criterion"]["at_least"],
+            "within_floor": j["criterion"]["within_floor"],
             "every_group": j["criterion"]["every_group"],
             "verdict": j["verdict"],
             "value": (j["because"]["measurement"] or {}).get("value"),

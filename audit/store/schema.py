@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text, text
 
-VERSIONS = ("0001",)
-"""Every revision of the ledger this code knows, oldest first. The last one is what it writes."""
+FORMAT = 2
+"""The contract of what a store holds: keys, encodings, the shape of records.
+
+Raise it when one of them changes: a store of an earlier format is refused, because what it
+holds would be read as something else.
+"""
+
+VERSIONS = (f"{FORMAT:04d}",)
+"""Every revision of the ledger this code knows, oldest first: the tables of this format, and what was added to them since.
+The last one is what it writes."""
 
 metadata = MetaData()
 
@@ -94,6 +102,7 @@ judgements = Table(
     Column("metric", Text, nullable=False),
     Column("at_most", Float),
     Column("at_least", Float),
+    Column("within_floor", Float),
     Column("every_group", Boolean, nullable=False),
     Column("verdict", String(20), nullable=False),
     Column("value", Float),

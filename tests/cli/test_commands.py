@@ -294,3 +294,24 @@ def test_a_hostile_name_cannot_write_to_the_terminal(cli, letters_spec, tmp_path
     said = cli("run", spec, "--store", tmp_path / "store")
     assert "\x1b[31mred" not in said.out
     assert "[bold]" in said.out
+
+
+def test_a_plan_with_more_shards_than_can_be_looked_at_is_refused(cli, letters_spec, tmp_path: Path) -> None:
+    said = cli("run", letters_spec(samples=10_000_000, shard_size=1), "--store", tmp_path / "store")
+    assert said.code == 2
+    assert "10,000,000 shards" in said.err
+    assert "Set shard_size to 100 or more" in said.err
+    assert not (tmp_path / "store").exists()
+    assert (
+        cli("plan", letters_spec(samples=10_000_000, shard_size=100), "--store", tmp_path / "store").code == 0
+    )
+
+
+def test_a_name_of_any_length_is_shown(cli, letters_spec, tmp_path: Path) -> None:
+    """In time that grows with its length: at the square of it this would take half an hour."""
+    spec, store, name = letters_spec(), tmp_path / "store", "n" * 400_000
+    spec.write_text(spec.read_text().replace('name = "letters"', f'name = "{name}"', 1))
+    for command in (("plan", spec), ("run", spec), ("show",), ("list", "runs")):
+        said = cli(*command, "--store", store)
+        assert said.code == 0
+        assert said.out.count("n") >= len(name)

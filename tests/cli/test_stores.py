@@ -39,7 +39,7 @@ def test_a_killed_run_in_postgresql_is_taken_up(
     process.wait()
     resumed = cli("run", spec, "--store", store, "--format", "json")
     whole = cli("run", spec, "--store", tmp_path / "whole", "--format", "json")
-    assert "taking up" in resumed.err
+    assert "resuming" in resumed.err
     digests = [[a["digest"] for a in json.loads(said.out)["artifacts"]] for said in (resumed, whole)]
     assert digests[0] == digests[1]
 

@@ -46,7 +46,7 @@ def test_no_more_rows_are_asked_for_than_there_are() -> None:
     assert "All 500 units there are would not decide" in found.sentence()
     at_bound = pl.rows_for_rate(0.05, 0.05, available=500)
     assert (at_bound.n, at_bound.decides, at_bound.wanted) == (500, False, None)
-    assert "no number of rows" in at_bound.sentence()
+    assert "no number of units" in at_bound.sentence()
     assert pl.rows_for_rate(0.0, 0.05, available=72).sentence() == "At this estimate 72 units would decide."
 
 

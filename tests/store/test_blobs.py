@@ -48,16 +48,31 @@ def test_looking_makes_nothing(blobs: FileBlobs) -> None:
 
 
 def test_a_missing_blob_says_what_to_do(blobs: FileBlobs) -> None:
-    with pytest.raises(InputError, match=r"does not exist\. Run the audit again with --retry-failed"):
+    with pytest.raises(InputError, match=r"lost the blob .*there is no file .*Run the audit again"):
         blobs.get(digest_of(b"absent"))
 
 
 def test_a_damaged_blob_is_noticed_and_mended_by_putting_it_again(blobs: FileBlobs) -> None:
     digest = blobs.put(b"sound")
     blobs.path(digest).write_bytes(b"sOund")
-    with pytest.raises(InputError, match=rf"{digest} is damaged.*Delete that file.*--retry-failed"):
+    with pytest.raises(
+        InputError, match=rf"{digest} is damaged: the bytes of {blobs.path(digest)} .*--retry-failed"
+    ):
         blobs.get(digest)
     blobs.put(b"sound")
+    assert blobs.get(digest) == b"sound"
+
+
+def test_a_blob_that_is_no_file_is_lost_and_not_waited_for(blobs: FileBlobs) -> None:
+    digest = blobs.put(b"sound")
+    blobs.delete(digest)
+    blobs.delete(digest)
+    os.mkfifo(blobs.path(digest))
+    assert not blobs.has(digest)
+    assert not blobs.is_sound(digest)
+    with pytest.raises(InputError, match="lost the blob"):
+        blobs.get(digest)
+    assert blobs.put(b"sound") == digest
     assert blobs.get(digest) == b"sound"
 
 

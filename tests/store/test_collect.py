@@ -68,6 +68,22 @@ def test_a_blob_put_again_is_young_again(filled: tuple[Store, dict[str, Digest]]
     assert store.blobs.has(digests["orphan"])
 
 
+def test_a_blob_that_a_run_asks_for_while_others_are_deleted_stays(
+    filled: tuple[Store, dict[str, Digest]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, digests = filled
+    wanted = type(store).wanted_blobs
+
+    def a_run_comes_between(self: Store) -> set[Digest]:
+        found = wanted(self)
+        self.blobs.put(b"orphan")  # it is there already, so that no byte is written
+        return found
+
+    monkeypatch.setattr(type(store), "wanted_blobs", a_run_comes_between)
+    assert collect(store, dry_run=False).digests == ()
+    assert store.blobs.has(digests["orphan"])
+
+
 def test_evidence_of_a_kept_record_is_wanted(opened: Callable[..., Store]) -> None:
     from audit.core.policy import Verdict
     from audit.core.records import AuditRecord, to_plain

@@ -49,6 +49,18 @@ def test_a_password_is_used_and_never_shown(url: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "wanted", ["runs", "a b?c#d%20e&f=1", "./http:x", "postgresql://me:s3cr%40t@db/audits?sslmode=require"]
+)
+def test_an_address_is_spelled_the_same_from_any_folder(
+    wanted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    here = resolve(wanted)
+    monkeypatch.chdir("/")
+    assert resolve(here.spelled) == here
+
+
+@pytest.mark.parametrize(
     ("wrong", "said"),
     [
         ("sqlite:///x.db", "cannot lie in 'sqlite'"),

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import errno
 import os
+import random
 import shutil
 import sqlite3
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from audit.core.errors import InputError
-from audit.core.facts import Failed
+from audit.core.facts import Failed, Made
 from audit.core.identity import Key
+from audit.core.policy import Verdict
+from audit.core.records import AuditRecord, to_plain
 from audit.store import ledger
 from audit.store.location import resolve
 from audit.store.runs import Store, open_store
@@ -45,6 +49,115 @@ def test_a_ledger_that_is_no_database(tmp_path: Path, content: bytes, read_only:
     with pytest.raises(InputError, match="is damaged"):
         open_store(resolve(str(tmp_path)), read_only=read_only)
     assert (tmp_path / "ledger.sqlite").read_bytes() == content
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device"])
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_ledger_that_is_no_file_is_not_waited_for(tmp_path: Path, kind: str, read_only: bool) -> None:
+    path = tmp_path / "ledger.sqlite"
+    {"pipe": os.mkfifo, "folder": Path.mkdir, "device": lambda p: p.symlink_to("/dev/zero")}[kind](path)
+    with pytest.raises(InputError, match="is no file"):
+        open_store(resolve(str(tmp_path)), read_only=read_only)
+
+
+def _ledger_with_a_run(folder: Path) -> Path:
+    nothing: dict[str, Any] = {}
+    record = AuditRecord(
+        "", "a name", "2024", None, *(nothing,) * 5, *((),) * 7, Verdict.NOT_ASSESSED
+    )  # a run that has only begun
+    with open_store(resolve(str(folder))) as store:
+        run = store.begin("plan", "a name", to_plain(record))
+        for number in range(60):
+            store.record(run, Made(Key(f"{number:040d}"), 0, store.blobs.put(b"x"), 1.0, "w"))
+    return folder / "ledger.sqlite"
+
+
+def _everything(store: Store) -> None:
+    """Read all that a ledger holds; InputError and OSError are answers."""
+    for ask in (
+        store.list_runs,
+        store.wanted_blobs,
+        store.check_ledger,
+        lambda: [store.read(line.run) for line in store.list_runs()],
+        lambda: store.made(Key(f"{7:040d}")),
+        lambda: store.failed(Key(f"{7:040d}")),
+        lambda: store.scored(Key(f"{7:040d}")),
+    ):
+        with suppress(InputError, OSError):
+            ask()
+
+
+@pytest.mark.parametrize(
+    "seed", [*range(25), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(25, 800))]
+)
+def test_a_damaged_ledger_is_said_to_be_damaged(tmp_path: Path, seed: int) -> None:
+    """Whatever the bytes, what is raised is one of ours, with words for a user."""
+    path, rng = _ledger_with_a_run(tmp_path), random.Random(seed)
+    data = bytearray(path.read_bytes())
+    match seed % 3:
+        case 0:
+            for _ in range(1 + seed % 40):
+                data[rng.randrange(len(data))] = rng.randrange(256)
+        case 1:
+            page = rng.randrange(len(data) // 4096) * 4096
+            data[page : page + 4096] = rng.randbytes(4096)
+        case _:
+            del data[rng.randrange(1, len(data)) :]
+    path.write_bytes(data)
+    for read_only in (True, False):
+        with suppress(InputError, OSError), open_store(resolve(str(tmp_path)), read_only=read_only) as store:
+            _everything(store)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("runs.name", b"\xff\xfe"),
+        ("runs.run", b"\xff"),
+        ("runs.snapshot", "[1"),
+        ("runs.snapshot", "null"),
+        ("runs.snapshot", "[" * 100_000),
+        ("made.shard", "three"),
+        ("made.seconds", "soon"),
+        ("made.digest", 5),
+    ],
+)
+def test_a_row_that_this_tool_never_wrote_is_damage(tmp_path: Path, column: str, value: object) -> None:
+    path = _ledger_with_a_run(tmp_path)
+    table, name = column.split(".")
+    with closing(sqlite3.connect(path, isolation_level=None)) as ledger:
+        ledger.execute(f"UPDATE {table} SET {name} = ? WHERE rowid = 8 OR '{table}' = 'runs'", (value,))
+    with (
+        open_store(resolve(str(tmp_path)), read_only=True) as store,
+        pytest.raises(InputError, match="damaged"),
+    ):
+        _read_everything(store)
+
+
+def _read_everything(store: Store) -> None:
+    assert len(store.made(Key(f"{7:040d}"))) == 1
+    assert store.read(store.list_runs()[0].run).name == "a name"
+
+
+def test_a_row_that_this_tool_wrote_is_none(tmp_path: Path) -> None:
+    _ledger_with_a_run(tmp_path)
+    with open_store(resolve(str(tmp_path)), read_only=True) as store:
+        _read_everything(store)
+        _everything(store)
+
+
+def test_a_ledger_that_is_deleted_or_replaced_under_its_writer(tmp_path: Path) -> None:
+    """SQLite would go on writing to a file that nobody can find."""
+    for replaced in (False, True):
+        folder = tmp_path / f"{replaced}"
+        with open_store(resolve(str(folder))) as store:
+            run = store.begin("plan", "n", {"began": "2024"})
+            shutil.rmtree(folder)
+            if replaced:
+                open_store(resolve(str(folder))).close()
+            with pytest.raises(OSError, match="deleted, moved or replaced") as raised:
+                store.record(run, Failed(Key("a" * 40), 0, "E", "", 1))
+            assert raised.value.errno == errno.ESTALE
 
 
 def test_a_ledger_with_broken_pages(tmp_path: Path) -> None:

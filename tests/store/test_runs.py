@@ -200,6 +200,16 @@ def test_a_piece_whose_blob_is_gone_counts_as_missing_and_is_recorded_anew(store
     assert store.made(KEY) == {0: Made(KEY, 0, second, 2.0, "w")}
 
 
+def test_what_is_lost_is_known_with_the_digest_it_had(store: Store) -> None:
+    run = begin(store)
+    kept, lost = (Made(KEY, shard, store.blobs.put(bytes([shard])), 1.0, "w") for shard in range(2))
+    for fact in (kept, lost):
+        store.record(run, fact)
+    assert store.lost(KEY) == {}
+    store.blobs.delete(lost.digest)
+    assert (store.made(KEY), store.lost(KEY)) == ({0: kept}, {1: lost})
+
+
 def test_failures_are_forgotten_on_request(store: Store) -> None:
     run = begin(store)
     keys = [Key(f"{number:040x}") for number in range(1_200)]
@@ -282,14 +292,36 @@ def test_the_migrated_tables_are_the_ones_the_code_declares(store: Store) -> Non
     assert differences == []
 
 
-def test_the_newest_migration_is_the_version_the_code_knows() -> None:
+def test_the_migrations_end_at_the_version_the_code_knows() -> None:
     from pathlib import Path
+
+    from alembic.script import ScriptDirectory
 
     import audit.store
     from audit.store.schema import VERSIONS
 
-    folder = Path(audit.store.__file__).parent / "migrations" / "versions"
-    assert tuple(sorted(path.name[:4] for path in folder.glob("[0-9]*.py"))) == VERSIONS
+    scripts = ScriptDirectory(str(Path(audit.store.__file__).parent / "migrations"))
+    assert tuple(s.revision for s in reversed(list(scripts.walk_revisions()))) == VERSIONS
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_store_of_an_older_format_is_refused_in_one_sentence(
+    opened: Callable[..., Store], read_only: bool
+) -> None:
+    """What it holds has other keys and other shapes: read as today's it would be wrong without a word."""
+    from audit.store.schema import FORMAT
+
+    store = opened()
+    begin(store)
+    older = text("UPDATE alembic_version SET version_num = :version")
+    store._ledger.write(lambda connection: connection.execute(older, {"version": f"{FORMAT - 1:04d}"}))
+    with pytest.raises(InputError) as raised:
+        opened(read_only=read_only)
+    said = str(raised.value)
+    assert said.startswith(f"The store {store.address} was written by an older generative-audit")
+    assert "--store" in said
+    assert said.count(". ") == 0
+    assert len(store.list_runs()) == 1, "and is left as it is"
 
 
 def _drive(address: StoreAddress, worker: int, answers: Any) -> None:

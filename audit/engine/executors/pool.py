@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import errno
+import json
 import multiprocessing as mp
 import os
 import signal
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from io import TextIOWrapper
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from audit.core.errors import InputError
 from audit.core.facts import Failed, Made, Task
-from audit.engine.attempts import ATTEMPTS, death
+from audit.core.identity import Digest
+from audit.engine.attempts import ATTEMPTS, OUT_OF_MEMORY, UNREADABLE, death
+from audit.store.blobs import FileBlobs
 
-_FAREWELL = 5.0
-"""Seconds that a worker whose pipe is closed has to end."""
+_FAREWELL = 3.0
+"""Seconds that workers whose pipes are closed have to end."""
+
+_LONGEST = 1 << 20
+"""Bytes of an answer: a digest, or an error and the end of its traceback."""
 
 _LOOK = 0.25
 """Seconds between looks at the clock while tasks run."""
@@ -73,8 +82,9 @@ class Pool:
             if worker.task is not None:  # no task leaves anything half done
                 worker.process.kill()
             worker.pipe.close()
+        deadline = time.monotonic() + _FAREWELL
         for worker in self._workers:
-            worker.process.join(_FAREWELL)
+            worker.process.join(max(0.0, deadline - time.monotonic()))
             worker.process.kill()
             worker.process.join()
         self._workers.clear()
@@ -106,30 +116,41 @@ class Pool:
         self._workers.remove(worker)
 
     def _receive(self, worker: _Worker) -> list[Made | Failed]:
+        """Read an answer, which comes from a process that has run a model: nothing in it is taken on trust."""
         task = worker.task
         assert task is not None
         try:
-            answer = worker.pipe.recv()
+            answer = json.loads(worker.pipe.recv_bytes(_LONGEST))
         except (EOFError, OSError):
             worker.process.join(_FAREWELL)  # before it is killed: how it ended by itself is what counts
             exit_code = worker.process.exitcode
             self._discard(worker)
-            return self._died(task, -signal.SIGKILL if exit_code is None else exit_code)
+            return self._died(task, death(-signal.SIGKILL if exit_code is None else exit_code))
+        except ValueError:
+            answer = None
         worker.task = None
         match answer:
-            case Made() | Failed():
-                return [answer]
-            case OSError():
-                raise answer
-            case _:  # it ran out of memory and said so
+            case {"of": of, "failed": [str(error), str(detail), int(attempts)]} if of == _name(task):
+                return [Failed(task.recipe.key, task.shard, error, detail, attempts)]
+            case {"of": of, "made": [str(digest), float(seconds), str(name)]} if of == _name(
+                task
+            ) and _is_there(task, digest):
+                return [Made(task.recipe.key, task.shard, Digest(digest), seconds, name)]
+            case {"of": of, "input": str(message)} if of == _name(task):
+                raise InputError(message)
+            case {"of": of, "store": [int(number), str(why), where]} if of == _name(task):
+                raise OSError(number, why, where)
+            case {"of": of, "memory": True} if of == _name(task):
                 self._discard(worker)
-                return self._died(task, None)
+                return self._died(task, OUT_OF_MEMORY)
+        self._discard(worker)
+        return self._died(task, UNREADABLE)
 
-    def _died(self, task: Task, exit_code: int | None) -> list[Made | Failed]:
+    def _died(self, task: Task, how: str) -> list[Made | Failed]:
         if task.attempt + 1 < ATTEMPTS:
             self._waiting.appendleft(replace(task, attempt=task.attempt + 1))
             return []
-        return [Failed(task.recipe.key, task.shard, death(exit_code), "", ATTEMPTS)]
+        return [Failed(task.recipe.key, task.shard, how, "", ATTEMPTS)]
 
     def _overdue(self) -> list[Made | Failed]:
         if self._time_limit is None:
@@ -156,8 +177,10 @@ def _serve(pipe: Connection, device: str, parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.dup2(2, 1)  # what models print is not what the command has to say
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
     threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
-    from audit.engine.worker import Workbench, perform
+    from audit.engine.worker import Workbench
 
     bench = Workbench(device=device)
     while os.getppid() == parent:
@@ -166,7 +189,7 @@ def _serve(pipe: Connection, device: str, parent: int) -> None:
         except (EOFError, OSError):
             return
         try:
-            pipe.send(_answer(task, bench, perform))
+            pipe.send_bytes(json.dumps({"of": _name(task), **_answer(task, bench)}).encode())
         except OSError:  # the driver died while this was being made; the next run makes it again
             return
 
@@ -178,15 +201,31 @@ def _leave_with(parent: int) -> None:
     os._exit(1)
 
 
-def _answer(task: Task, bench: Any, perform: Any) -> Made | Failed | OSError | None:
-    from audit.engine.worker import sentence
+def _answer(task: Task, bench: Any) -> dict[str, Any]:
+    """Return what became of a task as plain values: the driver unpickles nothing that a model could have written."""
+    from audit.engine.worker import perform
 
     try:
-        outcome: Made | Failed = perform(task, bench)
+        outcome = perform(task, bench)
     except MemoryError:
-        return None
-    except KeyboardInterrupt as error:  # Ctrl-C is ignored here, so the model raised it
-        return Failed(task.recipe.key, task.shard, sentence(error), "", task.attempt + 1)
+        return {"memory": True}
+    except InputError as error:
+        return {"input": str(error)}
     except OSError as error:
-        return OSError(error.errno or errno.EIO, error.strerror or str(error))
-    return outcome
+        where = None if error.filename is None else str(error.filename)
+        return {"store": [error.errno or errno.EIO, error.strerror or str(error), where]}
+    if isinstance(outcome, Failed):
+        return {"failed": [outcome.error, outcome.detail, outcome.attempts]}
+    return {"made": [outcome.digest, outcome.seconds, outcome.worker]}
+
+
+def _name(task: Task) -> list[Any]:
+    """Return what tells a task from any other, and an attempt from the one before."""
+    return [task.recipe.key, task.shard, task.attempt]
+
+
+def _is_there(task: Task, digest: str) -> bool:
+    try:
+        return FileBlobs(task.blobs).has(Digest(digest))
+    except InputError:  # it is no digest
+        return False

@@ -13,7 +13,7 @@ from audit.core.references import ModelRef
 from audit.core.rows import Rng, Rows, Vector, text_rows
 from audit.core.subjects import ModelCard
 
-_MOODS = ("good", "raises", "nan", "short", "hangs", "dies", "exits", "noisy", "rude")
+_MOODS = ("good", "raises", "nan", "short", "hangs", "dies", "exits", "noisy", "rude", "talks")
 
 
 class LetterModel:
@@ -58,6 +58,8 @@ class LetterModel:
                 subprocess.run(["echo", "and calls programs that talk"], check=True)
             case "rude":
                 raise RuntimeError("\x1b[31mred\x1b]0;title\x07 \u202eback")
+            case "talks":
+                print("\x1b]0;title\x07 …")  # noqa: T201
             case "short":
                 n -= 1
         letters = rng.integers(0, 26, (n, 8))

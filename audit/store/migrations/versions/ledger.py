@@ -1,9 +1,11 @@
-"""The first ledger: runs, facts about pieces and scorings, and the numbers of finished runs."""
+"""The tables of a format's ledger: runs, facts about shards and scorings, and the numbers of finished runs."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0001"
+from audit.store.schema import VERSIONS
+
+revision = VERSIONS[0]
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -95,6 +97,7 @@ def _numbers() -> None:
         sa.Column("metric", sa.Text, nullable=False),
         sa.Column("at_most", sa.Float),
         sa.Column("at_least", sa.Float),
+        sa.Column("within_floor", sa.Float),
         sa.Column("every_group", sa.Boolean, nullable=False),
         sa.Column("verdict", sa.String(20), nullable=False),
         sa.Column("value", sa.Float),

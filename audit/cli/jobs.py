@@ -1,0 +1,167 @@
+"""The jobs that import plugins and open models; ``audit.cli.apart`` has them done in a process of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from importlib.resources import files
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Any
+
+from audit.cli.descendants import adopt_orphans, be_told_of_parents_death, end_descendants
+from audit.cli.main import UNFINISHED, JobError, ending, terminate
+from audit.cli.options import address
+from audit.config.assemble import Assembled, assemble
+from audit.config.spec import AuditSpec, RunSettings, parse_spec, read_spec
+from audit.registry import catalogue
+
+_BLOCK = 1 << 16
+
+
+def run(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Run an audit, or resume it, and yield its events as plain values; the record is in the store once this ends."""
+    from audit.cli.events import Plainly
+    from audit.engine.audit import perform_audit
+    from audit.engine.environment import environment
+    from audit.engine.run import forget_failures
+    from audit.store.runs import open_store
+
+    assembled = _assembled(request)
+    plainly = Plainly()
+    with ExitStack() as stack:
+        opened = stack.enter_context(open_store(address(request["store"])))
+        if request.get("retry_failed") and (damaged := forget_failures(assembled.plan, opened)):
+            yield {"event": "damaged", "digests": damaged}
+        executor = stack.enter_context(closing(_executor(assembled.run)))
+        for event in perform_audit(
+            assembled.plan,
+            opened,
+            executor,
+            settings=assembled.settings,
+            environment=environment(assembled.run.device),
+        ):
+            yield plainly.said(event)
+
+
+def plan(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the plan of an audit as one plain value."""
+    from audit.cli.plan import describe, made_so_far
+
+    assembled = _assembled(request)
+    made = made_so_far(assembled.plan, address(request["store"]))
+    yield {"event": "planned", "plan": describe(assembled.plan, made)}
+
+
+JOBS: Mapping[str, Callable[[Mapping[str, Any]], Iterator[dict[str, Any]]]] = {"run": run, "plan": plan}
+
+
+def _assembled(request: Mapping[str, Any]) -> Assembled:
+    """Return the plan of the spec that a request names, with what the command line says instead."""
+    spec = _spec(request["spec"])
+    changed = {name: request[name] for name in ("samples", "seed") if request.get(name) is not None}
+    settings = {name: request[name] for name in ("executor", "workers", "device") if request.get(name)}
+    spec = replace(spec, **changed, run=replace(spec.run, **settings))
+    return assemble(spec.only(tuple(request["only"])) if request.get("only") else spec)
+
+
+def _spec(path: str | None) -> AuditSpec:
+    """Return a spec that a user wrote, or that of the demo."""
+    if path is not None:
+        return read_spec(Path(path))
+    text = files("audit").joinpath("demo.toml").read_text(encoding="utf-8")
+    return parse_spec(tomllib.loads(text), Path.cwd())
+
+
+def _executor(settings: RunSettings) -> Any:
+    workers = {"workers": settings.workers} if settings.workers else {}
+    start = catalogue("executors").load(settings.executor)
+    return start(**workers, device=settings.device, time_limit=settings.time_limit)
+
+
+def main() -> None:
+    """Do the job that the line on standard input asks for, and say its events on the channel that it names."""
+    adopt_orphans()
+    be_told_of_parents_death(signal.SIGCONT)  # one that is suspended would not notice
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command hears it, and asks this process to leave
+    signal.signal(signal.SIGTERM, terminate)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # what a model printed before it crashed is worth reading
+    request, lifeline = _request()
+    threading.Thread(target=_leave_with, args=(lifeline,), daemon=True).start()
+    channel = _Channel(request["channel"])
+    try:
+        for event in JOBS[request["job"]](request):
+            channel.say(event)
+        channel.say({"event": "done"})
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):  # nobody's Ctrl-C comes here
+            error = JobError(UNFINISHED, "a model or a plugin raised KeyboardInterrupt")
+        code, message = ending(error)
+        channel.say({"event": "ended", "code": code, "message": message})
+    _leave()
+
+
+class _Channel:
+    """Where events are said, one line of JSON each, by the process that was asked and by no copy of it."""
+
+    def __init__(self, descriptor: int) -> None:
+        os.set_inheritable(descriptor, False)
+        self._descriptor = descriptor
+        self._pipe = os.fstat(descriptor).st_ino
+        self._owner = os.getpid()
+
+    def say(self, event: Mapping[str, Any]) -> None:
+        if os.getpid() != self._owner:  # a model forked, and its copy came here too
+            os._exit(UNFINISHED)
+        line = memoryview(json.dumps(event).encode() + b"\n")
+        try:
+            if (
+                os.fstat(self._descriptor).st_ino != self._pipe
+            ):  # closed by a model, and given to another file since
+                os._exit(UNFINISHED)
+            while line:
+                line = line[os.write(self._descriptor, line) :]
+        except OSError:  # the command is gone, or a model closed what it found open
+            os._exit(UNFINISHED)
+
+
+def _request() -> tuple[dict[str, Any], int]:
+    """Read the request, and return it with a descriptor that comes to its end when the command is gone."""
+    read = b""
+    while not read.endswith(b"\n"):
+        chunk = os.read(0, _BLOCK)
+        if not chunk:
+            os._exit(UNFINISHED)
+        read += chunk
+    lifeline = os.dup(0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)  # a model that asks for input gets none
+    os.close(nothing)
+    request: dict[str, Any] = json.loads(read)
+    return request, lifeline
+
+
+def _leave_with(lifeline: int) -> None:
+    """End this process and all below it once the command is gone, in the middle of the work if need be."""
+    with contextlib.suppress(OSError):
+        os.read(lifeline, 1)
+    end_descendants()
+    os.killpg(0, signal.SIGKILL)
+
+
+def _leave() -> None:
+    """End this process: threads that a model left are not waited for."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    if any(not t.daemon for t in threading.enumerate() if t is not threading.main_thread()):
+        os._exit(0)
