@@ -112,7 +112,7 @@ def _criteria(record: AuditRecord, console: Console) -> None:
         question = questions.get(judgement.criterion.metric, "")
         table.add_row(
             word(judgement.verdict),
-            clean("\n".join(filter(None, (question, f"{label} {judgement.criterion.bound}")))),
+            "\n".join(clean(line) for line in (question, f"{label} {judgement.criterion.bound}") if line),
             clean(measured),
             clean(reason),
         )

@@ -304,6 +304,7 @@ def _criterion(table: Table) -> Criterion:
     metric, at_most, at_least = table.text("metric"), table.number("at_most"), table.number("at_least")
     within_floor = table.number("within_floor")
     why, every_group = table.text("why", ""), table.boolean("every_group", False)
+    required = table.boolean("required", True)
     modalities = table.texts("modalities")
     for modality in modalities:
         if modality not in MODALITIES:
@@ -312,7 +313,7 @@ def _criterion(table: Table) -> Criterion:
             )
     table.close()
     try:
-        criterion = Criterion(metric, at_most, at_least, why, every_group, modalities, within_floor)
+        criterion = Criterion(metric, at_most, at_least, why, every_group, modalities, within_floor, required)
     except ValueError as error:
         raise InputError(f"{table.where}: {error}") from error
     if not why:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -33,6 +33,9 @@ class Criterion:
     ``every_group`` judges the metric on each group by itself instead of on all
     examples together. ``modalities`` limits the criterion to models of these
     modalities; empty means all. ``why`` says where the threshold comes from.
+
+    A criterion that is not ``required`` is left out where its question cannot be asked: its evaluator is skipped, since the
+    model or the data lack what it needs, or is not in the audit. Where the evaluator failed, it is not assessed like any other.
     """
 
     metric: str
@@ -42,6 +45,7 @@ class Criterion:
     every_group: bool = False
     modalities: tuple[str, ...] = ()
     within_floor: float | None = None
+    required: bool = True
 
     def __post_init__(self) -> None:
         given = [self.at_most, self.at_least, self.within_floor]
@@ -143,17 +147,19 @@ class Policy:
         missing: Mapping[str, Sequence[Unmet]],
         modality: str = "",
         deciding: Deciding | None = None,
+        skipped: Collection[str] = (),
     ) -> tuple[Judgement, ...]:
         """Judge every criterion that is about models of this modality; with none given, every criterion.
 
-        ``missing`` says why a metric was not measured, by metric name; ``deciding`` how many units would settle
-        what is inconclusive.
+        ``missing`` says why a metric was not measured, by metric name, and ``skipped`` names those whose evaluator was
+        skipped; ``deciding`` says how many units would settle what is inconclusive.
         """
         found = list(outcomes)
+        asked = {outcome.metric for outcome in found} | (set(missing) - set(skipped))
         return tuple(
             judgement
             for criterion in self.criteria
-            if criterion.concerns(modality)
+            if criterion.concerns(modality) and (criterion.required or criterion.metric in asked)
             for judgement in _judge(criterion, found, missing, deciding)
         )
 

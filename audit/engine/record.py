@@ -50,7 +50,11 @@ def build(
     found = [_controlled(step, scored) for step in plan.planned]
     outcomes = [outcome for one in found for outcome in one.outcomes]
     judgements = plan.policy.judge(
-        outcomes, _missing(plan, failures, finished is not None), plan.subject.card.modality, deciding
+        outcomes,
+        _missing(plan, failures, finished is not None),
+        plan.subject.card.modality,
+        deciding,
+        {metric for step in plan.skipped for metric in step.about.declared},
     )
     return AuditRecord(
         run=run,

@@ -173,6 +173,7 @@ def test_show_reads_the_last_run_or_the_one_named(cli, run_store: Path) -> None:
     named = cli("show", runs[1]["run"], "--store", run_store, "--format", "json")
     assert json.loads(named.out)["run"] == runs[1]["run"]
     assert cli("show", "zzz", "--store", run_store).code == 2
+    assert "\\x0a" not in cli("show", "--store", run_store).out, "a line of ours is no text from outside"
 
 
 def test_compare_gives_differences_with_intervals(cli, run_store: Path) -> None:

@@ -136,3 +136,13 @@ def test_a_criterion_needs_a_bound_in_order() -> None:
         Criterion("m")
     with pytest.raises(ValueError, match="is above"):
         Criterion("m", at_least=1, at_most=0)
+
+
+def test_a_criterion_that_is_not_required_is_left_out_where_its_question_cannot_be_asked() -> None:
+    policy = Policy("p", "1", (Criterion("m", at_most=1.0, required=False), Criterion("k", at_most=1.0)))
+    needs = {name: (Unmet("canaries", "none", "bring some"),) for name in ("m", "k")}
+    assert [j.criterion.metric for j in policy.judge([], needs, skipped=("m", "k"))] == ["k"]
+    assert [j.criterion.metric for j in policy.judge([], {})] == ["k"]
+    failed = policy.judge([], needs)
+    assert [(j.criterion.metric, j.verdict) for j in failed] == [(n, Verdict.NOT_ASSESSED) for n in "mk"]
+    assert policy.judge([measured(0.1, 0.2)], {})[0].verdict is Verdict.PASS
