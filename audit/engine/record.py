@@ -23,7 +23,7 @@ from audit.core.records import (
 )
 from audit.engine.deciding import deciding
 from audit.engine.places import placeless
-from audit.engine.scoring import source_digest
+from audit.engine.scoring import source_digest, without_value
 from audit.store.runs import Store
 
 Scores: TypeAlias = Mapping[tuple[str, int], Scored | Failed]
@@ -135,6 +135,7 @@ def _failures(plan: AuditPlan, facts: _Facts, scored: Scores) -> tuple[RecordedF
         _failure(recipe.label, f, tuple(resting.get(recipe.key, ())))
         for recipe in plan.recipes()
         for f in facts.get(recipe.key, ({}, {}))[1].values()
+        if without_value(f) is None
     ]
     found += [_failure(label, f, (label,)) for (label, _), f in scored.items() if isinstance(f, Failed)]
     return tuple(found)
