@@ -229,6 +229,7 @@ def _model(plan: AuditPlan) -> dict[str, Any]:
         "offers": sorted(subject.offers),
         "withheld": {capability.value: placeless(reason) for capability, reason in subject.card.withheld},
         "notes": [placeless(note) for note in subject.card.notes],
+        "pictures": subject.card.pictures.counted() if subject.card.pictures else None,
     }
 
 
@@ -243,6 +244,10 @@ def _data(plan: AuditPlan) -> dict[str, Any]:
         "randomised": subject.data_card.randomised,
         "problems": [placeless(problem) for problem in subject.data_card.problems],
         "notes": [placeless(note) for note in subject.data_card.notes],
+        "overlaps": [overlap.counted() for overlap in subject.data_card.overlaps],
+        "copies": [copies.counted() for copies in subject.data_card.copies],
+        "pictures": [pictures.counted() for pictures in subject.data_card.pictures],
+        "texts": [texts.counted() for texts in subject.data_card.texts],
     }
 
 

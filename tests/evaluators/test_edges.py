@@ -16,6 +16,7 @@ from audit.evaluators.quality.frechet.distance import FrechetDistance
 from audit.evaluators.quality.kid import KernelDistance
 from audit.evaluators.quality.mmd import GaussianDiscrepancy
 from audit.evaluators.quality.precision_recall import PrecisionRecall
+from audit.stats.kernels import LEAST_P
 from tests.evaluators.test_frechet import as_matrix, as_rows, subject
 
 D = 6
@@ -92,6 +93,9 @@ def test_every_pair_has_numbers_that_are_some_or_a_reason(score: Any, evaluator:
         for outcome in outcomes:
             if isinstance(outcome, Measurement):
                 assert math.isfinite(outcome.value), (real, generated, outcome.metric)
+                # 299 shuffles say no less than 1 in 300, and the normal test of KID is not read below LEAST_P
+                least = LEAST_P if outcome.metric == "quality.kid" else 1 / 300
+                assert outcome.p_value is None or least <= outcome.p_value <= 1
             else:
                 assert outcome.reason, (real, generated)
 
