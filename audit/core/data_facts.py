@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,17 @@ class Overlap:
         """The share of ``second`` that stands in ``first``: a lower bound when not every row was compared."""
         return len(self.rows) / self.total if self.total else 0.0
 
+    def counted(self) -> dict[str, Any]:
+        """Return its numbers as the record holds them."""
+        return {
+            "first": self.first,
+            "second": self.second,
+            "exact": len(self.exact),
+            "near": len(self.near),
+            "compared": self.compared,
+            "total": self.total,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Copies:
@@ -55,6 +67,17 @@ class Copies:
         """How many rows would go if one of each cluster stayed."""
         return sum(len(rows) - 1 for rows in self.clusters)
 
+    def counted(self) -> dict[str, Any]:
+        """Return its numbers as the record holds them."""
+        return {
+            "split": self.split,
+            "repeated": self.repeated,
+            "exact": self.exact,
+            "clusters": len(self.clusters),
+            "compared": self.compared,
+            "total": self.total,
+        }
+
     def numbered(self) -> NDArray[np.intp]:
         """Return the number of each row's cluster, shape (total,); a row without a copy is a cluster of its own.
 
@@ -65,6 +88,10 @@ class Copies:
         for rows in self.clusters:
             first[list(rows)] = min(rows)
         return np.asarray(np.unique(first, return_inverse=True)[1], dtype=np.intp)
+
+
+_MOST_RECORDED = 20
+"""Sizes of pictures that a record names: a folder may hold as many as it has files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +112,21 @@ class Pictures:
     grey: int
     several: int
     credentials: int
+
+    def counted(self) -> dict[str, Any]:
+        """Return its numbers as the record holds them: the most frequent sizes alone, and kinds of file likewise."""
+        height, width, channels = self.shape
+        return {
+            "split": self.split,
+            "total": self.total,
+            "shape": {"width": width, "height": height, "channels": channels},
+            "sizes": [{"width": w, "height": h, "pictures": n} for (w, h), n in self.sizes[:_MOST_RECORDED]],
+            "more_sizes": max(0, len(self.sizes) - _MOST_RECORDED),
+            "formats": dict(self.formats[:_MOST_RECORDED]),
+            "grey": self.grey,
+            "several": self.several,
+            "credentials": self.credentials,
+        }
 
     def sentence(self) -> str:
         """Say how many pictures there are, how large, of what kind and how many of them are grey."""
@@ -136,6 +178,10 @@ class Texts:
     longest: int
     effective: float
     """How many texts of equal length would weigh as evenly: (Σ length)² / Σ length² (Kish 1965)."""
+
+    def counted(self) -> dict[str, Any]:
+        """Return its numbers as the record holds them."""
+        return asdict(self)
 
     def sentences(self) -> tuple[str, ...]:
         """Say that few long texts outweigh all others, or nothing when none do."""

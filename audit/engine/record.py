@@ -23,7 +23,7 @@ from audit.core.records import (
 )
 from audit.engine.deciding import deciding
 from audit.engine.places import placeless
-from audit.engine.scoring import source_digest
+from audit.engine.scoring import source_digest, without_value
 from audit.store.runs import Store
 
 Scores: TypeAlias = Mapping[tuple[str, int], Scored | Failed]
@@ -139,6 +139,7 @@ def _failures(plan: AuditPlan, facts: _Facts, scored: Scores) -> tuple[RecordedF
         _failure(recipe.label, f, tuple(resting.get(recipe.key, ())))
         for recipe in plan.recipes()
         for f in facts.get(recipe.key, ({}, {}))[1].values()
+        if without_value(f) is None
     ]
     found += [_failure(label, f, (label,)) for (label, _), f in scored.items() if isinstance(f, Failed)]
     return tuple(found)
@@ -232,6 +233,7 @@ def _model(plan: AuditPlan) -> dict[str, Any]:
         "offers": sorted(subject.offers),
         "withheld": {capability.value: placeless(reason) for capability, reason in subject.card.withheld},
         "notes": [placeless(note) for note in subject.card.notes],
+        "pictures": subject.card.pictures.counted() if subject.card.pictures else None,
     }
 
 
@@ -246,6 +248,10 @@ def _data(plan: AuditPlan) -> dict[str, Any]:
         "randomised": subject.data_card.randomised,
         "problems": [placeless(problem) for problem in subject.data_card.problems],
         "notes": [placeless(note) for note in subject.data_card.notes],
+        "overlaps": [overlap.counted() for overlap in subject.data_card.overlaps],
+        "copies": [copies.counted() for copies in subject.data_card.copies],
+        "pictures": [pictures.counted() for pictures in subject.data_card.pictures],
+        "texts": [texts.counted() for texts in subject.data_card.texts],
     }
 
 

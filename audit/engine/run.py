@@ -14,9 +14,9 @@ from audit.core.evaluators import Evaluator
 from audit.core.facts import Executor, Failed, Made, Needed, Scored, Task
 from audit.core.identity import Digest, Key
 from audit.core.plan import AuditPlan
-from audit.core.recipes import Inputs, Recipe, recipes_in, replaced
+from audit.core.recipes import Inputs, Recipe, lineage, recipes_in, replaced
 from audit.engine.healing import Place, check_same, discard_damaged, lost_shards, read_by, still_read
-from audit.engine.scoring import score, scoring_key
+from audit.engine.scoring import score, scoring_key, undefined, without_value
 from audit.engine.worker import StoredShards, one_thread
 from audit.store.runs import Store
 
@@ -90,6 +90,7 @@ def run(plan: AuditPlan, run_id: str, store: Store, executor: Executor) -> Itera
             queue.note(fact)
             yield fact
         yield from _score_ready(unscored, ledger, run_id, store)
+    yield from _without_value(unscored, ledger)
     if any(len(store.made(recipe.key)) < len(ledger.made[recipe.key]) for recipe in recipes):
         raise OSError(
             errno.ESTALE,
@@ -235,3 +236,17 @@ def _score_ready(unscored: list[_Question], ledger: _Ledger, run_id: str, store:
                 known = score(question.evaluator, key, inputs, store.blobs, began)
             store.record(run_id, known)
         yield Assessed(question.label, question.number, known)
+
+
+def _without_value(unscored: list[_Question], ledger: _Ledger) -> Iterator[Assessed]:
+    """Answer the cases that rest on a statistic without a value, such as a bandwidth of rows that are all alike."""
+    reasons = {
+        key: reason
+        for key, failed in ledger.failed.items()
+        for fact in failed.values()
+        if (reason := without_value(fact)) is not None
+    }
+    for question in unscored if reasons else ():
+        found = [reasons[recipe.key] for recipe in lineage(question.recipes) if recipe.key in reasons]
+        if found:
+            yield Assessed(question.label, question.number, undefined(question.evaluator, found[0]))

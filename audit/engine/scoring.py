@@ -78,6 +78,18 @@ def score(evaluator: Evaluator, key: Key, inputs: Inputs, blobs: BlobStore, bega
     return Scored(key, about.name, outcomes, time.perf_counter() - began)
 
 
+def without_value(fact: Failed) -> str | None:
+    """Return the reason when a shard was not made because its statistic has no value for such rows: no fault of anybody."""
+    mark = f"{UndefinedError.__name__}: "
+    return fact.error.removeprefix(mark) if fact.error.startswith(mark) else None
+
+
+def undefined(evaluator: Evaluator, reason: str) -> Scored:
+    """Return what an evaluator finds when an input of it has no value: no number, and why."""
+    about = evaluator.about
+    return Scored(Key(""), about.name, tuple(Undefined(metric, reason) for metric in about.declared), 0.0)
+
+
 def _kept(outcome: Outcome, blobs: BlobStore) -> Outcome:
     """Put the content of evidence into the store and leave its digest."""
     if not isinstance(outcome, Measurement) or not outcome.evidence:

@@ -1,4 +1,8 @@
-"""Regular files, opened without ever waiting, and what a file is when it is not what its place asks for."""
+"""Regular files, opened without ever waiting, and what stands in the place of one that is not what is asked for.
+
+Two ways in: ``opened`` for readers, which record a reason for each file they leave out, and ``require`` for the files
+that nothing can be done without.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,14 @@ import os
 import stat
 from pathlib import Path
 
-from audit.formats.hostile import UnreadableError
+from audit.core.errors import InputError
+from audit.formats.hostile import UnreadableError, shown
 
 HEAD = 4096
 """Bytes from the start of a file that say what it is."""
+BROKEN = "a broken link"
+ABSENT = "does not exist"
+NAMELESS = "no possible name: it holds a NUL character"
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a named pipe"),
@@ -18,6 +26,7 @@ _KINDS = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
+_PAGES = (b"<!doctype html", b"<html")
 _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x1f\x8b", "a gzip archive: unpack it"),
     (0, b"PK\x03\x04", "a zip archive: unpack it"),
@@ -46,7 +55,7 @@ def opened(path: Path) -> io.BufferedReader:
         _refuse_special(path.stat().st_mode)
         number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except ValueError:
-        raise UnreadableError("no possible name: it holds a NUL character") from None
+        raise UnreadableError(NAMELESS) from None
     except OSError as error:
         raise UnreadableError(reason(error, path)) from error
     try:
@@ -70,7 +79,7 @@ def kind_of(mode: int) -> str:
 def reason(error: OSError, path: Path) -> str:
     """Say why the system refused a path, in a few words."""
     if isinstance(error, FileNotFoundError):
-        return "a broken link" if path.is_symlink() else "does not exist"
+        return BROKEN if path.is_symlink() else ABSENT
     return (error.strerror or "cannot be read").lower()
 
 
@@ -95,3 +104,53 @@ def signature(head: bytes) -> str | None:
         if head[start : start + len(mark)] == mark:
             return name
     return None
+
+
+def objection(path: Path) -> str | None:
+    """Return what is wrong with a file and what to do about it, as the rest of a sentence; None when it can be read.
+
+    Links are followed. Found are also the stand-ins that a download or a clone leaves behind: an empty file, a pointer
+    of Git LFS or git-annex, a web page.
+    """
+    try:
+        with opened(path) as file:
+            head = file.read(HEAD)
+    except UnreadableError as error:
+        return _said(path, str(error))
+    except OSError as error:
+        return _said(path, reason(error, path))
+    if not head:
+        return "is empty (0 bytes). Bring it again from where it came from"
+    if said := pointer(head):
+        return f"is {said}, or download the file itself"
+    if head.lstrip().lower().startswith(_PAGES):
+        return "is a web page: its download was answered with one. Bring the file itself"
+    return None
+
+
+def _said(path: Path, why: str) -> str:
+    """Put the reason of a reader as the rest of a sentence about its file."""
+    if why == BROKEN:
+        return f"is a link to a file that is not there ({shown(str(path.readlink()))})"
+    if why.startswith("it is "):
+        return f"{why.removeprefix('it ')}, not a file"
+    return {ABSENT: "is missing", NAMELESS: f"is {NAMELESS}"}.get(why, f"cannot be read: {why}")
+
+
+def require(path: Path) -> None:
+    """Raise InputError, naming the file, its folder and a remedy, unless its bytes can be read."""
+    if why := objection(path):
+        raise InputError(f"{shown(path.name)} in '{shown(path.parent.name)}' {why}.")
+
+
+def is_there(path: Path) -> bool:
+    """Say whether a path names something, a broken link included. Raise InputError when it is no path at all."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except ValueError:
+        raise InputError(f"'{shown(str(path))}' is {NAMELESS}.") from None
+    except OSError as error:
+        raise InputError(f"'{shown(str(path))}' cannot be read: {reason(error, path)}.") from error
+    return True

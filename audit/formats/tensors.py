@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from audit.formats.files import objection
 from audit.formats.hostile import UnreadableError
-from audit.formats.regular import objection
 
 _MOST_HEADER = 1 << 24
 _MOST_AXES, _MOST_SIDE = 16, 1 << 48

@@ -7,8 +7,8 @@ from typing import Any
 
 from audit.core.errors import InputError
 from audit.core.identity import Digest, digest_file
+from audit.formats.files import require
 from audit.formats.hostile import UnreadableError, shown
-from audit.formats.regular import require
 from audit.formats.tensors import Tensor, tensors_in
 
 _PICKLES = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".npz")

@@ -16,9 +16,9 @@ from tempfile import gettempdir
 from typing import Any
 
 from audit.core.errors import InputError
+from audit.formats.files import objection
 from audit.formats.folders import listing
 from audit.formats.hostile import shown
-from audit.formats.regular import objection
 
 _LONGEST_NAME = 255
 _MOST_FOLDERS = 50

@@ -19,10 +19,10 @@ from audit.core.options import OptionTable
 from audit.core.references import ModelRef, Options
 from audit.core.rows import PREFIX, TEXT, Rng, Rows, image_rows, text_rows
 from audit.core.subjects import ModelCard
+from audit.formats.files import is_there, require
 from audit.formats.folders import Listing, listing
 from audit.formats.hostile import Refused, UnreadableError, shown, tolerate
 from audit.formats.images import IMAGE_OPTIONS, ImageRules, looks, one_shape, pictures, read_image
-from audit.formats.regular import is_there, require
 from audit.formats.texts import MOST_CHARACTERS, checked, records
 from audit.stats.shuffling import shuffled
 

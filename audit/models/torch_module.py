@@ -19,8 +19,8 @@ from audit.core.identity import digest_file, digest_files
 from audit.core.options import OptionTable
 from audit.core.references import ModelRef
 from audit.core.subjects import ModelCard
+from audit.formats.files import is_there
 from audit.formats.hostile import shown
-from audit.formats.regular import is_there
 from audit.models.files import header, load_tensors, safetensors_file
 from audit.models.reads import declared, mentioned, watch
 from audit.models.returned import LAYOUTS, RANGES, Form, adapted, rows_of

@@ -142,8 +142,13 @@ def fidelity(
 def fidelity_of(
     found: Neighbourhoods, rng: np.random.Generator, level: float = 0.95, draws: int = DRAWS
 ) -> Fidelity:
-    """Return the six metrics of two samples whose neighbourhoods are known. Raises UndefinedError below twenty rows a side."""
+    """Return the six metrics of two samples whose neighbourhoods are known.
+
+    Raises UndefinedError below twenty rows a side and where no real row has a neighbour at a distance.
+    """
     n, m, k = len(found.real.radii), len(found.generated.radii), found.k
+    if n and not found.real.distances.any():
+        raise UndefinedError(f"the {n} reference rows are all alike, so nothing is near or far from them")
     values = found.metrics()
     errors = halving_errors(found.metrics, (n, m), rng, draws)
     intervals: dict[str, Interval] = {}

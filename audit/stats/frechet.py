@@ -266,22 +266,26 @@ class Conditions:
     rank_x: float | None
     rank_y: float | None
     second_order: float
+    variance_x: float
+    """The total variance of the samples: the trace of their covariance, 0 where it is rounding of the features."""
     variance_y: float
-    """The total variance of the real rows: the trace of their covariance."""
+    """The same of the real rows."""
 
     @classmethod
     def between(cls, x: Moments, y: Moments) -> Conditions:
         ranks = [rank if math.isfinite(rank) else None for rank in (effective_rank(x), effective_rank(y))]
-        total = float(np.trace(y.covariance))
-        return cls(x.dimensions, x.n, y.n, ranks[0], ranks[1], second_order_variance(x, y), total)
+        totals = [0.0 if side.alike else float(np.trace(side.covariance)) for side in (x, y)]
+        return cls(x.dimensions, x.n, y.n, ranks[0], ranks[1], second_order_variance(x, y), *totals)
 
     @property
     def obstacle(self) -> str | None:
-        """Why no interval can be given, or None."""
+        """Why no interval can be given, as a sentence, or None."""
+        if self.variance_x == self.variance_y == 0:
+            return "Neither samples nor real rows vary, so nothing can be said of other rows."
         for side, rows, rank in (("samples", self.n, self.rank_x), ("real rows", self.m, self.rank_y)):
             reason = gate(rows, self.dimensions, float("inf") if rank is None else rank)
             if reason is not None:
-                return f"{side}: {reason}"
+                return f"Too few {side} to remove the bias: {reason}."
         return None
 
 

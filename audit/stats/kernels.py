@@ -27,8 +27,6 @@ Kernel: TypeAlias = Callable[[Floats, Floats], Floats]
 _TILE = 1024
 _FLATTEST = 0.1
 """A column is divided by no less than this share of the columns' typical deviation."""
-_ROUNDING = 1e-6
-"""Deviations below this share of the features' size are rounding of float32, not variation."""
 
 LEAST_P = 1e-4
 """The normal approximation of the test is not trusted below this p-value: read it as "at most"."""
@@ -71,9 +69,9 @@ class Scale:
     @classmethod
     def of(cls, reference: Marginals) -> Self:
         deviation = np.sqrt(reference.variance)
-        typical = math.sqrt(float(np.square(deviation).mean()))
-        if typical <= _ROUNDING * math.sqrt(float(np.square(reference.mean).mean())):
+        if reference.alike:
             return cls(reference.mean, np.ones_like(deviation))
+        typical = math.sqrt(float(np.square(deviation).mean()))
         return cls(reference.mean, np.maximum(deviation, _FLATTEST * typical))
 
     def apply(self, rows: Floats) -> Floats:
@@ -237,8 +235,8 @@ def refuse_flat(reference: Marginals) -> None:
 
     Nothing can be standardised by such a sample, and a distance to it once read 1e91.
     """
-    deviation = math.sqrt(float(reference.variance.mean()))
-    if deviation <= _ROUNDING * math.sqrt(float(np.square(reference.mean).mean())):
+    if reference.alike:
+        deviation = math.sqrt(float(reference.variance.mean()))
         raise UndefinedError(
             f"the {reference.n} reference rows are all alike (deviation {deviation:.2g}), so there is no distribution "
             "to compare with"
@@ -249,8 +247,9 @@ def _constant(sums: RowSums) -> bool:
     """Whether all rows of a sample have the same kernel values, which only equal rows have."""
     totals = sums.totals
     mean = float(totals.mean())
-    varying = float(sums.squares.mean()) / (sums.n - 1) - (mean / (sums.n - 1)) ** 2
-    return float(np.ptp(totals)) <= 1e-12 * abs(mean) and varying <= 1e-12 * (mean / (sums.n - 1)) ** 2
+    square = (mean / (sums.n - 1)) * (mean / (sums.n - 1))
+    varying = float(sums.squares.mean()) / (sums.n - 1) - square
+    return float(np.ptp(totals)) <= 1e-12 * abs(mean) and varying <= 1e-12 * square
 
 
 def _variance(xx: RowSums, xy: RowSums, yx: RowSums, yy: RowSums) -> float:
@@ -281,7 +280,7 @@ def second_order_variance(xx: RowSums, xy: RowSums, yx: RowSums, yy: RowSums) ->
 def _degenerate_within(sums: RowSums) -> float:
     """Estimate ``E k^2 - 2 E (E_y k)^2 + (E k)^2`` within one sample."""
     n, totals = sums.n, sums.totals
-    squared, rows, whole = float(sums.squares.sum()), float(totals @ totals), float(totals.sum()) ** 2
+    squared, rows, whole = float(sums.squares.sum()), float(totals @ totals), float(np.square(totals.sum()))
     square = squared / (n * (n - 1))
     mean_square = (rows - squared) / (n * (n - 1) * (n - 2))
     apart = (whole - 4 * rows + 2 * squared) / (n * (n - 1) * (n - 2) * (n - 3))
@@ -292,7 +291,7 @@ def _degenerate_between(xy: RowSums, yx: RowSums) -> float:
     """Estimate ``E k^2 - E (E_y k)^2 - E (E_x k)^2 + (E k)^2`` between two samples."""
     n, m, over_y, over_x = xy.n, yx.n, xy.totals, yx.totals
     squared, rows, columns = float(xy.squares.sum()), float(over_y @ over_y), float(over_x @ over_x)
-    whole = float(over_y.sum()) ** 2
+    whole = float(np.square(over_y.sum()))
     square = squared / (n * m)
     for_x = (rows - squared) / (n * m * (m - 1))
     for_y = (columns - squared) / (n * (n - 1) * m)

@@ -13,8 +13,17 @@ from audit.core.errors import UndefinedError
 Floats = NDArray[np.float64]
 
 
+LARGEST = 1e150
+"""No feature may be larger: its square has to be a number too."""
+ROUNDING = 1e-6
+"""Deviations below this share of the features' size are rounding of float32, not variation."""
+
+
 def as_matrix(batch: ArrayLike) -> Floats:
-    """Return a batch as float64 of shape (rows, columns); a vector is one column. Raise UndefinedError for NaN or inf."""
+    """Return a batch as float64 of shape (rows, columns); a vector is one column.
+
+    Raise UndefinedError for NaN, infinity and what has no finite square.
+    """
     rows = np.asarray(batch, dtype=np.float64)
     if rows.ndim == 1:
         rows = rows[:, None]
@@ -22,6 +31,8 @@ def as_matrix(batch: ArrayLike) -> Floats:
         raise ValueError(f"rows of numbers have shape (n, columns), not {rows.shape}")
     if not np.isfinite(rows).all():
         raise UndefinedError("moments of values that are not finite do not exist")
+    if float(np.abs(rows).max(initial=0.0)) > LARGEST:
+        raise UndefinedError(f"values above {LARGEST:.0e} are too large to be squared")
     return rows
 
 
@@ -77,6 +88,11 @@ class Moments:
             raise UndefinedError(f"a variance needs two rows; there are {self.n}")
         return np.diagonal(self.scatter) / (self.n - 1)
 
+    @property
+    def alike(self) -> bool:
+        """Whether the rows vary by no more than rounding of their own size."""
+        return _alike(self.variance, self.mean)
+
 
 @dataclass(frozen=True, slots=True)
 class Marginals:
@@ -111,3 +127,12 @@ class Marginals:
         if self.n < 2:
             raise UndefinedError(f"a variance needs two rows; there are {self.n}")
         return self.squares / (self.n - 1)
+
+    @property
+    def alike(self) -> bool:
+        """Whether the rows vary by no more than rounding of their own size."""
+        return _alike(self.variance, self.mean)
+
+
+def _alike(variance: Floats, mean: Floats) -> bool:
+    return float(variance.mean()) <= ROUNDING * ROUNDING * float(np.square(mean).mean())

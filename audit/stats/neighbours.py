@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from audit.core.errors import UndefinedError
+from audit.stats.moments import LARGEST
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -96,6 +97,8 @@ def _matrix(rows: ArrayLike) -> NDArray[Any]:
         raise ValueError(f"rows of features have shape (n, d), not {found.shape}")
     if not np.isfinite(found).all():
         raise UndefinedError("features that are not finite have no neighbours")
+    if float(np.abs(found).max(initial=0)) > LARGEST:
+        raise UndefinedError(f"features above {LARGEST:.0e} are too large to have distances")
     return found
 
 

@@ -492,9 +492,9 @@ def test_paths_that_are_none_are_refused_at_once(tmp_path: Path) -> None:
     deep = tmp_path / "/".join(["d"] * 900)
     deep.mkdir(parents=True)
     for path, said in (
-        ("x" * 5000, "File name too long"),
-        ("y/" * 3000, "File name too long"),
-        ("a\0b", "null character"),
+        ("x" * 5000, "file name too long"),
+        ("y/" * 3000, "file name too long"),
+        ("a\0b", "NUL character"),
         (tmp_path / "pipe", "is a named pipe"),
         (tmp_path / "pipe.gguf", "is a named pipe"),
         ("/dev/zero", "is a device"),

@@ -167,8 +167,8 @@ def test_pipes_and_paths_that_are_none_are_refused_at_once(tmp_path: Path) -> No
     for path, said in (
         (tmp_path / "a.jsonl", "is a named pipe"),
         ("/dev/zero", "is a device"),
-        ("x" * 5000, "File name too long"),
-        ("a\0b", "null character"),
+        ("x" * 5000, "file name too long"),
+        ("a\0b", "NUL character"),
         (tmp_path / "nowhere", "no samples at"),
     ):
         with pytest.raises(InputError, match=said):

@@ -319,8 +319,8 @@ def test_pipes_devices_and_paths_that_are_none_are_refused_at_once(tmp_path: Pat
     for changes, said in (
         ({"weights": str(tmp_path / "pipe.safetensors")}, "is a named pipe"),
         ({"weights": str(tmp_path / "zero.safetensors")}, "is a device"),
-        ({"weights": "x" * 5000}, "File name too long"),
-        ({"python_path": "y/" * 3000}, "File name too long"),
+        ({"weights": "x" * 5000}, "file name too long"),
+        ({"python_path": "y/" * 3000}, "file name too long"),
         ({"python_path": str(tmp_path / "none")}, "does not exist"),
         ({"factory": "pipe:Flat"}, "no Python module 'pipe'"),
         ({"files": [str(tmp_path / "pipe.safetensors")]}, "is a named pipe"),

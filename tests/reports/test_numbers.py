@@ -70,3 +70,10 @@ def test_times_that_are_not_times_are_left_alone() -> None:
     assert numbers.elapsed("2026-01-01T00:00:00+00:00", "2026-01-01T00:00:00") is None  # one without a zone
     assert numbers.elapsed("2026-01-01T00:00:00+00:00", None) is None
     assert numbers.elapsed("2026-01-01T00:00:00+00:00", "2026-01-01T00:01:30+00:00") == 90.0
+
+
+@pytest.mark.parametrize(
+    ("p", "written"), [(0.0, "p < 0.001"), (1e-4, "p < 0.001"), (1 / 300, "p = 0.003"), (1.0, "p = 1.00")]
+)
+def test_no_p_value_is_written_smaller_than_it_can_be(p: float, written: str) -> None:
+    assert numbers.p_value(p) == written

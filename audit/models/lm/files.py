@@ -10,8 +10,8 @@ from typing import Any
 
 from audit.core.errors import InputError
 from audit.core.identity import Digest, digest_file, digest_files
+from audit.formats.files import is_there, require
 from audit.formats.hostile import shown
-from audit.formats.regular import is_there, require
 from audit.models.lm.architectures import architecture_of, positions_lost
 from audit.models.lm.fits import check_fit, embedding_rows
 from audit.models.lm.folder import read_folder, refuse_adapters, require_config

@@ -10,8 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from audit.core.errors import InputError
+from audit.formats.files import is_there, require
 from audit.formats.hostile import UnreadableError, shown
-from audit.formats.regular import is_there, require
 from audit.formats.tensors import Tensor, tensors_in
 from audit.models.lm.settings import read_json, refuse_quantised
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from audit.core.errors import InputError
+from audit.formats.files import require
 from audit.formats.hostile import UnreadableError, shown
-from audit.formats.regular import require
 
 _MOST_HEADER = 1 << 26
 _LEAST_ENTRY, _LEAST_TENSOR = 13, 24

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from audit.core.errors import InputError
+from audit.formats.files import require
 from audit.formats.hostile import shown
-from audit.formats.regular import require
 
 _MOST_BYTES = 1 << 28
 _SIZES: Mapping[str, int] = {

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from audit.core.errors import InputError
+from audit.formats.files import is_there, require
 from audit.formats.hostile import shown
-from audit.formats.regular import is_there, require
 from audit.models.lm.settings import check_settings, read_json, text_part, token_ids
 
 _NAMING = ("tokenizer_config.json", "special_tokens_map.json")

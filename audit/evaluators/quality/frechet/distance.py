@@ -145,7 +145,7 @@ class FrechetDistance:
         self, found: Extrapolation, sizes: Conditions, ours: Moments, theirs: Moments
     ) -> Interval | Unquantified:
         if sizes.obstacle is not None:
-            return Unquantified(f"Too few rows to remove the bias: {sizes.obstacle}.")
+            return Unquantified(sizes.obstacle)
         error = standard_error(ours, theirs, sizes.second_order)
         if (reason := unsettled(found.residual, error)) is not None:
             return Unquantified(f"Too few rows to remove the bias: {reason}.")

@@ -91,7 +91,7 @@ class SizesAndRanks(Recipe[Conditions]):
     """Sizes, effective ranks and second-order variance of a pair of samples."""
 
     kind: ClassVar[str] = "frechet-conditions"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     ours: Recipe[Moments]
     theirs: Recipe[Moments]
 
