@@ -24,6 +24,7 @@ COMMANDS = {
     "show": "Show the scorecard of a run.",
     "list": "List models, evaluators, datasets, extractors, assets, policies, runs.",
     "report": "Write the report of a run as HTML or JSON.",
+    "risks": "List the training records that a run found at risk: open, closed, new.",
     "compare": "Compare two runs: what changed, beyond noise.",
     "fetch": "Bring a pinned, hash-checked asset into the local asset store.",
     "train": "Train an included model again from its recipe.",

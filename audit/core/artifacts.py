@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Generic
 
 import numpy as np
+from numpy.typing import NDArray
 
 from audit.core.capabilities import Capability
 from audit.core.identity import identity, layout
-from audit.core.recipes import Context, Recipe, Shards, shard_count, shard_range
+from audit.core.recipes import Context, Recipe, Shards, generator, shard_count, shard_range
 from audit.core.references import DataRef, ExtractorRef, ModelRef
 from audit.core.rows import Matrix, Rows, Vector
 from audit.core.signals import familiarity
@@ -111,11 +112,14 @@ class DrawnRows(Recipe[Rows]):
     def examples(self, shard: int) -> int:
         return len(shard_range(self.rows, self.shard_size, shard))
 
-    def make(self, context: Context) -> Rows:
+    def numbers(self) -> NDArray[np.int64]:
+        """Return which rows of the split these are, in order, shape (rows,)."""
         candidates = np.setdiff1d(np.arange(self.total), np.array(self.without, np.int64))
-        drawn = np.sort(context.rng(0).permutation(candidates)[: self.rows])
+        return np.asarray(np.sort(generator(self.seed_key, 0).permutation(candidates)[: self.rows]))
+
+    def make(self, context: Context) -> Rows:
         span = shard_range(self.rows, self.shard_size, context.shard)
-        return context.split(self.data, self.split).take(drawn[span.start : span.stop])
+        return context.split(self.data, self.split).take(self.numbers()[span.start : span.stop])
 
 
 @dataclass(frozen=True)
