@@ -150,7 +150,10 @@ def example(wanted: Needs) -> Subject:
         offers=frozenset(Capability),
         data=DataRef("example", nothing),
         data_card=DataCard(
-            modality, (("train", 5000), ("holdout", 5000)), groups=("group",), randomised=True
+            modality,
+            tuple((split, 5000) for split in dict.fromkeys(("train", "holdout", *wanted.splits))),
+            groups=("group",),
+            randomised=True,
         ),
         extractors=tuple(
             (role, ExtractorRef("example", nothing, 64, modality)) for role in wanted.extractors

@@ -17,6 +17,7 @@ from audit.core.options import OptionTable
 from audit.core.references import DataRef, Options
 from audit.core.rows import PREFIX, TEXT, Rows, text_rows
 from audit.core.subjects import DataCard
+from audit.data.canary_file import CANARIES, canaries_digest, canary_rows, read_canaries
 from audit.data.near_duplicates import find_copies
 from audit.data.places import folders_of, notes_on, placed, places, randomised, stamp_of
 from audit.data.similar_texts import SimilarTexts
@@ -36,6 +37,7 @@ _OPTIONS = (
     "most_characters",
     "randomised",
     "links",
+    CANARIES,
 )
 _MOST_GROUP = 1_000
 
@@ -58,7 +60,8 @@ class TextFiles:
     A text that is not UTF-8, is empty, holds NUL or exceeds
     ``most_characters`` is left out and counted; over 5 % of them is an error.
     ``randomised = true`` is your word that chance alone decided between the
-    splits. ``links = "follow"`` follows links that lead out of a folder.
+    splits. ``canaries`` names a ``.jsonl`` file of canaries, which becomes a split
+    (``audit/data/canary_file.py``). ``links = "follow"`` follows links that lead out of a folder.
     """
 
     @classmethod
@@ -85,9 +88,13 @@ class TextFiles:
             ("randomised", randomised(table)),
             *((_FIELDS[split], field) for split, field in fields.items()),
         )
-        draft = DataRef("text", Digest(""), chosen, placed(found))
+        filed = table.path(CANARIES)
+        known = {} if filed is None else {CANARIES: canaries_digest(read_canaries(filed))}
+        chosen = (*chosen, *known.items())
+        located = placed(found if filed is None else {**found, CANARIES: filed})
+        draft = DataRef("text", Digest(""), chosen, located)
         rows = tuple((split, each.content) for split, each in _surveyed(draft).items())
-        return replace(draft, content=digest_of(canonical(dict(rows))), options=(*chosen, *rows))
+        return replace(draft, content=digest_of(canonical({**dict(rows), **known})), options=(*chosen, *rows))
 
     @classmethod
     def describe(cls, ref: DataRef) -> DataCard:
@@ -101,7 +108,7 @@ class TextFiles:
         lengths = tuple(_lengths(split, found.texts) for split, found in splits.items())
         return DataCard(
             "text",
-            tuple((split, len(found.texts)) for split, found in splits.items()),
+            (*((split, len(found.texts)) for split, found in splits.items()), *_canary_split(ref)),
             groups=_groups(ref),
             randomised=bool(dict(ref.options)["randomised"]),
             problems=(
@@ -119,6 +126,9 @@ class TextFiles:
     def load(cls, ref: DataRef, split: str) -> Rows:
         if split not in places(ref):
             raise InputError(f"This dataset has no split '{split}'; it has {', '.join(places(ref))}.")
+        if split == CANARIES:
+            _check_canaries(ref)
+            return canary_rows(read_canaries(places(ref)[split]))
         found = _read(ref, split)
         _check_unchanged(ref, split, found)
         columns = {name: [entry[at] for entry in found.groups] for at, name in enumerate(_groups(ref))}
@@ -163,7 +173,7 @@ class _Row:
 def _surveyed(ref: DataRef) -> dict[str, _Split]:
     """Read every place once, again only when a file was written since."""
     options = tuple((name, value) for name, value in ref.options if name not in places(ref))
-    stamps = {split: stamp_of(_files(ref, split)) for split in places(ref)}
+    stamps = {split: stamp_of(_files(ref, split)) for split in _splits(ref)}
     return _survey_all(ref.location, options, digest_of(canonical(stamps)))
 
 
@@ -174,7 +184,27 @@ def _survey_all(
     stamp: Digest,  # noqa: ARG001  so that what was kept is forgotten once a file changes
 ) -> dict[str, _Split]:
     ref = DataRef("text", Digest(""), options, location)
-    return {split: _read(ref, split) for split in places(ref)}
+    return {split: _read(ref, split) for split in _splits(ref)}
+
+
+def _splits(ref: DataRef) -> tuple[str, ...]:
+    """Return the splits that hold texts, without the canaries."""
+    return tuple(split for split in places(ref) if split != CANARIES)
+
+
+def _canary_split(ref: DataRef) -> tuple[tuple[str, int], ...]:
+    return ((CANARIES, _check_canaries(ref)),) if CANARIES in places(ref) else ()
+
+
+def _check_canaries(ref: DataRef) -> int:
+    """Return how many canaries there are, once they are those that the audit was planned with."""
+    place = places(ref)[CANARIES]
+    found = read_canaries(place)
+    if canaries_digest(found) != dict(ref.options)[CANARIES]:
+        raise InputError(
+            f"The canaries in {printable(place)} have changed since the audit was planned. Plan it again."
+        )
+    return len(found)
 
 
 def _files(ref: DataRef, split: str) -> list[Path]:

@@ -57,7 +57,7 @@ class TokenAttacks(Recipe[AttackScores]):
         texts = texts_of(rows)
         if scores.num_rows != len(texts):
             raise ValueError(f"the token scores have {scores.num_rows} rows for {len(texts)} texts")
-        logp, mean, variance = (_per_text(scores, name) for name in ("logp", "mean", "variance"))
+        logp, mean, variance = (per_text(scores, name) for name in ("logp", "mean", "variance"))
         values = np.full((len(texts), 4), np.nan)
         for i, text in enumerate(texts):
             if len(logp[i]):
@@ -89,7 +89,7 @@ def token_attacks(text: str, logp: Vector, mean: Vector, variance: Vector) -> Ve
     )
 
 
-def _per_text(scores: Rows, column: str) -> list[Vector]:
+def per_text(scores: Rows, column: str) -> list[Vector]:
     """Return one float64 vector per row of a list column.
 
     A log-probability of minus infinity is a token that the model rules out; anything else that is not finite is the
