@@ -74,6 +74,46 @@ def _exponential_entropy(matrix: Floats) -> float:
     return math.exp(-float((kept * np.log(kept)).sum()))
 
 
+@dataclass(frozen=True, slots=True)
+class VendiScore:
+    """The Vendi score of order 1 of n rows under cosine similarity, with the standard error of its logarithm."""
+
+    value: float
+    log_error: float
+    n: int
+
+
+def vendi_score(rows: ArrayLike) -> VendiScore:
+    """Return the Vendi score of rows (n, d) under cosine similarity, from the smaller of its two Gram matrices.
+
+    Its logarithm is the entropy of the mean of ``u u'`` over unit rows u, so a row's influence is ``-u' log(mean) u``
+    and the standard error that of a mean (delta method). Covers .94 to .99 where rows outnumber features or these are correlated; .90
+    at 300 rows of 400 features without any structure. Raises UndefinedError below ten rows and for a row of zeros.
+    """
+    unit = _unit(np.asarray(rows, dtype=np.float64))
+    n, d = unit.shape
+    if n < 10:
+        raise UndefinedError(f"a Vendi score needs ten rows; there are {n}")
+    eigenvalues, vectors = np.linalg.eigh((unit.T @ unit if d <= n else unit @ unit.T) / n)
+    kept = eigenvalues > 1e-12
+    shares, vectors = eigenvalues[kept], vectors[:, kept]
+    along = np.square(unit @ vectors) if d <= n else np.square(vectors) * (n * shares)
+    shares = shares / shares.sum()
+    influence = -along @ np.log(shares)
+    value = math.exp(-float(shares @ np.log(shares)))
+    return VendiScore(value, float(influence.std(ddof=1)) / math.sqrt(n), n)
+
+
+def score_ratio(generated: VendiScore, real: VendiScore, level: float = 0.95) -> DiversityRatio:
+    """Return the ratio of two Vendi scores of order 1 at one n, its interval of the ratio at this n. Raises ValueError when they differ in n."""
+    if generated.n != real.n:
+        raise ValueError(f"Vendi scores of {generated.n} and {real.n} rows do not compare")
+    value = generated.value / real.value
+    reach = normal_quantile((1 + level) / 2) * math.hypot(generated.log_error, real.log_error)
+    interval = Interval(value * math.exp(-reach), value * math.exp(reach), level, "delta method, log scale")
+    return DiversityRatio(value, interval, generated.value, real.value, real.n, 1)
+
+
 def vendi(rows: ArrayLike, kernel: Kernel) -> float:
     """Return the Vendi score of order 1 of rows (n, d) under a kernel with ones on its diagonal. O(n^3) time."""
     x = np.asarray(rows, dtype=np.float64)
