@@ -19,6 +19,9 @@ from reports.curves import Curve
 from reports.redact import shortened
 
 MOST_IMAGES, MOST_TEXTS, MOST_ROWS, MOST_COLUMNS = 60, 40, 100, 16
+MOST_TOGETHER = 4
+MOST_CHARACTERS = 16_000_000
+"""Of evidence in one report: what a mail and a browser still take without complaint."""
 _LEAST_SIDE, _MOST_SIDE = 96, 512
 
 
@@ -30,6 +33,14 @@ class Picture:
     width: int
     height: int
     alternative: str
+    attributes: str
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Images that belong to one another, each under its name, and the attributes of the whole."""
+
+    pictures: tuple[tuple[str, Picture], ...]
     attributes: str
 
 
@@ -52,25 +63,46 @@ class Exhibit:
     sensitive: bool
     message: str = ""
     pictures: tuple[Picture, ...] = ()
+    together: tuple[Together, ...] = ()
     passages: tuple[Passage, ...] = ()
     columns: tuple[str, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
     curve: Curve | None = None
     left_out: str = ""
 
+    @property
+    def characters(self) -> int:
+        """How many characters the content takes, most of it pictures."""
+        pictures = [*self.pictures, *(picture for each in self.together for _, picture in each.pictures)]
+        texts = [passage.prefix + passage.text for passage in self.passages]
+        cells = [cell for row in self.rows for cell in row]
+        return sum(map(len, [*(picture.source for picture in pictures), *texts, *cells]))
 
-def exhibit(evidence: Evidence, read: EvidenceReader, show_sensitive: bool) -> Exhibit:
-    """Return evidence ready to show; what is sensitive is not even read unless asked for."""
-    about = Exhibit(evidence.kind, evidence.caption, str(evidence.content), evidence.sensitive)
-    if evidence.sensitive and not show_sensitive:
-        return replace(about, message="Hidden: it may show training examples.")
-    try:
-        rows = read(evidence.content)
-    except InputError:
-        return replace(about, message="The store's copy of this evidence is damaged.")
-    if rows is None:
-        return replace(about, message="The store no longer holds the content of this evidence.")
-    return _content(about, rows)
+
+@dataclass(slots=True)
+class Exhibition:
+    """Shows the evidence of one report, in order, until ``left`` characters of it are spent."""
+
+    read: EvidenceReader
+    show_sensitive: bool = False
+    left: int = MOST_CHARACTERS
+
+    def show(self, evidence: Evidence) -> Exhibit:
+        """Return evidence ready to show; what is sensitive is not even read unless asked for."""
+        about = Exhibit(evidence.kind, evidence.caption, str(evidence.content), evidence.sensitive)
+        if evidence.sensitive and not self.show_sensitive:
+            return replace(about, message="Hidden: it may show training examples.")
+        try:
+            rows = self.read(evidence.content)
+        except InputError:
+            return replace(about, message="The store's copy of this evidence is damaged.")
+        if rows is None:
+            return replace(about, message="The store no longer holds the content of this evidence.")
+        found = _content(about, rows)
+        if (size := found.characters) > self.left:
+            return replace(about, message="Left out: the evidence before it fills this report.")
+        self.left -= size
+        return found
 
 
 def _content(about: Exhibit, rows: Rows) -> Exhibit:
@@ -96,17 +128,31 @@ def _is_image(kind: Any) -> bool:
 
 
 def _pictures(about: Exhibit, rows: Rows) -> Exhibit:
-    shown = rows.slice(0, MOST_IMAGES)
-    images = images_of(shown)
-    attributes = _attributes(shown, {IMAGE})
-    pictures = []
-    for position, (pixels, words) in enumerate(zip(images, attributes, strict=True), start=1):
-        height, width = _display_size(pixels.shape[0], pixels.shape[1])
-        alternative = f"{about.caption}, image {position} of {rows.num_rows}" + (
-            f": {words}" if words else ""
-        )
-        pictures.append(Picture(_data_uri(pixels), width, height, alternative, words))
-    return replace(about, pictures=tuple(pictures), left_out=_left_out(rows.num_rows, len(pictures), "image"))
+    """Show images, or, where there are several columns of them, the images of each row side by side."""
+    columns = [f.name for f in rows.schema if _is_image(f.type) and rows.column_names.count(f.name) == 1]
+    columns = sorted(columns, key=lambda name: name != IMAGE)[:MOST_TOGETHER]
+    shown = rows.slice(0, MOST_IMAGES // len(columns))
+    images = [images_of(shown, name) for name in columns]
+    attributes = _attributes(shown, {f.name for f in rows.schema if _is_image(f.type)})
+    left_out = _left_out(rows.num_rows, shown.num_rows, "image" if len(columns) == 1 else "set")
+    sets = []
+    for row, words in enumerate(attributes):
+        where = f"{about.caption}, image {row + 1} of {rows.num_rows}" + (f": {words}" if words else "")
+        names = [shortened(name, 40) for name in columns]
+        said = [where if name == IMAGE else f"{name}, beside image {row + 1}" for name in names]
+        sets.append([_picture(of[row], word, words) for of, word in zip(images, said, strict=True)])
+    if len(columns) == 1:
+        return replace(about, pictures=tuple(picture for (picture,) in sets), left_out=left_out)
+    together = tuple(
+        Together(tuple(zip(names, pictures, strict=True)), words)
+        for pictures, words in zip(sets, attributes, strict=True)
+    )
+    return replace(about, together=together, left_out=left_out)
+
+
+def _picture(pixels: Images, alternative: str, words: str) -> Picture:
+    height, width = _display_size(pixels.shape[0], pixels.shape[1])
+    return Picture(_data_uri(pixels), width, height, alternative, words)
 
 
 def _display_size(height: int, width: int) -> tuple[int, int]:

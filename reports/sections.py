@@ -15,7 +15,7 @@ from audit.core.renderers import EvidenceReader
 from audit.core.units import UNITS
 from reports import numbers
 from reports.axes import Axis, axis_over, fits
-from reports.evidence import Exhibit, exhibit
+from reports.evidence import Exhibit, Exhibition
 from reports.figures import axis_figure, interval_plot
 from reports.judged import Judged
 from reports.redact import flattened, shortened
@@ -136,7 +136,7 @@ def sections(record: AuditRecord, read: EvidenceReader, show_sensitive: bool) ->
         measured.setdefault(_owner_name(measurement.metric, owned), []).append(measurement)
     for gap in record.undefined:
         undefined.setdefault(_owner_name(gap.metric, owned), []).append(gap)
-    judged = Judged.of(record.judgements)
+    judged, exhibition = Judged.of(record.judgements), Exhibition(read, show_sensitive)
     controls: dict[str, list[Control]] = {}
     for control in record.controls:
         controls.setdefault(_owner_name(control.metric, owned), []).append(control)
@@ -148,8 +148,7 @@ def sections(record: AuditRecord, read: EvidenceReader, show_sensitive: bool) ->
             undefined.get(name, []),
             controls.get(name, []),
             judged,
-            read,
-            show_sensitive,
+            exhibition,
         )
         for name in (*known, OTHER)
         if name in measured or name in undefined
@@ -166,8 +165,7 @@ def _section(
     undefined: Sequence[Undefined],
     controls: Sequence[Control],
     judged: Judged,
-    read: EvidenceReader,
-    show_sensitive: bool,
+    exhibition: Exhibition,
 ) -> Section:
     reported = {m.metric for m in measured} | {u.metric for u in undefined}
     return Section(
@@ -182,9 +180,7 @@ def _section(
         caveats=evaluator.caveats if evaluator else (),
         controls=tuple(_control(control) for control in controls),
         families=tuple(_family(family, judged, evaluator) for family in families(measured, judged)),
-        exhibits=tuple(
-            exhibit(e, read, show_sensitive) for m in measured for e in m.evidence if e.kind != UNITS
-        ),
+        exhibits=tuple(exhibition.show(e) for m in measured for e in m.evidence if e.kind != UNITS),
         undefined=tuple((_label(u.metric, u.group), u.reason) for u in undefined),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from audit.core.evaluators import Dimension, Unmet
@@ -12,6 +12,7 @@ from audit.core.policy import Criterion, Judgement, Verdict, overall
 from audit.core.records import AuditRecord, RecordedFailure
 from audit.core.renderers import EvidenceReader
 from reports import numbers
+from reports.evidence import Exhibit
 from reports.limits import limits
 from reports.redact import flattened, shortened
 from reports.sections import (
@@ -31,6 +32,7 @@ HEADLINES: Mapping[Verdict, str] = {
     Verdict.INCONCLUSIVE: "Inconclusive",
     Verdict.NOT_ASSESSED: "Not fully assessed",
 }
+SHOWS_SAMPLES = "quality.samples"
 _NAMED_AT_MOST = 3
 
 
@@ -97,6 +99,8 @@ class View:
     facts: tuple[tuple[str, str], ...]
     cards: tuple[Card, ...]
     criteria: tuple[CriterionLine, ...]
+    samples: tuple[Exhibit, ...]
+    """What the model makes, to be looked at before any number."""
     sections: tuple[Section, ...]
     skipped: tuple[tuple[str, str, tuple[Unmet, ...]], ...]
     """Evaluator, summary, every reason."""
@@ -110,6 +114,7 @@ class View:
 def view(record: AuditRecord, read: EvidenceReader, *, show_sensitive: bool = False) -> View:
     """Return what a report of a record shows; sensitive evidence is read only when asked for."""
     sensitive = sum(e.sensitive for m in record.measurements for e in m.evidence)
+    measured, samples = _apart(record, sections(record, read, show_sensitive))
     return View(
         title=shortened(record.name, 200) or "An audit without a name",
         run=record.run,
@@ -121,13 +126,23 @@ def view(record: AuditRecord, read: EvidenceReader, *, show_sensitive: bool = Fa
         facts=facts(record),
         cards=cards(record),
         criteria=criteria(record),
-        sections=sections(record, read, show_sensitive),
+        samples=samples,
+        sections=measured,
         skipped=_skipped(record),
         failures=record.failures,
         limits=limits(record),
         reproduction=_reproduction(record),
         hidden=0 if show_sensitive else sensitive,
     )
+
+
+def _apart(
+    record: AuditRecord, every: tuple[Section, ...]
+) -> tuple[tuple[Section, ...], tuple[Exhibit, ...]]:
+    """Take the evidence of the evaluator that shows samples out of its section: it stands by itself."""
+    named = {e.name for e in record.evaluators if (e.evaluator or e.name) == SHOWS_SAMPLES}
+    samples = tuple(item for section in every if section.name in named for item in section.exhibits)
+    return tuple(replace(s, exhibits=()) if s.name in named else s for s in every), samples
 
 
 def headline(record: AuditRecord) -> str:

@@ -51,7 +51,7 @@ class Evidence:
     """Something a reader can inspect to believe a measurement.
 
     ``kind`` says how to show ``content``: ``images`` (rows with an ``image``
-    column), ``texts`` (rows with a ``text`` column), ``table`` (any rows) or
+    column; further columns of images are shown beside it, under their names), ``texts`` (rows with a ``text`` column), ``table`` (any rows) or
     ``curve`` (rows with columns ``x``, ``y`` and perhaps ``low``, ``high``); ``units``
     (``audit.core.units``) is for comparisons and not shown.
     ``sensitive`` evidence may show training examples and is hidden unless a

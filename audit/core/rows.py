@@ -43,20 +43,26 @@ def image_rows(images: Images, **columns: Sequence[Any]) -> Rows:
     """Return rows of images, shape (n, height, width, channels), dtype uint8, with further columns beside them."""
     import pyarrow as pa
 
+    return pa.table({IMAGE: image_column(images), **columns})
+
+
+def image_column(images: Images) -> Any:
+    """Return one column of images, shape (n, height, width, channels), dtype uint8."""
+    import pyarrow as pa
+
     if images.ndim != 4 or images.dtype != np.uint8:
         raise ValueError(f"images are (n, height, width, channels) uint8, not {images.shape} {images.dtype}")
     kind = pa.fixed_shape_tensor(pa.uint8(), images.shape[1:])
     flat = pa.array(np.ascontiguousarray(images).reshape(-1))
     width = int(np.prod(images.shape[1:]))
-    pixels = pa.ExtensionArray.from_storage(kind, pa.FixedSizeListArray.from_arrays(flat, width))
-    return pa.table({IMAGE: pixels, **columns})
+    return pa.ExtensionArray.from_storage(kind, pa.FixedSizeListArray.from_arrays(flat, width))
 
 
-def images_of(rows: Rows) -> Images:
-    """Return the pixels of rows of images, shape (n, height, width, channels), dtype uint8."""
+def images_of(rows: Rows, name: str = IMAGE) -> Images:
+    """Return the pixels of a column of images, shape (n, height, width, channels), dtype uint8."""
     import pyarrow as pa
 
-    column = rows.column(IMAGE).combine_chunks()
+    column = rows.column(name).combine_chunks()
     shape = tuple(column.type.shape)
     if isinstance(column, pa.ChunkedArray):  # an empty column has no chunk to combine
         return np.empty((0, *shape), np.uint8)

@@ -11,6 +11,7 @@ from typing import Any
 import streamlit as st
 
 from audit.core.records import AuditRecord
+from audit.core.rows import IMAGE
 from audit.store.location import StoreAddress
 from dashboards import charts, queries, widgets
 from dashboards.queries import Overview
@@ -217,7 +218,8 @@ def _evidence(shown: View, run: str) -> None:
         key=f"sensitive-{run}",
         help="It may show training examples. Reports downloaded while this is on hold it too.",
     )
-    exhibits = [(section.name, item) for section in shown.sections for item in section.exhibits]
+    exhibits = [("What it makes", item) for item in shown.samples]
+    exhibits += [(section.name, item) for section in shown.sections for item in section.exhibits]
     if not exhibits:
         st.caption("This run kept no evidence.")
     for position, (name, item) in enumerate(exhibits):
@@ -238,6 +240,15 @@ def _exhibit(item: Exhibit, position: int) -> None:
                 st.image(
                     enlarged(picture), caption=plain(picture.attributes), alt=visible(picture.alternative)
                 )
+    elif item.together:
+        with st.container(horizontal=True, gap="medium"):
+            for each in item.together:
+                with st.container(width="content", gap=None):
+                    with st.container(horizontal=True, gap="small"):
+                        for name, picture in each.pictures:
+                            caption = "" if name == IMAGE else plain(name)
+                            st.image(enlarged(picture), caption=caption, alt=visible(picture.alternative))
+                    st.caption(plain(each.attributes))
     elif item.passages:
         for passage in item.passages:
             st.code(visible(passage.prefix + passage.text), language=None, wrap_lines=True)
