@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 from audit.core.rows import Matrix, Rng, Rows, Vector
@@ -28,6 +29,17 @@ class KeepsSamples(Protocol):
 
     def sample_range(self, start: int, stop: int) -> Rows:
         """Return samples ``start`` to ``stop`` of those it keeps."""
+        ...
+
+
+class KeepsFiles(Protocol):
+    """What a model may have beside ``sample_range`` when its samples are files: a mark in a file is not in its pixels.
+
+    Its card gives the files' digest as ``files``.
+    """
+
+    def sample_files(self, start: int, stop: int) -> Iterator[tuple[bytes, bytes | None]]:
+        """Yield the bytes of samples ``start`` to ``stop`` and of each one's sidecar (``.c2pa``), None without one."""
         ...
 
 

@@ -6,6 +6,7 @@ column       holds
 ``image``    pixels, a fixed-shape tensor of uint8, height x width x channel
 ``text``     a string
 ``prefix``   the string a ``text`` continues: conditioned on, never scored
+``file``     the bytes of the file that an ``image`` was decoded from
 others       attributes of the example: groups, labels, factors
 ===========  ==============================================================
 
@@ -36,7 +37,7 @@ Rng: TypeAlias = np.random.Generator
 MODALITIES = ("image", "molecule", "music", "table", "text")
 """What a model may make."""
 
-IMAGE, TEXT, PREFIX = "image", "text", "prefix"
+IMAGE, TEXT, PREFIX, FILE = "image", "text", "prefix", "file"
 
 
 def image_rows(images: Images, **columns: Sequence[Any]) -> Rows:

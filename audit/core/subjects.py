@@ -47,6 +47,8 @@ class ModelCard:
     trained_on: DataRef | None = None
     pictures: Pictures | None = None
     """What pictures that were drawn before were, before they were made alike."""
+    files: str = ""
+    """The digest of the files that samples were drawn into before, where the model hands them out (``KeepsFiles``)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audit.core.capabilities import Capability, implemented
-from audit.core.rows import IMAGE, PREFIX, TEXT, Rows, image_rows, text_rows, texts_of
+from audit.core.rows import FILE, IMAGE, PREFIX, TEXT, Rows, image_rows, text_rows, texts_of
 
 RANGES: Mapping[str, tuple[float, float]] = {"0..1": (0.0, 1.0), "-1..1": (-1.0, 1.0), "0..255": (0.0, 255.0)}
 """What black and white are in images of floating-point numbers, by the name an option gives it."""
@@ -103,7 +104,7 @@ def rows_of(found: Any, wanted: int, form: Form, name: str = "sample", condition
 
     Taken are a pyarrow table; for images numpy arrays and torch tensors, (n, height, width, channels), (n, channels,
     height, width) or (n, height, width), uint8, or floating-point in the range that the model declares; a list of such
-    images or of PIL images; for texts a list of strings. Floats are rounded to the nearest of 256 levels after values
+    images, of PIL images, or of the bytes of image files, which are kept beside the pixels; for texts a list of strings. Floats are rounded to the nearest of 256 levels after values
     beyond the range were cut off.
     """
     rows = found if hasattr(found, "num_rows") and hasattr(found, "column_names") else None
@@ -136,7 +137,33 @@ def _texts(found: Any, name: str, condition: Any) -> Rows:
     return text_rows(listed, **{PREFIX: prompts})
 
 
+def _files(found: Any, name: str) -> Rows | None:
+    """Return the rows of encoded images, pixels beside the files; None when what was returned is something else."""
+    if not isinstance(found, list | tuple) or not found or not all(isinstance(one, bytes) for one in found):
+        return None
+    from tempfile import TemporaryDirectory
+
+    from audit.formats.hostile import UnreadableError
+    from audit.formats.images import ImageRules, read_image
+
+    pixels = []
+    try:
+        with TemporaryDirectory() as folder:  # files are read in one place, and that place reads files
+            for one in found:
+                (place := Path(folder) / "output").write_bytes(one)
+                pixels.append(read_image(place, ImageRules()))
+    except UnreadableError as error:
+        raise ValueError(f"{name} returned bytes that are no image file: {error}") from error
+    if len({one.shape for one in pixels}) != 1:
+        raise ValueError(
+            f"{name} returned image files of different sizes; an audit compares images of one size"
+        )
+    return image_rows(np.stack(pixels), **{FILE: list(found)})
+
+
 def _images(found: Any, form: Form, name: str) -> Rows:
+    if form.modality == "image" and (files := _files(found, name)) is not None:
+        return files
     array = _array(found)
     if form.modality != "image" or array is None:
         right = (

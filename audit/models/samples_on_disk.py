@@ -97,6 +97,7 @@ class SamplesOnDisk:
             ),
             most_samples=len(kept.samples),
             pictures=kept.pictures,
+            files=_files(ref, kept),
         )
         return card, implemented(cls)
 
@@ -115,6 +116,15 @@ class SamplesOnDisk:
         """Return samples ``start`` to ``stop`` of the shuffled order. Raise ValueError when there are fewer."""
         self._afford(stop)
         return self._rows(self._order[start:stop])
+
+    def sample_files(self, start: int, stop: int) -> Iterator[tuple[bytes, bytes | None]]:
+        """Yield the files of samples ``start`` to ``stop`` of the shuffled order, each with the sidecar beside it."""
+        self._afford(stop)
+        folder = Path(self._ref.location)
+        for one in self._order[start:stop]:
+            place = folder / one.value
+            beside = _sidecar(place)
+            yield place.read_bytes(), None if beside is None else beside.read_bytes()
 
     def _afford(self, n: int) -> None:
         if n > len(self._order):
@@ -166,6 +176,22 @@ def _kept(path: Path, options: Options) -> _Kept:
         )
     except OSError as error:
         raise InputError(f"{shown(str(error.filename))} cannot be read: {error.strerror}.") from error
+
+
+def _files(ref: ModelRef, kept: _Kept) -> str:
+    """Return the digest of the files and their sidecars: a mark that was taken off leaves the pixels as they were."""
+    if not _are_images(ref.options):
+        return ""
+    folder = Path(ref.location)
+    places = [folder / one.value for one in kept.samples]
+    found = [(digest_file(p), None if (s := _sidecar(p)) is None else digest_file(s)) for p in places]
+    return digest_of(canonical(found))
+
+
+def _sidecar(place: Path) -> Path | None:
+    """Return the manifest that is kept beside a file: NAME.c2pa or NAME.ENDING.c2pa."""
+    beside = (place.with_suffix(".c2pa"), place.with_name(f"{place.name}.c2pa"))
+    return next((path for path in beside if path.is_file()), None)
 
 
 def _listed(path: Path) -> Listing:

@@ -5,23 +5,29 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from audit.core.capabilities import Capability
+from audit.core.cases import CaseKind
 from audit.core.errors import InputError
 from audit.core.identity import Digest
-from audit.core.measurements import Interval, Measurement, Undefined
+from audit.core.measurements import Undefined
 from audit.core.references import DataRef, ModelRef
 from audit.core.rows import image_rows, text_rows
 from audit.core.subjects import DataCard, ModelCard, Subject
-from audit.evaluators.provenance import signing, trials
-from audit.evaluators.provenance.carriers import IMAGE_FORMATS
-from audit.evaluators.provenance.credentials import ContentCredentials
-from audit.evaluators.provenance.signing import Answer, Bench, Reading
-from audit.evaluators.provenance.tampering import TAMPERS
+from audit.evaluators.provenance.credentials import bench
+from audit.evaluators.provenance.credentials.evaluator import ContentCredentials
+from audit.evaluators.provenance.credentials.tampering import TAMPERS
+from audit.marks.manifests import reading
+from audit.marks.manifests.carriers import IMAGE_FORMATS
+from audit.marks.manifests.reading import Answer, Reading
+from audit.marks.manifests.signers import UNTRUSTED, ephemeral_signers
+from audit.marks.manifests.signing import Bench
+from audit.marks.manifests.text_wrapper import wrapper
 
 NAME = "provenance.credentials"
 UNTRUSTED_CODES = {
@@ -60,30 +66,30 @@ class Writer:
         return text_rows([f"Entry {rng.integers(10**9)}\nand a second line" for _ in range(n)])
 
 
-def _ran(rows: Any, seed: int = 0) -> list[trials.Trial]:
-    return list(trials.run_trials(rows, np.random.default_rng(seed)))
+def _ran(rows: Any, seed: int = 0) -> list[bench.Trial]:
+    return list(bench.run_trials(rows, np.random.default_rng(seed)))
 
 
 def _images(n: int, side: int = 8, channels: int = 3) -> Any:
     return Painter(side, channels).sample(n, np.random.default_rng(1))
 
 
-def _cells(found: list[trials.Trial], kind: str) -> Counter[tuple[str, str, str, str]]:
+def _cells(found: list[bench.Trial], kind: str) -> Counter[tuple[str, str, str, str]]:
     return Counter((t.format, t.case, str(t.outcome), t.code) for t in found if t.kind == kind)
 
 
 @pytest.fixture(scope="module")
-def painted() -> list[trials.Trial]:
+def painted() -> list[bench.Trial]:
     return _ran(_images(3))
 
 
 @pytest.fixture(scope="module")
-def written() -> list[trials.Trial]:
+def written() -> list[bench.Trial]:
     return _ran(text_rows(["The first text.\nIts end.", "Another one\r\n", "x"]))
 
 
 def test_every_image_format_the_two_libraries_share_is_signed_and_trusted(
-    painted: list[trials.Trial],
+    painted: list[bench.Trial],
 ) -> None:
     intact = [t for t in painted if t.kind == "intact"]
     assert {t.format for t in intact} >= {"png", "jpeg", "webp", "tiff", "gif"}
@@ -91,7 +97,7 @@ def test_every_image_format_the_two_libraries_share_is_signed_and_trusted(
     assert all(t.outcome == "absent" for t in painted if t.kind == "unsigned")
 
 
-def test_tampered_images_fail_with_the_codes_of_the_specification(painted: list[trials.Trial]) -> None:
+def test_tampered_images_fail_with_the_codes_of_the_specification(painted: list[bench.Trial]) -> None:
     for carrier, case, outcome, code in _cells(painted, "tamper"):
         asset = "assertion.bmffHash.mismatch" if carrier == "avif" else "assertion.dataHash.mismatch"
         match case:
@@ -117,7 +123,7 @@ def test_no_false_signer_is_trusted_and_each_fails_for_its_own_reason(
     assert refusals == {("expired", "refused"), ("not_yet_valid", "refused"), ("wrong_purpose", "refused")}
 
 
-def test_embedded_credentials_do_not_survive_being_saved_again(painted: list[trials.Trial]) -> None:
+def test_embedded_credentials_do_not_survive_being_saved_again(painted: list[bench.Trial]) -> None:
     strips = [t for t in painted if t.kind == "strip"]
     assert {t.case for t in strips} == {
         "re_encoded",
@@ -129,7 +135,7 @@ def test_embedded_credentials_do_not_survive_being_saved_again(painted: list[tri
     assert {t.outcome for t in strips} == {"absent"}
 
 
-def test_a_sidecar_binds_every_byte_of_the_text(written: list[trials.Trial]) -> None:
+def test_a_sidecar_binds_every_byte_of_the_text(written: list[bench.Trial]) -> None:
     assert [t.outcome for t in written if t.kind == "intact"] == ["trusted"] * 3
     bound = {
         c[1]: (c[2], c[3]) for c in _cells(written, "tamper") if c[1] not in ("random_bytes", "truncated")
@@ -145,92 +151,113 @@ def test_a_sidecar_binds_every_byte_of_the_text(written: list[trials.Trial]) -> 
     assert strips[("carriage_returns", "invalid")] == 1  # only one of the three has a line feed alone
 
 
-def test_pieces_are_the_same_each_time_although_keys_and_signatures_are_not(make_shards: Any) -> None:
+def test_shards_are_the_same_each_time_although_keys_and_signatures_are_not(make_shards: Any) -> None:
     for model, modality in ((Painter(), "image"), (Writer(), "text")):
-        recipe = ContentCredentials(n=3).inputs(_subject(modality, shard_size=2))["trials"]
-        first, second = make_shards(recipe, model), make_shards(recipe, model)
-        assert len(first) == 2
-        assert all(a.equals(b) for a, b in zip(first, second, strict=True))
+        cases = ContentCredentials(n=3, signed=3).inputs(_subject(modality, shard_size=2))
+        for recipe in (cases.subject["trials"], cases.null.inputs["readings"]):
+            first, second = make_shards(recipe, model), make_shards(recipe, model)
+            assert len(first) == 2
+            assert all(a.equals(b) for a, b in zip(first, second, strict=True))
 
 
-def _scored(score: Any, modality: str, model: Any, n: int = 4) -> dict[tuple[str, Any], Any]:
-    outcomes = score(ContentCredentials(n=n), _subject(modality, shard_size=3), model)
-    return {(o.metric.removeprefix(f"{NAME}."), o.group): o for o in outcomes}
+def _asked(
+    ask: Any, modality: str, model: Any, n: int = 4, doses: tuple[float, ...] = (), **given: Any
+) -> Any:
+    subject = replace(_subject(modality, shard_size=3), doses=doses)
+    return ask(ContentCredentials(n=n, signed=min(n, 4), **given), subject, model)
+
+
+def _scored(ask: Any, modality: str, model: Any, **given: Any) -> dict[str, Any]:
+    return {o.metric.removeprefix(f"{NAME}."): o for o in _asked(ask, modality, model, **given).outcomes}
 
 
 @pytest.mark.parametrize(("modality", "model"), [("image", Painter()), ("text", Writer())])
-def test_clean_outputs_score_perfectly_and_carry_exact_intervals(
-    score: Any, modality: str, model: Any
-) -> None:
-    found = _scored(score, modality, model)
-    for metric, value in (
-        ("sign_success", 1.0),
-        ("tamper_detection", 1.0),
-        ("false_trust", 0.0),
-        ("strip_survival", 0.0),
-        ("action_declared", 1.0),
-    ):
-        outcome = found[(metric, ())]
-        assert outcome.value == value
-        assert outcome.n == 4
-        edge = 0.025 ** (1 / 4)  # closed form of the exact bound when all of four agree
-        low, high = (edge, 1.0) if value else (0.0, 1 - edge)
-        assert (outcome.uncertainty.low, outcome.uncertainty.high) == pytest.approx((low, high))
-    overhead = found[("overhead_bytes", ())]
-    assert 2_000 < overhead.value < 6_000
-    assert isinstance(overhead.uncertainty, Interval)
-    assert set(ContentCredentials.about.declared) == {f"{NAME}.{metric}" for metric, _ in found}
-    tables = [e for o in found.values() if isinstance(o, Measurement) for e in o.evidence]
-    assert len(tables) == 4
-    assert not any(e.sensitive for e in tables)
-    assert "absence proves nothing" in " ".join(ContentCredentials.about.caveats)
+def test_the_bench_is_one_block_and_says_nothing_of_the_outputs(ask: Any, modality: str, model: Any) -> None:
+    found = _scored(ask, modality, model)
+    assert set(ContentCredentials.about.declared) == {f"{NAME}.{metric}" for metric in found}
+    signable = found["signable"]
+    assert (signable.value, signable.n) == (1.0, 4)
+    assert signable.uncertainty.low == pytest.approx(0.025 ** (1 / 4))  # closed form where all of four agree
+    (table,) = signable.evidence
+    rows = {row["case"]: row for row in table.content.to_pylist()}
+    assert rows["signed and read back"]["is"].split()[0] == rows["signed and read back"]["is"].split()[2]
+    assert all(row["is"].split()[0] == row["is"].split()[2] for row in rows.values() if row["is"])
+    assert len(rows) <= 22
+    for metric in ("trusted", "declared", "time_stamped"):
+        assert isinstance(found[metric], Undefined)
+    if modality == "image":
+        assert "pixels" in found["carried"].reason
+        assert "samples_on_disk" in found["broken"].reason
+    else:
+        assert (found["carried"].value, found["broken"].value, found["carried"].n) == (0.0, 0.0, 4)
 
 
-def test_a_verifier_that_takes_valid_for_trusted_is_caught(
-    score: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    honest = signing.answer_of
+def test_a_verifier_that_takes_valid_for_trusted_is_caught(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = reading.answer_of
     gullible = {Answer.VALID: Answer.TRUSTED}
-    monkeypatch.setattr(signing, "answer_of", lambda state: gullible.get(honest(state), honest(state)))
-    found = _scored(score, "text", Writer())
-    assert found[("false_trust", ())].value == 1.0
-    assert found[("false_trust", (("signer", "impostor_authority"),))].value == 1.0
-    assert found[("false_trust", (("signer", "expired"),))].value == 0.0
-    assert found[("tamper_detection", ())].value == 1.0
+    monkeypatch.setattr(reading, "answer_of", lambda state: gullible.get(honest(state), honest(state)))
+    signable = _scored(ask, "text", Writer())["signable"]
+    assert signable.value == 0.0
+    rows = {row["case"]: row["is"] for row in signable.evidence[0].content.to_pylist()}
+    assert rows[f"signed by {UNTRUSTED['impostor_authority']}"] == "0 of 4"
+    assert rows[f"signed by {UNTRUSTED['expired']}"] == "4 of 4"
 
 
-def test_a_verifier_that_ignores_hashes_is_caught(score: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def _lenient(monkeypatch: pytest.MonkeyPatch) -> None:
     honest = Bench.read
 
-    def lenient(self: Bench, held: Any) -> Reading:
-        reading = honest(self, held)
-        mismatch = any("dataHash" in code for code in reading.codes)
-        return Reading(Answer.TRUSTED, (), reading.manifest) if mismatch else reading
+    def read(self: Bench, held: Any) -> Reading:
+        found = honest(self, held)
+        mismatch = any("dataHash" in code for code in found.codes)
+        return Reading(Answer.TRUSTED, (), found.manifest) if mismatch else found
 
-    monkeypatch.setattr(Bench, "read", lenient)
-    found = _scored(score, "text", Writer())
-    assert found[("tamper_detection", ())].value == 0.0
-    assert found[("tamper_detection", (("tamper", "assertion_altered"),))].value == 1.0
-    assert found[("tamper_detection", (("tamper", "transplanted"),))].value == 0.0
+    monkeypatch.setattr(Bench, "read", read)
 
 
-def test_a_verifier_that_accepts_everything_voids_the_attacks(
-    score: Any, monkeypatch: pytest.MonkeyPatch
+def test_a_verifier_that_ignores_hashes_is_caught(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    _lenient(monkeypatch)
+    signable = _scored(ask, "text", Writer())["signable"]
+    assert signable.value == 0.0
+    rows = {row["case"]: row["is"] for row in signable.evidence[0].content.to_pylist()}
+    assert rows[f"tampered: {TAMPERS['transplanted']}"] == "0 of 3"  # the first output has no donor
+    assert rows[f"tampered: {TAMPERS['assertion_altered']}"] == "4 of 4"
+
+
+def test_a_verifier_that_accepts_everything_voids_the_bench(
+    ask: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Bench, "read", lambda self, held: Reading(Answer.TRUSTED))
-    found = _scored(score, "text", Writer())
-    for metric in ("tamper_detection", "false_trust", "strip_survival"):
-        assert isinstance(found[(metric, ())], Undefined)
-        assert "carry no credential" in found[(metric, ())].reason
+    found = _scored(ask, "text", Writer())
+    assert isinstance(found["signable"], Undefined)
+    assert "carry no credential" in found["signable"].reason
 
 
-def test_a_verifier_that_rejects_everything_detects_nothing(
-    score: Any, monkeypatch: pytest.MonkeyPatch
+def test_a_verifier_that_finds_nothing_voids_what_it_says_of_the_outputs(
+    ask: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Bench, "read", lambda self, held: Reading(Answer.ABSENT))
-    found = _scored(score, "text", Writer())
-    assert found[("sign_success", ())].value == 0.0
-    assert isinstance(found[("tamper_detection", ())], Undefined)
+    found = _scored(ask, "text", Writer(), n=20)
+    assert "the null case" in found["carried"].void
+    assert found["signable"].value == 0.0
+
+
+def test_planted_defects_are_found_and_null_outputs_are_right(ask: Any) -> None:
+    class Signing(Writer):
+        """Hands out texts that carry a credential of its own."""
+
+        def sample(self, n: int, rng: np.random.Generator, condition: Any = None) -> Any:
+            return text_rows([f"Entry {i}." + wrapper(b"no store") for i in range(n)])
+
+    found = _asked(ask, "text", Signing(), n=24, doses=(0.2, 0.6), anchors=ephemeral_signers().anchors)
+    nulls = {c.metric.rpartition(".")[2]: c for c in found.controls if c.kind is CaseKind.NULL}
+    assert nulls["broken"].value == 0.0
+    assert nulls["carried"].value == nulls["trusted"].value == nulls["declared"].value == 1.0
+    assert all(nulls[m].right for m in ("carried", "broken", "trusted", "declared"))
+    planted = {(c.metric.rpartition(".")[2], c.dose): c for c in found.controls if c.kind is CaseKind.PLANTED}
+    assert {m for m, _ in planted} == {"carried", "broken", "trusted", "declared"}
+    assert all(c.right for (_, dose), c in planted.items() if dose == 0.6)
+    broken = next(o for o in found.outcomes if o.metric.endswith("broken"))
+    assert (broken.value, broken.void) == (1.0, "")
 
 
 class Repeater:
@@ -243,18 +270,18 @@ class Repeater:
         return text_rows([self.texts[i % len(self.texts)] for i in range(n)])
 
 
-def test_empty_outputs_are_counted_apart_and_lower_no_rate(score: Any) -> None:
-    found = _scored(score, "text", Repeater(["", "fine", None]), n=3)
-    signed = found[("sign_success", ())]
-    assert (signed.value, signed.n) == (1.0, 1)
-    assert any("Not applicable to 2 of 3 outputs as text" in n and "empty" in n for n in signed.notes)
-    assert found[("tamper_detection", ())].n == 1
+def test_empty_outputs_are_counted_apart_and_lower_no_rate(ask: Any) -> None:
+    found = _scored(ask, "text", Repeater(["", "fine", None]), n=3)
+    assert (found["signable"].value, found["signable"].n, found["carried"].n) == (1.0, 1, 1)
+    assert any("Not applicable to 2 of 3 outputs" in n and "empty" in n for n in found["carried"].notes)
+    assert any("Not applicable to 2 of 3 outputs as text" in n for n in found["signable"].notes)
 
 
-def test_a_collapsed_model_has_nothing_to_transplant_and_says_so(score: Any) -> None:
-    found = _scored(score, "text", Repeater(["always this"]))
-    assert isinstance(found[("tamper_detection", (("tamper", "transplanted"),))], Undefined)
-    assert found[("tamper_detection", ())].value == 1.0
+def test_a_collapsed_model_has_nothing_to_transplant(ask: Any) -> None:
+    signable = _scored(ask, "text", Repeater(["always this"]))["signable"]
+    rows = {row["case"]: row["is"] for row in signable.evidence[0].content.to_pylist()}
+    assert rows[f"tampered: {TAMPERS['transplanted']}"] == "0 of 0"
+    assert signable.value == 1.0
 
 
 @pytest.mark.parametrize(
@@ -293,20 +320,16 @@ def test_odd_images_are_signed_and_guarded_or_refused_with_a_reason(shape: tuple
     assert [t for t in failed if t.case != "transplanted"] == []
 
 
-def test_images_no_format_takes_are_not_applicable_and_no_failure_to_sign(score: Any) -> None:
-    found = _scored(score, "image", Painter(channels=5), n=2)
-    signed = found[("sign_success", ())]
-    assert isinstance(signed, Undefined)
-    assert "Not applicable to 2 of 2 outputs as png, and left out" in signed.reason
-    assert "no image format takes pixels" in signed.reason
-    assert isinstance(found[("false_trust", ())], Undefined)
-    assert isinstance(found[("overhead_bytes", ())], Undefined)
+def test_images_no_format_takes_are_not_applicable_and_no_failure_to_sign(ask: Any) -> None:
+    signable = _scored(ask, "image", Painter(channels=5), n=2)["signable"]
+    assert isinstance(signable, Undefined)
+    assert "Not applicable to 2 of 2 outputs as png, and left out" in signable.reason
+    assert "no image format takes pixels" in signable.reason
 
 
-def test_a_format_that_cannot_be_written_here_is_named(score: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trials, "writable", lambda: IMAGE_FORMATS[:2])
-    found = _scored(score, "image", Painter(), n=2)
-    notes = " ".join(found[("sign_success", ())].notes)
+def test_a_format_that_cannot_be_written_here_is_named(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "writable", lambda: IMAGE_FORMATS[:2])
+    notes = " ".join(_scored(ask, "image", Painter(), n=2)["signable"].notes)
     assert "Formats: png, jpeg." in notes
     assert "cannot write them: webp, tiff, gif, avif" in notes
 
@@ -321,6 +344,8 @@ def test_other_modalities_and_models_that_cannot_sample_are_skipped_with_the_rea
 def test_a_size_below_one_is_refused() -> None:
     with pytest.raises(InputError, match="at least 1"):
         ContentCredentials(n=0)
+    with pytest.raises(InputError, match="holds no certificate"):
+        ContentCredentials(anchors="trust.pem")
 
 
 def test_the_default_size_bounds_a_perfect_rate_above_95_percent() -> None:
@@ -328,9 +353,9 @@ def test_the_default_size_bounds_a_perfect_rate_above_95_percent() -> None:
 
 
 def test_the_versions_of_the_libraries_are_part_of_the_key() -> None:
-    recipe = ContentCredentials().inputs(_subject("image"))["trials"]
-    assert isinstance(recipe, trials.CredentialTrials)
-    other = trials.CredentialTrials(recipe.source, recipe.seed, ("c2pa-python 99",))
+    recipe = ContentCredentials().inputs(_subject("image")).subject["trials"]
+    assert isinstance(recipe, bench.CredentialTrials)
+    other = bench.CredentialTrials(recipe.source, recipe.seed, ("c2pa-python 99",))
     assert recipe.libraries[0].startswith("c2pa-python ")
     assert recipe.key != other.key
 
@@ -338,7 +363,7 @@ def test_the_versions_of_the_libraries_are_part_of_the_key() -> None:
 def test_importing_the_evaluator_loads_no_signing_or_imaging_library() -> None:
     heavy = ("c2pa", "cryptography", "PIL", "torch", "pyarrow", "scipy", "sklearn")
     code = (
-        "import sys, audit.evaluators.provenance.credentials;"
+        "import sys, audit.evaluators.provenance.credentials.evaluator;"
         f"print([m for m in {heavy!r} if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from audit.evaluators.provenance.carriers import (
+from audit.evaluators.provenance.credentials.tampering import same_to_a_reader, tampered
+from audit.marks.manifests.carriers import (
     IMAGE_FORMATS,
     ImageFormat,
     decode,
@@ -19,9 +20,9 @@ from audit.evaluators.provenance.carriers import (
     sealed,
     writable,
 )
-from audit.evaluators.provenance.signers import UNTRUSTED, Signers, ephemeral_signers
-from audit.evaluators.provenance.signing import CLAIM, TEXT, Answer, Bench, Held, Reading
-from audit.evaluators.provenance.tampering import same_to_a_reader, tampered
+from audit.marks.manifests.reading import TEXT, Answer, Held, Reading
+from audit.marks.manifests.signers import UNTRUSTED, Signers, ephemeral_signers
+from audit.marks.manifests.signing import CLAIM, Bench
 
 FORMATS = pytest.mark.parametrize("form", IMAGE_FORMATS, ids=lambda f: f.name)
 
@@ -82,7 +83,7 @@ def test_forging_works_so_a_sound_certificate_put_in_the_same_way_is_trusted(
     """Without this control, a forgery that fails for being badly made would look like a refusal."""
     from dataclasses import replace
 
-    from audit.evaluators.provenance import signers as module
+    from audit.marks.manifests import signers as module
 
     authority = signers.trusted.authority
     sound = replace(signers.trusted, forged=module._leaf(authority, signers.trusted.key, "sound"))

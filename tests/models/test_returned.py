@@ -125,3 +125,24 @@ def test_an_adapted_model_offers_the_same_and_is_still_the_users() -> None:
     assert not hasattr(model, "sample_range")
     with pytest.raises(AttributeError):
         model.nothing  # noqa: B018
+
+
+def test_the_bytes_of_image_files_are_kept_beside_their_pixels() -> None:
+    import io
+
+    from PIL import Image
+
+    from audit.core.rows import FILE, images_of
+
+    def file(side: int) -> bytes:
+        out = io.BytesIO()
+        Image.new("RGB", (side, 4), "red").save(out, "PNG")
+        return out.getvalue()
+
+    rows = rows_of([file(4), file(4)], 2, Form("image"))
+    assert rows.column(FILE).to_pylist() == [file(4), file(4)]
+    assert images_of(rows).shape == (2, 4, 4, 3)
+    with pytest.raises(ValueError, match="different sizes"):
+        rows_of([file(4), file(5)], 2, Form("image"))
+    with pytest.raises(ValueError, match="no image file"):
+        rows_of([b"\x89PNG\r\n\x1a\n", file(4)], 2, Form("image"))

@@ -131,6 +131,42 @@ IMAGE_FORMATS = (
 """Every image format that Pillow writes and c2pa signs. HEIC and JPEG XL are not here: Pillow writes neither."""
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A file format that can hold a manifest and is read here."""
+
+    name: str
+    mime: str
+
+
+_MAGIC: tuple[tuple[int, bytes, Kind], ...] = (
+    (0, b"\x89PNG\r\n\x1a\n", Kind("png", "image/png")),
+    (0, b"\xff\xd8\xff", Kind("jpeg", "image/jpeg")),
+    (8, b"WEBP", Kind("webp", "image/webp")),
+    (0, b"II*\0", Kind("tiff", "image/tiff")),
+    (0, b"MM\0*", Kind("tiff", "image/tiff")),
+    (0, b"GIF8", Kind("gif", "image/gif")),
+    (4, b"ftypavif", Kind("avif", "image/avif")),
+    (4, b"ftyphei", Kind("heic", "image/heic")),
+    (4, b"ftypmif1", Kind("heif", "image/heif")),
+    (0, b"\0\0\0\x0cJXL ", Kind("jxl", "image/jxl")),
+    (0, b"%PDF-", Kind("pdf", "application/pdf")),
+    (8, b"WAVE", Kind("wav", "audio/wav")),
+    (0, b"ID3", Kind("mp3", "audio/mpeg")),
+    (0, b"fLaC", Kind("flac", "audio/flac")),
+    (4, b"ftyp", Kind("mp4", "video/mp4")),
+)
+
+
+def kind_of(file: bytes) -> Kind | None:
+    """Return the format that a file's first bytes say it has, whatever its name; None for one that is not known.
+
+    >>> kind_of(b"GIF89a").mime
+    'image/gif'
+    """
+    return next((kind for at, magic, kind in _MAGIC if file[at : at + len(magic)] == magic), None)
+
+
 def writable(formats: tuple[ImageFormat, ...] = IMAGE_FORMATS) -> tuple[ImageFormat, ...]:
     """Return the formats that this machine's Pillow writes and this machine's c2pa signs."""
     import c2pa

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from audit.core.rows import Rng
-from audit.evaluators.provenance.carriers import IMAGE_FORMATS, ImageFormat, decode, sealed, write
-from audit.evaluators.provenance.signing import TEXT, Held, Signed
+from audit.marks.manifests.carriers import IMAGE_FORMATS, ImageFormat, decode, sealed, write
+from audit.marks.manifests.reading import TEXT, Held
+from audit.marks.manifests.signing import Signed
 
 TAMPERS: Mapping[str, str] = {
     "asset_altered": "one byte of the coded pixels, or one character of the text, is another",

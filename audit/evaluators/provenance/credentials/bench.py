@@ -1,4 +1,4 @@
-"""The trials of a credentials audit: every output signed, attacked and read back, in every format that fits."""
+"""What signing would give: every output signed, attacked and read back, in every format that fits."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import Any, ClassVar
 
 from audit.core.recipes import Context, Recipe
 from audit.core.rows import IMAGE, TEXT, Rng, Rows, images_of, texts_of
-from audit.evaluators.provenance import signing
-from audit.evaluators.provenance.carriers import writable
-from audit.evaluators.provenance.signers import Signers, ephemeral_signers
-from audit.evaluators.provenance.signing import Answer, Bench, Signed
-from audit.evaluators.provenance.tampering import TAMPERS, same_to_a_reader, stripped, tampered
+from audit.evaluators.provenance.credentials.tampering import TAMPERS, same_to_a_reader, stripped, tampered
+from audit.marks.manifests import reading as readings
+from audit.marks.manifests.carriers import writable
+from audit.marks.manifests.reading import Answer, Held, Reading
+from audit.marks.manifests.signers import Signers, ephemeral_signers
+from audit.marks.manifests.signing import Bench, Signed
 
 INTACT, UNSIGNED, REFUSAL, TAMPER, SIGNER, STRIP = (
     "intact",
@@ -103,7 +104,7 @@ def run_trials(rows: Rows, rng: Rng) -> Iterator[Trial]:
 def _carriers(rows: Rows) -> tuple[Sequence[Any], tuple[_Carrier, ...]]:
     if IMAGE in rows.column_names:
         return list(images_of(rows)), tuple(_Carrier(f.name, f.mime, f.encode) for f in writable())
-    return texts_of(rows, TEXT), (_Carrier("text", signing.TEXT, _encode_text),)
+    return texts_of(rows, TEXT), (_Carrier("text", readings.TEXT, _encode_text),)
 
 
 def _encode_text(text: str | None) -> bytes:
@@ -144,7 +145,7 @@ class _Format:
                 declared=reading.answer is Answer.TRUSTED and reading.declares_generated,
                 added=signed.added,
             )
-            unsigned = self._bench.read(signing.Held(self._carrier.mime, plain))
+            unsigned = self._bench.read(Held(self._carrier.mime, plain))
             yield self._read(index, UNSIGNED, UNSIGNED, unsigned)
             if reading.answer is Answer.TRUSTED:
                 done.append((index, signed))
@@ -160,7 +161,7 @@ class _Format:
     def _trial(self, index: int, kind: str, case: str, outcome: str, code: str = "") -> Trial:
         return Trial(index, self._carrier.name, kind, case, outcome, code)
 
-    def _read(self, index: int, kind: str, case: str, reading: signing.Reading) -> Trial:
+    def _read(self, index: int, kind: str, case: str, reading: Reading) -> Trial:
         return self._trial(index, kind, case, str(reading.answer), ", ".join(reading.codes))
 
     def _tampers(self, index: int, signed: Signed, donor: Signed | None) -> Iterator[Trial]:
@@ -177,7 +178,7 @@ class _Format:
             ) as error:  # a tamper that this file leaves no room for is no trial, and is counted
                 yield self._trial(index, TAMPER, name, FAILED, _message(error))
 
-    def _random_outcome(self, signed: Signed, held: signing.Held, reading: signing.Reading) -> str:
+    def _random_outcome(self, signed: Signed, held: Held, reading: Reading) -> str:
         if reading.answer not in (Answer.TRUSTED, Answer.VALID):
             return REJECTED
         claims = self._bench.read(signed.held).manifest

@@ -1,0 +1,1 @@
+"""Content credentials: its evaluator, and the recipes that read, sign and attack outputs."""

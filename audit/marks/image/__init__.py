@@ -1,0 +1,1 @@
+"""Watermarks in pixels, put in after an image was made."""

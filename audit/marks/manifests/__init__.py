@@ -1,0 +1,1 @@
+"""Content credentials (C2PA): signed manifests in or beside a file, written and read."""
