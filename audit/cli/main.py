@@ -23,7 +23,7 @@ COMMANDS = {
     "plan": "Say what would run, what is shared, what is skipped and why.",
     "show": "Show the scorecard of a run.",
     "list": "List models, evaluators, datasets, extractors, assets, policies, runs.",
-    "report": "Write the report of a run as HTML or JSON.",
+    "report": "Write the report of a run as HTML, JSON or a model card.",
     "compare": "Compare two runs: what changed, beyond noise.",
     "fetch": "Bring a pinned, hash-checked asset into the local asset store.",
     "train": "Train an included model again from its recipe.",
