@@ -19,6 +19,7 @@ _EPILOG = """\
 Examples:
   audit report -o report.html
   audit report 20260102-1f3a --format json -o record.json
+  audit report --format model-card -o README.md  # for the Hugging Face Hub
   audit report -o report.html --show-sensitive   # evidence that may show training examples
 """
 
@@ -27,7 +28,9 @@ Examples:
 @click.argument("run", required=False)
 @store_option
 @click.option(
-    "--format", "form", help="html, json, or an installed plugin. Default: by the ending of -o, else html."
+    "--format",
+    "form",
+    help="html, json, model-card, or an installed plugin. Default: by the ending of -o, else html.",
 )
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False), help="Where to write. Default: standard output."
@@ -68,5 +71,6 @@ def write(path: Path, document: bytes) -> None:
 
 
 def _form_of(output: str | None) -> str:
-    suffix = Path(output).suffix.removeprefix(".") if output else ""
-    return suffix if suffix in catalogue("reports").names() else "html"
+    suffix = Path(output).suffix if output else ""
+    formats = catalogue("reports").survey() if suffix else {}
+    return next((name for name, kind in formats.items() if getattr(kind, "suffix", "") == suffix), "html")
