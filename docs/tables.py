@@ -35,11 +35,13 @@ def commands() -> str:
 
 
 def evaluators() -> str:
-    """Every evaluator with a link to its page, which says what it needs."""
-    lines = ["| evaluator | measures |", "|---|---|"]
-    for name, kind in catalogue("evaluators").survey().items():
-        lines.append(f"| [`{name}`](docs/metrics/{name}.md) | {kind.about.summary} |")
-    return "\n".join(lines)
+    """The evaluators of each dimension, with links to their pages, which say what each measures and needs."""
+    listed: dict[str, list[str]] = {}
+    for name in catalogue("evaluators").survey():
+        dimension, _, word = name.partition(".")
+        listed.setdefault(dimension, []).append(f"[`{word}`](docs/metrics/{name}.md)")
+    lines = ["| dimension | evaluators |", "|---|---|"]
+    return "\n".join(lines + [f"| {dimension} | {', '.join(names)} |" for dimension, names in listed.items()])
 
 
 def models() -> str:
