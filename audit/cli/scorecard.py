@@ -112,7 +112,7 @@ def _criteria(record: AuditRecord, console: Console) -> None:
         question = questions.get(judgement.criterion.metric, "")
         table.add_row(
             word(judgement.verdict),
-            clean("\n".join(filter(None, (question, f"{label} {judgement.criterion.bound}")))),
+            "\n".join(map(clean, filter(None, (question, f"{label} {judgement.criterion.bound}")))),
             clean(measured),
             clean(reason),
         )
@@ -144,6 +144,8 @@ def _measurements(record: AuditRecord, console: Console, groups: bool) -> None:
 
 
 def _absent(record: AuditRecord, console: Console) -> None:
+    for problem in record.data.get("problems") or ():
+        console.print(f"[yellow]data[/]       {clean(str(problem))}")
     for m in record.measurements:
         if m.void:
             console.print(f"[yellow]void[/]       {clean(name_of(m))}: {clean(m.void)}")

@@ -1,0 +1,26 @@
+"""What the terminal shows of a record."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from rich.console import Console
+
+from audit.cli.scorecard import print_record
+from tests.reports.conftest import sample  # noqa: F401 - a fixture
+
+
+def shown(record: Any) -> str:
+    console = Console(file=io.StringIO(), width=300, no_color=True)
+    print_record(record, console)
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_the_question_stands_above_its_bound(sample: Any) -> None:  # noqa: F811 - the fixture
+    assert "\\x0a" not in shown(sample.record)
+
+
+def test_what_is_wrong_with_the_data_stands_below_the_scorecard(sample: Any) -> None:  # noqa: F811 - the fixture
+    (problem,) = sample.record.data["problems"]
+    assert problem in shown(sample.record)
