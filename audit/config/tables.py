@@ -123,8 +123,9 @@ class Table:
         """Take every key not yet taken, checking that each value is a plain one."""
         left = {key: value for key, value in self.values.items() if key not in self.taken}
         for key, value in left.items():
-            if isinstance(value, (dict, list)) or not isinstance(value, (str, int, float, bool)):
-                raise self.refuse(key, "a string, a number, true or false")
+            names = isinstance(value, list) and all(isinstance(item, str) for item in value)
+            if not names and not isinstance(value, (str, int, float, bool)):
+                raise self.refuse(key, "a string, a number, true or false, an array of strings")
         self.taken.update(left)
         return left
 

@@ -39,6 +39,15 @@ def test_paths_are_relative_to_the_spec(tmp_path: Path) -> None:
     assert parse(text, tmp_path).data_options["holdout"] == str(tmp_path.resolve() / "pictures")
 
 
+def test_an_option_that_is_several_names_is_an_array(tmp_path: Path) -> None:
+    """As a refusal of ``torch_module`` says: files = ["train/a.png"]."""
+    text = GOOD.replace(
+        'use = "digits-vae"',
+        'adapter = "torch_module"\nfactory = "m:M"\nweights = "w.safetensors"\nfiles = ["a.json", "train"]',
+    )
+    assert parse(text, tmp_path).model["files"] == ["a.json", "train"]
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
