@@ -58,7 +58,7 @@ class Table:
         found = f" There is a key '{close[0]}'. Did you mean '{key}'?" if close else ""
         return InputError(f"{self.name(key)} is missing.{found} Accepted: {accepted}.")
 
-    def text(self, key: str, default: str | None = None) -> str:
+    def text(self, key: str, default: str | None = None, *, most: int | None = None) -> str:
         value = self._take(key)
         if value is None:
             if default is None:
@@ -66,6 +66,10 @@ class Table:
             return default
         if not isinstance(value, str) or not value.strip():
             raise self.refuse(key, "a string that is not empty")
+        if most is not None and len(value) > most:
+            raise InputError(
+                f"{self.name(key)} has {len(value):,} characters. Accepted: a string of at most {most:,}."
+            )
         return value
 
     def texts(self, key: str) -> tuple[str, ...]:
