@@ -10,6 +10,7 @@ from audit.core.recipes import Recipe
 from audit.engine.audit import AuditEvent, Began, Finished
 from audit.engine.places import placeless
 from audit.engine.run import Assessed
+from audit.engine.scoring import without_value
 
 
 class Plainly:
@@ -34,6 +35,8 @@ class Plainly:
                 examples = self._recipes[key].examples(shard)
                 made = {"key": key, "shard": shard, "digest": digest, "examples": examples}
                 return {"event": "made", **made, "seconds": round(seconds, 6)}
+            case Failed(key=key, shard=shard) if (reason := without_value(event)) is not None:
+                return {"event": "no value", "key": key, "shard": shard, "reason": reason}
             case Failed(key=key, shard=shard, error=error, attempts=attempts):
                 failed = {"key": key, "shard": shard, "error": placeless(error), "attempts": attempts}
                 return {"event": "failed", **failed}

@@ -96,6 +96,8 @@ def audit() -> None:
 
 
 RESUMES = "the same command resumes where it stopped"
+_MOST = 4_000
+"""Characters of a message: a name in it may be as long as a file allows."""
 
 
 class JobError(Exception):
@@ -201,5 +203,10 @@ def ending(error: BaseException) -> tuple[int, str]:
 
 
 def _say(message: str, code: int) -> int:
-    say(f"audit: {visible(message)}", err=True)
+    say(f"audit: {visible(_brief(message))}", err=True)
     return code
+
+
+def _brief(message: str) -> str:
+    """Return both ends of a message that holds a huge name: what is wrong, and what to do."""
+    return message if len(message) <= _MOST else f"{message[: _MOST // 2]} … {message[-_MOST // 2 :]}"

@@ -87,6 +87,9 @@ class RunDisplay:
             case {"event": "failed", "key": key, "shard": shard, "error": error}:
                 self._bar.update(self._task, advance=1)
                 self.say(f"  failed: {self.artifacts[key].label}, shard {shard}: {error}")
+            case {"event": "no value", "key": key, "reason": reason}:
+                self._bar.update(self._task, advance=1)
+                self.say(f"  no value: {self.artifacts[key].label}: {reason}")
             case {"event": "assessed", "evaluator": evaluator, "failed": error}:
                 self.say(f"failed: {evaluator}: {error}")
 

@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from audit.config.limits import MOST_SAMPLES, MOST_SEED
+from audit.config.limits import MOST_NAME, MOST_SAMPLES, MOST_SEED
 from audit.config.tables import Table
 from audit.core.errors import InputError, nearest
 from audit.core.options import belongs
@@ -111,7 +111,7 @@ def _toml(path: Path, what: str, remedy: str) -> dict[str, Any]:
 def parse_spec(values: Mapping[str, Any], base: Path, name: str = "audit") -> AuditSpec:
     """Check the tables of a spec; ``base`` is the folder that its paths are relative to, ``name`` its name unless it says one."""
     top = Table("", values)
-    name = top.text("name", name)
+    name = top.text("name", name, most=MOST_NAME)
     seed = top.integer("seed", 0, most=MOST_SEED)
     samples = top.integer("samples", 2000, least=1, most=MOST_SAMPLES)
     shard_size = top.integer("shard_size", 500, least=1)
@@ -211,7 +211,7 @@ def _roles(table: Table) -> dict[str, str]:
 
 
 def _evaluator(table: Table) -> EvaluatorSpec:
-    name, label = table.text("name"), table.text("as", "")
+    name, label = table.text("name", most=MOST_NAME), table.text("as", "", most=MOST_NAME)
     extractors: dict[str, str] = {}
     if isinstance(table.values.get("features"), str):
         extractors = {"features": table.text("features")}
@@ -291,7 +291,9 @@ def _policy_file(path: Path) -> Policy:
 
 def _inline(table: Table, name: str) -> Policy:
     criteria = tuple(_criterion(t) for t in table.tables("criteria") or ())
-    policy = Policy(table.text("name", name), table.text("version", "1"), criteria)
+    policy = Policy(
+        table.text("name", name, most=MOST_NAME), table.text("version", "1", most=MOST_NAME), criteria
+    )
     table.close()
     if not criteria:
         raise InputError(

@@ -58,7 +58,7 @@ class Table:
         found = f" There is a key '{close[0]}'. Did you mean '{key}'?" if close else ""
         return InputError(f"{self.name(key)} is missing.{found} Accepted: {accepted}.")
 
-    def text(self, key: str, default: str | None = None) -> str:
+    def text(self, key: str, default: str | None = None, *, most: int | None = None) -> str:
         value = self._take(key)
         if value is None:
             if default is None:
@@ -66,6 +66,10 @@ class Table:
             return default
         if not isinstance(value, str) or not value.strip():
             raise self.refuse(key, "a string that is not empty")
+        if most is not None and len(value) > most:
+            raise InputError(
+                f"{self.name(key)} has {len(value):,} characters. Accepted: a string of at most {most:,}."
+            )
         return value
 
     def texts(self, key: str) -> tuple[str, ...]:
@@ -123,8 +127,9 @@ class Table:
         """Take every key not yet taken, checking that each value is a plain one."""
         left = {key: value for key, value in self.values.items() if key not in self.taken}
         for key, value in left.items():
-            if isinstance(value, (dict, list)) or not isinstance(value, (str, int, float, bool)):
-                raise self.refuse(key, "a string, a number, true or false")
+            names = isinstance(value, list) and all(isinstance(item, str) for item in value)
+            if not names and not isinstance(value, (str, int, float, bool)):
+                raise self.refuse(key, "a string, a number, true or false, an array of strings")
         self.taken.update(left)
         return left
 

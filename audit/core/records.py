@@ -30,6 +30,10 @@ READABLE = (1, SCHEMA_VERSION)
 """Versions that ``from_plain`` reads. Version 1 had no controls, called shards pieces and labels titles."""
 
 
+class RecordError(InputError, ValueError):
+    """A document is no record; to whatever keeps records, a value that is not as this tool writes it."""
+
+
 @dataclass(frozen=True, slots=True)
 class RecordedEvaluator:
     """An evaluator that this audit asked for: its parameters and the digest of its source.
@@ -260,12 +264,23 @@ def _judgement_from_plain(plain: Mapping[str, Any]) -> Judgement:
 
 
 def from_plain(plain: Mapping[str, Any]) -> AuditRecord:
-    """Return the record that :func:`to_plain` wrote, now or in version 1. Raise InputError for any other version."""
-    if plain["schema_version"] not in READABLE:
-        raise InputError(
-            f"This record has schema version {plain['schema_version']!r}; this installation reads "
-            f"{' and '.join(str(v) for v in READABLE)}. Install the version of generative-audit that wrote it, or run the audit again."
-        )
+    """Return the record that :func:`to_plain` wrote, now or in version 1. Raise InputError for anything else."""
+    try:
+        version = plain["schema_version"]
+        if version in READABLE:
+            return _from_plain(plain)
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise RecordError(
+            f"This is no record of an audit, or a damaged one ({type(error).__name__}: {str(error)[:200]}). "
+            "'audit report --format json' writes one."
+        ) from error
+    raise InputError(
+        f"This record has schema version {str(version)[:40]!r}; this installation reads "
+        f"{' and '.join(str(v) for v in READABLE)}. Install the version of generative-audit that wrote it, or run the audit again."
+    )
+
+
+def _from_plain(plain: Mapping[str, Any]) -> AuditRecord:
     return AuditRecord(
         schema_version=plain["schema_version"],
         run=plain["run"],

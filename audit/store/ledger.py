@@ -356,5 +356,5 @@ def readable(address: StoreAddress) -> Iterator[None]:
     """Say that the ledger is damaged where what it holds is not what this tool writes there."""
     try:
         yield
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
         raise damaged(address, f"a row is not as this tool writes it: {type(error).__name__}") from error

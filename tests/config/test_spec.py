@@ -39,9 +39,23 @@ def test_paths_are_relative_to_the_spec(tmp_path: Path) -> None:
     assert parse(text, tmp_path).data_options["holdout"] == str(tmp_path.resolve() / "pictures")
 
 
+def test_an_option_that_is_several_names_is_an_array(tmp_path: Path) -> None:
+    """As a refusal of ``torch_module`` says: files = ["train/a.png"]."""
+    text = GOOD.replace(
+        'use = "digits-vae"',
+        'adapter = "torch_module"\nfactory = "m:M"\nweights = "w.safetensors"\nfiles = ["a.json", "train"]',
+    )
+    assert parse(text, tmp_path).model["files"] == ["a.json", "train"]
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        (('name = "x"', f'name = "{"n" * 200_000}"'), ["name has 200,000 characters", "at most 200"]),
+        (
+            ("[data]", f'[[evaluators]]\nname = "quality.mmd"\nas = "{"n" * 200_000}"\n[data]'),
+            ["as has 200,000 characters"],
+        ),
         (("name =", "nmae ="), ["'nmae'", "Did you mean 'name'"]),
         (('name = "x"', 'name = "x"\nsamples = "many"'), ["samples", "'many'", "a string", "whole number"]),
         (('name = "x"', 'name = "x"\nsamples = 0'), ["samples", "0", "at least 1"]),

@@ -86,6 +86,8 @@ def test_a_record_says_what_is_known_about_its_data(cli: Any, pictures: Path, tm
     reasons = {entry["metric"]: entry["reason"] for entry in record["undefined"]}
     assert "alike" in reasons["quality.mmd"]
     assert "alike" in reasons["quality.precision_recall.recall"]
+    assert "no value: median distance" in said.err
+    assert "failed" not in said.err
     (judged,) = record["judgements"]
     assert judged["verdict"] == "not assessed"
     again = cli("run", pictures / "spec.toml", "--store", tmp_path / "store", "--format", "json")

@@ -1,0 +1,42 @@
+"""What the terminal shows of a record, and of huge input."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from rich.console import Console
+
+from audit.cli.scorecard import print_record
+from tests.reports.conftest import sample  # noqa: F401 - a fixture
+
+
+def shown(record: Any) -> str:
+    console = Console(file=io.StringIO(), width=300, no_color=True)
+    print_record(record, console)
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_the_question_stands_above_its_bound(sample: Any) -> None:  # noqa: F811 - the fixture
+    assert "\\x0a" not in shown(sample.record)
+
+
+def test_what_is_wrong_with_the_data_stands_below_the_scorecard(sample: Any) -> None:  # noqa: F811 - the fixture
+    (problem,) = sample.record.data["problems"]
+    assert problem in shown(sample.record)
+
+
+def test_a_message_with_a_huge_name_keeps_both_its_ends(cli: Any, tmp_path: Any) -> None:
+    (tmp_path / "a.toml").write_text(f'[model]\nuse = "{"n" * 200_000}"\n')
+    said = cli("plan", tmp_path / "a.toml")
+    assert said.code == 2
+    assert len(said.err) < 5_000
+    assert "There is no included model" in said.err
+    assert "Accepted: " in said.err
+
+
+def test_as_many_shards_as_examples_are_refused_or_planned_at_once(cli: Any, tmp_path: Any) -> None:
+    (tmp_path / "a.toml").write_text('samples = 10_000_000\nshard_size = 1\n[model]\nuse = "digits-vae"\n')
+    said = cli("plan", tmp_path / "a.toml")
+    assert said.code == 2
+    assert "at most 100,000 are planned. Set shard_size to 100 or more" in said.err
