@@ -15,6 +15,8 @@ NEEDED = (
     "audit/demo.toml",
     "audit/policies/default.toml",
     "audit/schema/record.json",
+    "audit/features/weights/NOTICE.md",
+    "audit/features/weights/efficientnet-lite0.safetensors",
     "audit/included/weights/digits-vae.safetensors",
     "audit/py.typed",
     "dashboards/app.py",

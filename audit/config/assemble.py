@@ -19,12 +19,12 @@ from audit.core.plan import Asked, AuditPlan, plan
 from audit.core.policy import check_policy
 from audit.core.recipes import Inputs, shard_count
 from audit.core.references import ExtractorRef
-from audit.core.subjects import ModelCard, Subject
+from audit.core.subjects import DataCard, ModelCard, Subject
 from audit.engine.environment import best_device
 from audit.registry import Unavailable, catalogue
 
-_DEFAULT_EXTRACTORS: Mapping[str, str] = {"image": "pixels"}
-"""What features a modality is compared in when the spec does not say: needs no asset, so it is always there."""
+_DEFAULT_EXTRACTORS: Mapping[str, str] = {"image": "efficientnet-lite0"}
+"""What features a modality is compared in when neither the spec nor the data say: ships with the package, so it is always there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,9 @@ def assemble(spec: AuditSpec) -> Assembled:
             f"The model makes {card.modality} and the data are {data_card.modality}; "
             f"name data of {card.modality} in [data]."
         )
+    if "features" not in spec.extractors and (default := _default_extractor(data_card)):
+        said = f"Compared in the features '{default}': the default for these data, for the spec names none."
+        data_card = replace(data_card, notes=(*data_card.notes, said))
     drawn = min(spec.samples, card.most_samples or spec.samples)
     _check_shards({"samples": drawn, **{f"rows of '{s}'": n for s, n in data_card.splits}}, spec.shard_size)
     subject = Subject(
@@ -87,7 +90,7 @@ def assemble(spec: AuditSpec) -> Assembled:
         offers=offers,
         data=data,
         data_card=data_card,
-        extractors=_extractors(spec.extractors, card.modality),
+        extractors=_extractors(spec.extractors, data_card),
         sample_size=spec.samples,
         seed=spec.seed,
         shard_size=spec.shard_size,
@@ -143,12 +146,16 @@ def _device(asked: str) -> str:
     return asked
 
 
-def _extractors(named: Mapping[str, str], modality: str) -> tuple[tuple[str, ExtractorRef], ...]:
+def _default_extractor(data: DataCard) -> str:
+    """Return the extractor that the data name, else that of their modality, else nothing."""
+    return data.extractor or _DEFAULT_EXTRACTORS.get(data.modality, "")
+
+
+def _extractors(named: Mapping[str, str], data: DataCard) -> tuple[tuple[str, ExtractorRef], ...]:
     """Return the extractors of an audit by role; ``features`` has a default where one is always there."""
-    defaults = {"features": _DEFAULT_EXTRACTORS[modality]} if modality in _DEFAULT_EXTRACTORS else {}
-    return tuple(
-        (role, _extractor(role, name, modality)) for role, name in sorted({**defaults, **named}.items())
-    )
+    default = _default_extractor(data)
+    chosen = {**({"features": default} if default else {}), **named}
+    return tuple((role, _extractor(role, name, data.modality)) for role, name in sorted(chosen.items()))
 
 
 def _extractor(role: str, name: str, modality: str) -> ExtractorRef:

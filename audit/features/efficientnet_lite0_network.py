@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load, save
 from torch import Tensor
 from torch.nn import functional
 
@@ -75,13 +75,13 @@ class Network:
     classifier: tuple[Tensor, Tensor]
 
     @classmethod
-    def load(cls, path: Path, device: str) -> Network:
-        """Read a checkpoint; weights only, nothing in it is run. Raise KeyError when it lacks a part."""
-        return cls.of(torch.load(path, map_location=device, weights_only=True))
+    def load(cls, data: bytes, device: str) -> Network:
+        """Read the packaged weights. Raise KeyError when they lack a part."""
+        return cls.of({name: tensor.to(device) for name, tensor in load(data).items()})
 
     @classmethod
     def of(cls, state: Mapping[str, Tensor]) -> Network:
-        """Assemble the network from the checkpoint's tensors, under the names of efficientnet-lite-pytorch."""
+        """Assemble the network from a checkpoint's tensors in any precision, under the names of efficientnet-lite-pytorch."""
         blocks, channels = [Block((_folded(state, "_conv_stem", "_bn0", stride=2),), residual=False)], _STEM
         for repeats, kernel, stride, expansion, width in _STAGES:
             for repeat in range(repeats):
@@ -92,7 +92,7 @@ class Network:
                 blocks.append(block)
                 channels = width
         blocks.append(Block((_folded(state, "_conv_head", "_bn1"),), residual=False))
-        return cls(tuple(blocks), (state["_fc.weight"], state["_fc.bias"]))
+        return cls(tuple(blocks), (state["_fc.weight"].float(), state["_fc.bias"].float()))
 
     def features(self, x: Tensor) -> Tensor:
         """Return the last layer averaged over the picture, shape (n, 1280), from (n, 3, 224, 224), float32."""
@@ -103,6 +103,20 @@ class Network:
     def logits(self, features: Tensor) -> Tensor:
         """Return what the network thinks of ImageNet's 1,000 classes, shape (n, 1000)."""
         return functional.linear(features, *self.classifier)
+
+
+def halved(state: Mapping[str, Tensor]) -> bytes:
+    """Return a checkpoint as the package ships it: safetensors, what multiplies in half precision, the rest as it was.
+
+    Features differ from those in single precision by 0.2 to 0.6 % of their length.
+    """
+    kept = {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
+    return bytes(
+        save(
+            {name: (t.half() if t.ndim > 1 else t.float()).contiguous() for name, t in kept.items()},
+            {"format": "pt"},
+        )
+    )
 
 
 def _block(state: Mapping[str, Tensor], name: str, expansion: int, stride: int, same_width: bool) -> Block:

@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from audit.config.assemble import Assembled, assemble
@@ -52,6 +53,23 @@ def test_extractors_have_roles_and_use_is_the_role_features() -> None:
         InputError, match=r"features\.attributes is 'pixels', which reads image; this model makes text"
     ):
         assemble(parse_spec(tomllib.loads(f'{text}[features]\nattributes = "pixels"'), Path()))
+
+
+def test_images_are_compared_in_the_best_features_that_ship_unless_the_spec_says(tmp_path: Path) -> None:
+    from PIL import Image
+
+    for place in range(3):
+        Image.fromarray(np.full((8, 8), place, np.uint8)).save(tmp_path / f"{place}.png")
+    folder = f'[model]\nadapter = "samples_on_disk"\npath = "{tmp_path}"\n[data]\nuse = "images"\npath = "{tmp_path}"'
+    for tables, expected in (
+        ('[model]\nuse = "portraits-gan"', "portraits-encoder"),
+        ('[model]\nuse = "digits-vae"', "pixels"),
+        (folder, "efficientnet-lite0"),
+    ):
+        subject = assemble(parse_spec(tomllib.loads(f'name = "x"\n{tables}'), Path())).plan.subject
+        assert [(role, ref.name) for role, ref in subject.extractors] == [("features", expected)]
+        assert f"features '{expected}': the default" in subject.data_card.notes[-1]
+    assert "default" not in " ".join(assembled('[features]\nuse = "pixels"').plan.subject.data_card.notes)
 
 
 def test_one_evaluator_may_be_asked_twice_in_two_feature_spaces() -> None:

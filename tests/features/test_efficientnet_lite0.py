@@ -10,20 +10,18 @@ import numpy as np
 import pytest
 import torch
 
+import audit
 from audit import assets
 from audit.core.errors import InputError
 from audit.core.rows import image_rows, text_rows
-from audit.features.efficientnet_lite0 import EfficientNetLite0, prepared
-from audit.features.efficientnet_lite0_network import Network
+from audit.features.efficientnet_lite0 import WEIGHTS, EfficientNetLite0, prepared
+from audit.features.efficientnet_lite0_network import Network, halved
 
 
 @pytest.fixture(scope="module")
 def extractor() -> EfficientNetLite0:
     """The extractor with its weights."""
-    try:
-        return EfficientNetLite0.open(EfficientNetLite0.refer(), "cpu")
-    except InputError as error:
-        pytest.skip(str(error))
+    return EfficientNetLite0.open(EfficientNetLite0.refer(), "cpu")
 
 
 def noise(*shape: int) -> np.ndarray:
@@ -120,24 +118,35 @@ def test_other_rows_are_refused_and_none_is_fine(extractor: EfficientNetLite0) -
     assert extractor.extract(image_rows(np.zeros((0, 9, 9, 1), np.uint8))).shape == (0, 1280)
 
 
-def test_without_its_weights_it_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AUDIT_ASSETS", str(tmp_path))
-    with pytest.raises(InputError, match="run 'audit fetch efficientnet-lite0'"):
-        EfficientNetLite0.refer()
+def test_the_weights_are_those_in_single_precision_rounded(extractor: EfficientNetLite0) -> None:
+    try:
+        original = assets.verified("efficientnet-lite0")
+    except InputError as error:
+        pytest.skip(str(error))
+    state = torch.load(original, map_location="cpu", weights_only=True)
+    assert halved(state) == WEIGHTS.read_bytes()
+    single = EfficientNetLite0(Network.of(state), "cpu", 1)
+    for rows in (image_rows(noise(3, 32, 32, 3)), image_rows(noise(1, 300, 200, 1))):
+        ours, theirs = extractor.extract(rows), single.extract(rows)
+        assert (np.linalg.norm(ours - theirs, axis=1) < 0.01 * np.linalg.norm(theirs, axis=1)).all()
 
 
 def test_weights_that_changed_on_the_disk_are_not_loaded(
-    extractor: EfficientNetLite0, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = assets.path("efficientnet-lite0")
-    other = tmp_path / "efficientnet-lite0" / place.name
-    other.parent.mkdir()
-    data = bytearray(place.read_bytes())
+    data = bytearray(WEIGHTS.read_bytes())
     data[-1] ^= 1
+    other = tmp_path / "other.safetensors"
     other.write_bytes(data)
-    monkeypatch.setenv("AUDIT_ASSETS", str(tmp_path))
-    with pytest.raises(InputError, match="is damaged"):
-        EfficientNetLite0.open(EfficientNetLite0.refer(), "cpu")
+    for path in (other, tmp_path / "missing"):
+        monkeypatch.setattr("audit.features.efficientnet_lite0.WEIGHTS", path)
+        with pytest.raises(InputError, match="are damaged"):
+            EfficientNetLite0.open(EfficientNetLite0.refer(), "cpu")
+
+
+def test_all_weights_in_the_package_stay_small() -> None:
+    root = Path(audit.__file__).parent
+    assert sum(p.stat().st_size for p in root.glob("**/weights/**/*") if p.is_file()) < 75_000_000
 
 
 def test_naming_it_loads_no_torch() -> None:
