@@ -21,6 +21,8 @@ from reports.judged import Judged
 from reports.redact import flattened, shortened
 
 OTHER = "other"
+MOST_GROUPS = 4
+"""Groups in one family of metrics that stand in the open; where more were measured, those that no criterion asks for are folded away."""
 QUESTIONS: Mapping[str, str] = {
     Dimension.QUALITY: "Are the outputs good, varied and useful?",
     Dimension.FAIRNESS: "Who is represented, who is stereotyped, who gets worse quality?",
@@ -39,7 +41,8 @@ DIRECTIONS: Mapping[Direction, str] = {
 class Line:
     """One measurement, written out; a ``nested`` one is a group of the metric above it, named by its group alone.
 
-    ``question`` is what the metric answers, in plain words; ``void`` why a control makes the number worthless.
+    ``question`` is what the metric answers, in plain words; ``void`` why a control makes the number worthless;
+    ``folded`` says that it is one of many groups that nobody asked about.
     """
 
     label: str
@@ -59,6 +62,7 @@ class Line:
     references: tuple[str, ...]
     notes: tuple[str, ...]
     void: str
+    folded: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +144,8 @@ def sections(record: AuditRecord, read: EvidenceReader, show_sensitive: bool) ->
     controls: dict[str, list[Control]] = {}
     for control in record.controls:
         controls.setdefault(_owner_name(control.metric, owned), []).append(control)
-    known = {e.name: e for e in record.evaluators}
+    places = {d.value: place for place, d in enumerate(Dimension)}
+    known = {e.name: e for e in sorted(record.evaluators, key=lambda e: places.get(e.dimension, len(places)))}
     return tuple(
         _section(
             known.get(name),
@@ -227,7 +232,7 @@ def _readable(family: Sequence[Measurement], judged: Judged) -> bool:
     axis = shared_axis(family, judged)
     spans: dict[str, list[float]] = {}
     for m in family:
-        spans.setdefault(m.metric, []).extend((*_ends(m), m.value * 0.9, m.value * 1.1))
+        spans.setdefault(m.metric, []).extend((*ends_of(m), m.value * 0.9, m.value * 1.1))
     return fits(axis, ((min(ends), max(ends)) for ends in spans.values()))
 
 
@@ -235,10 +240,11 @@ def shared_axis(family: Sequence[Measurement], judged: Judged) -> Axis:
     """Return an axis for everything a family's plots show."""
     references = [r for m in family for r in (m.baseline, m.noise_floor) if r is not None]
     references += [line for m in family for line in judged.bounds(m).lines]
-    return axis_over([end for m in family for end in _ends(m)], references)
+    return axis_over([end for m in family for end in ends_of(m)], references)
 
 
-def _ends(measurement: Measurement) -> tuple[float, ...]:
+def ends_of(measurement: Measurement) -> tuple[float, ...]:
+    """Return the value, between the ends of its interval where it has one."""
     match measurement.uncertainty:
         case Interval(low=low, high=high):
             return (low, measurement.value, high)
@@ -251,11 +257,19 @@ def _family(
 ) -> Family:
     measured, axis = family
     before = (None, *measured)
+    crowded = sum(bool(m.group) and judged.verdict(m) is None for m in measured) > MOST_GROUPS
     return Family(
         direction=DIRECTIONS[measured[0].direction],
         measured=measured,
         lines=tuple(
-            _line(m, axis, judged, evaluator, nested=above is not None and above.metric == m.metric)
+            _line(
+                m,
+                axis,
+                judged,
+                evaluator,
+                nested=(nested := above is not None and above.metric == m.metric),
+                folded=crowded and nested and judged.verdict(m) is None and not m.void,
+            )
             for above, m in zip(before, measured, strict=False)
         ),
         scale=axis,
@@ -264,7 +278,13 @@ def _family(
 
 
 def _line(
-    m: Measurement, axis: Axis, judged: Judged, evaluator: RecordedEvaluator | None, *, nested: bool
+    m: Measurement,
+    axis: Axis,
+    judged: Judged,
+    evaluator: RecordedEvaluator | None,
+    *,
+    nested: bool,
+    folded: bool,
 ) -> Line:
     verdict = judged.verdict(m)
     said = verdict.value if verdict is not None else ""
@@ -288,6 +308,7 @@ def _line(
         references=_references(m),
         notes=m.notes,
         void=m.void,
+        folded=folded,
     )
 
 

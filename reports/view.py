@@ -6,13 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from markupsafe import Markup
+
 from audit.core.evaluators import Dimension, Unmet
 from audit.core.measurements import Interval, Measurement
 from audit.core.policy import Criterion, Judgement, Verdict, overall
 from audit.core.records import AuditRecord, RecordedFailure
 from audit.core.renderers import EvidenceReader
 from reports import numbers
+from reports.axes import axis_over
 from reports.evidence import Exhibit
+from reports.figures import Bounds, interval_plot
 from reports.limits import limits
 from reports.redact import flattened, shortened
 from reports.sections import (
@@ -20,6 +24,7 @@ from reports.sections import (
     QUESTIONS,
     Section,
     dimension_of,
+    ends_of,
     group_name,
     owners,
     sections,
@@ -71,6 +76,8 @@ class CriterionLine:
     n_to_decide: str
     why: str
     unmet: tuple[Unmet, ...]
+    plot: str = ""
+    """Value and interval against the bound and the noise floor; empty where nothing was measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +304,16 @@ def _criterion(judgement: Judgement) -> CriterionLine:
         else f"no interval: {uncertainty.reason}",
         n=numbers.count(because.n),
         unmet=(),
+        plot=_plot(judgement, because),
     )
+
+
+def _plot(judgement: Judgement, measured: Measurement) -> Markup:
+    resolved = judgement.criterion.on(measured)
+    bounds = Bounds() if resolved is None else Bounds(resolved.at_least, resolved.at_most)
+    references = [r for r in (measured.baseline, measured.noise_floor) if r is not None]
+    axis = axis_over([*ends_of(measured), *bounds.lines], references)
+    return interval_plot(measured, axis, bounds, judgement.verdict.value)
 
 
 def _bound(criterion: Criterion, because: object) -> str:

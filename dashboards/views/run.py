@@ -11,7 +11,6 @@ from typing import Any
 import streamlit as st
 
 from audit.core.records import AuditRecord
-from audit.core.rows import IMAGE
 from audit.store.location import StoreAddress
 from dashboards import charts, queries, widgets
 from dashboards.queries import Overview
@@ -22,7 +21,15 @@ from reports.redact import shortened, visible
 from reports.sections import Section
 from reports.view import View, view
 
-_PAGES = ("Summary", "Measurements", "Evidence", "Not measured", "Limits", "How to repeat it")
+_PAGES = (
+    "Summary",
+    "What it makes",
+    "Measurements",
+    "Evidence",
+    "Not measured",
+    "Limits",
+    "How to repeat it",
+)
 
 
 def show() -> None:
@@ -43,6 +50,7 @@ def show() -> None:
         st.tabs(_PAGES),
         (
             partial(_summary, shown),
+            partial(_samples, shown),
             partial(_measurements, shown, Judged.of(record.judgements)),
             partial(_evidence, shown, line.run),
             partial(_gaps, shown),
@@ -152,6 +160,15 @@ def _summary(shown: View) -> None:
     )
 
 
+def _samples(shown: View) -> None:
+    if not shown.samples:
+        st.caption("This run kept no samples to look at.")
+    for position, item in enumerate(shown.samples):
+        with st.container(border=True):
+            st.markdown(f"**{plain(item.caption)}**")
+            _exhibit(item, f"sample-{position}")
+
+
 def _measurements(shown: View, judged: Judged) -> None:
     if not shown.sections:
         st.caption("This run recorded no measurement.")
@@ -218,18 +235,17 @@ def _evidence(shown: View, run: str) -> None:
         key=f"sensitive-{run}",
         help="It may show training examples. Reports downloaded while this is on hold it too.",
     )
-    exhibits = [("What it makes", item) for item in shown.samples]
-    exhibits += [(section.name, item) for section in shown.sections for item in section.exhibits]
+    exhibits = [(section.name, item) for section in shown.sections for item in section.exhibits]
     if not exhibits:
         st.caption("This run kept no evidence.")
     for position, (name, item) in enumerate(exhibits):
         with st.container(border=True):
             st.markdown(f"**{plain(item.caption)}**")
             st.caption(plain(f"{name} · {item.digest[:12]}{' · sensitive' if item.sensitive else ''}"))
-            _exhibit(item, position)
+            _exhibit(item, f"exhibit-{position}")
 
 
-def _exhibit(item: Exhibit, position: int) -> None:
+def _exhibit(item: Exhibit, key: str) -> None:
     if item.message:
         st.info(plain(item.message), icon=":material/visibility_off:")
     elif item.curve is not None:
@@ -246,7 +262,7 @@ def _exhibit(item: Exhibit, position: int) -> None:
                 with st.container(width="content", gap=None):
                     with st.container(horizontal=True, gap="small"):
                         for name, picture in each.pictures:
-                            caption = "" if name == IMAGE else plain(name)
+                            caption = plain(name) if len(each.pictures) > 2 else ""
                             st.image(enlarged(picture), caption=caption, alt=visible(picture.alternative))
                     st.caption(plain(each.attributes))
     elif item.passages:
@@ -255,7 +271,7 @@ def _exhibit(item: Exhibit, position: int) -> None:
             if passage.attributes:
                 st.caption(plain(passage.attributes))
     else:
-        widgets.table(item.columns, item.rows, key=f"exhibit-{position}")
+        widgets.table(item.columns, item.rows, key=key)
     if item.left_out:
         st.caption(plain(item.left_out))
 
