@@ -19,7 +19,7 @@ from audit.core.references import DataRef, ExtractorRef, ModelRef
 from audit.core.register import AT_RISK
 from audit.core.rows import image_rows, images_of
 from audit.core.subjects import DataCard, ModelCard, Subject
-from audit.evaluators.privacy.copies.alterations import COMPRESSED, CROPPED, MIRRORED, altered
+from audit.evaluators.privacy.copies.alterations import COMPRESSED, CROPPED, MIRRORED, altered, beside
 from audit.evaluators.privacy.copies.near_copies import NearCopies
 from audit.testing.evaluators import check_evaluator, check_null, check_planted
 from audit.testing.memory import HandedOut, Kitchen
@@ -245,3 +245,12 @@ def test_a_picture_cropped_is_the_same_picture_a_little_larger(real: dict[str, A
     assert cropped.shape == (5, SIDE, SIDE, 1)
     with pytest.raises(ValueError, match="not altered by 'tilted'"):
         altered(real["train"][:5], "tilted")
+
+
+def test_a_sample_and_its_original_stand_side_by_side_whatever_their_size_and_colour(
+    real: dict[str, Any],
+) -> None:
+    large = np.zeros((2, 12, 10, 3), np.uint8)
+    pairs = images_of(beside(image_rows(large), image_rows(real["train"][:2]), {}))
+    assert pairs.shape == (2, 12, 22, 3)
+    assert beside(image_rows(large[:0]), image_rows(real["train"][:0]), {}).num_rows == 0

@@ -113,8 +113,12 @@ def beside(samples: Rows, originals: Rows, columns: Mapping[str, Any]) -> Rows:
     """Return one row for each sample and its original: images next to each other, the original on the right; texts one after the other."""
     import pyarrow as pa
 
+    if not samples.num_rows:
+        return samples.slice(0, 0)
     if IMAGE in samples.column_names:
-        left, right = images_of(samples), images_of(originals)
+        left = images_of(samples)
+        right = _as_large(images_of(originals), left.shape[1:3])
+        left, right = (_coloured(side) if left.shape[3] != right.shape[3] else side for side in (left, right))
         gap = np.full((len(left), left.shape[1], _GAP, left.shape[3]), 255, np.uint8)
         return image_rows(np.concatenate([left, gap, right], axis=2), **columns)
     if TEXT in samples.column_names:
@@ -122,6 +126,19 @@ def beside(samples: Rows, originals: Rows, columns: Mapping[str, Any]) -> Rows:
     pairs = {f"sample: {name}": samples.column(name) for name in samples.column_names}
     pairs |= {f"training: {name}": originals.column(name) for name in originals.column_names}
     return pa.table({**columns, **pairs})
+
+
+def _as_large(images: Images, size: tuple[int, ...]) -> Images:
+    """Return images at another size, so that they can stand beside pictures that were made at it."""
+    if images.shape[1:3] == size:
+        return images
+    resized = [np.asarray(_picture(image).resize(size[::-1]), np.uint8) for image in images]
+    return np.stack(resized).reshape(len(images), *size, images.shape[3])
+
+
+def _coloured(images: Images) -> Images:
+    """Return images with three channels: grey ones repeated, transparency left out."""
+    return np.repeat(images[..., :1], 3, axis=3) if images.shape[3] < 3 else images[..., :3]
 
 
 def picked(recipe: Recipe[Rows], shards: Shards[Rows], places: Sequence[int] | NDArray[np.int64]) -> Rows:

@@ -114,7 +114,7 @@ class NearCopies:
     """Compares samples with every training example among its ``k`` nearest; ``permutations`` re-draw the split, ``examples`` pairs are
     shown."""
 
-    k: int = 50
+    k: int = 20
     permutations: int = 1999
     examples: int = 24
 
