@@ -76,6 +76,10 @@ class RealRows(Recipe[Rows]):
     def examples(self, shard: int) -> int:
         return len(shard_range(self.rows, self.shard_size, shard))
 
+    def numbers(self) -> NDArray[np.int64]:
+        """Return which rows of the split these are, in order, shape (rows,)."""
+        return np.arange(self.rows)
+
     def make(self, context: Context) -> Rows:
         span = shard_range(self.rows, self.shard_size, context.shard)
         found = context.split(self.data, self.split).slice(span.start, len(span))

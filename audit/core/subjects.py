@@ -172,6 +172,15 @@ class Subject:
         kept = min(rows, total - len(left_out))
         return DrawnRows(self.data, split, kept, total, self.seed, self.shard_size, left_out)
 
+    def distinct(self, split: str, without: Sequence[int] = ()) -> RealRows | DrawnRows:
+        """Every row of a split in order, one of several copies, but for those ``without``; rows that the data planted are there."""
+        total = self._rows(split)
+        left_out = tuple(sorted({*self.data_card.repeated(split), *without}))
+        if not left_out:
+            return RealRows(self.data, split, total, self.shard_size)
+        kept = total - len(left_out)
+        return DrawnRows(self.data, split, kept, total, self.seed, self.shard_size, left_out)
+
     def _rows(self, split: str) -> int:
         if split not in self.splits:
             raise InputError(f"The data has no split '{split}'; it has {', '.join(self.splits)}.")

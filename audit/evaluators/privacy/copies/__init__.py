@@ -1,0 +1,1 @@
+"""Do samples copy training examples?"""
