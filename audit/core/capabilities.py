@@ -52,7 +52,8 @@ class HasTokenScores(Protocol):
         One row per text, in order, with list columns of one entry per scored
         token (``token``, ``logp``, ``rank``, ``top1``, ``entropy``, ``mean``,
         ``variance``; natural logarithms) and ``bytes``, the UTF-8 length of
-        the scored text.
+        the scored text. A list ``end``, if there is one, says how many characters
+        of ``text`` stand before the end of each token.
         """
         ...
 

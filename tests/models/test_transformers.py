@@ -55,6 +55,15 @@ def tokens_of(model: CausalLM, text: str) -> list[int]:
     return [start, *backend.encode(text).ids]
 
 
+def test_tokens_end_where_they_are_said_to(model: CausalLM) -> None:
+    prefixes = ["the nurse", ""]
+    rows = text_rows([" said that she would be late", "the driver said"], prefix=prefixes)
+    backend = model.network.words.backend
+    for row, text in zip(model.token_scores(rows).to_pylist(), rows.column("text").to_pylist(), strict=True):
+        spans = zip([0, *row["end"]], row["end"], row["token"], strict=False)
+        assert [text[a:b] for a, b, _ in spans] == [backend.decode([token]) for token in row["token"]]
+
+
 def test_the_ledger_equals_a_float64_softmax_of_each_text_alone(model: CausalLM) -> None:
     ledger = model.token_scores(text_rows(HOSTILE)).to_pylist()
     likelihood = model.log_likelihood(text_rows(HOSTILE))

@@ -48,8 +48,8 @@ def log_likelihood(network: Network, rows: Rows, longest: int, stride: int, scal
 
 
 def token_scores(network: Network, rows: Rows, longest: int, stride: int, scale: float) -> Rows:
-    """Return one row per text: lists with one entry per scored token, the bytes they cover, and whether the
-    tokenizer gives the text back.
+    """Return one row per text: lists with one entry per scored token (``end`` is how many characters of the text stand
+    before its end), the bytes they cover, and whether the tokenizer gives the text back.
     """
     import pyarrow as pa
 
@@ -67,9 +67,11 @@ def token_scores(network: Network, rows: Rows, longest: int, stride: int, scale:
     tokens = np.concatenate([t.tokens[t.first :] for t in encoded] or [np.empty(0, np.int64)]).astype(
         np.int32
     )
+    ends = np.concatenate([t.ends for t in encoded] or [np.empty(0, np.int64)]).astype(np.int32)
     offsets = pa.array(begins, pa.int32())
     columns = {
         "token": tokens,
+        "end": ends,
         "logp": reals["logp"],
         "rank": counts["rank"],
         "top1": counts["top1"],

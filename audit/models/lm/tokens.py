@@ -17,13 +17,15 @@ class Encoded:
     """One text as tokens, the start token first where there is one.
 
     ``first`` is the position of the first token that is scored: those before it are the start token and the
-    prefix. ``lossless`` says that decoding gives the text back, character for character.
+    prefix. ``lossless`` says that decoding gives the text back, character for character. ``ends`` is how many characters of
+    the text, its prefix not counted, stand before the end of each scored token; empty unless asked for.
     """
 
     tokens: Ints
     first: int
     unscored_bytes: int
     lossless: bool
+    ends: Ints
 
     @property
     def scored(self) -> int:
@@ -59,7 +61,7 @@ class Words:
         """Return each prefix and text as tokens. They are tokenised together, as the model would meet them.
 
         A token is scored if it ends after the prefix; one that lies across the boundary is scored whole.
-        ``check`` decodes each text again to see whether anything was lost.
+        ``check`` decodes each text again to see whether anything was lost, and says where each token ends.
         """
         joined = [prefix + text for prefix, text in zip(prefixes, texts, strict=True)]
         found = []
@@ -76,10 +78,11 @@ class Words:
         lost = 0
         if self.start is None and first == 0 and len(ids):
             first, lost = 1, len(whole[boundary : offsets[0][1]].encode())
+        ends = np.array([stop for _, stop in offsets[first:]] if check else (), np.int64) - boundary
         if self.start is not None:
             ids, first = np.concatenate([[self.start], ids]), first + 1
         same = not check or self.backend.decode(encoding.ids, skip_special_tokens=False) == whole
-        return Encoded(ids, min(first, len(ids)), lost, same)
+        return Encoded(ids, min(first, len(ids)), lost, same, ends)
 
     def prompt(self, texts: Sequence[str]) -> list[list[int]]:
         """Return prompts as tokens, the start token first."""
