@@ -102,10 +102,15 @@ def assemble(spec: AuditSpec) -> Assembled:
         "samples": spec.samples if card.most_samples is None else min(spec.samples, card.most_samples),
         "samples_asked": spec.samples,
         "shard_size": spec.shard_size,
-        "extractors": {role: asdict(ref) for role, ref in subject.extractors},
+        "extractors": {role: _named(ref) for role, ref in subject.extractors},
         "run": asdict(run),
     }
     return Assembled(plan(spec.name, subject, evaluators, spec.policy), run, settings)
+
+
+def _named(ref: ExtractorRef) -> dict[str, Any]:
+    """Return what names an extractor; what its columns mean is left out."""
+    return {name: value for name, value in asdict(ref).items() if name != "attributes"}
 
 
 def _data_of(spec: AuditSpec, card: ModelCard) -> tuple[str, dict[str, Any]]:

@@ -33,13 +33,30 @@ class DataRef:
 
 
 @dataclass(frozen=True, slots=True)
+class Attribute:
+    """One thing that an attribute classifier reads, such as age: the values in the order of its columns.
+
+    ``confusion`` counts how labelled examples of each value (rows) were read (columns); empty where nobody counted.
+    """
+
+    name: str
+    values: tuple[str, ...]
+    confusion: tuple[tuple[int, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ExtractorRef:
-    """How to open a feature extractor; ``digest`` covers its weights and its preprocessing."""
+    """How to open a feature extractor; ``digest`` covers its weights and its preprocessing.
+
+    ``attributes`` says what its columns are where it is an attribute classifier: a probability for each value of the
+    first attribute, then of the second, and so on. It is empty for any other extractor.
+    """
 
     name: str
     digest: Digest
     dimensions: int
     modality: str
+    attributes: tuple[Attribute, ...] = identity(())
 
     def check_same_as(self, here: ExtractorRef) -> None:
         """Raise InputError unless the extractor that was planned is the one that is installed here."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from audit.core.errors import InputError, nearest
-from audit.core.references import ExtractorRef
+from audit.core.references import Attribute, ExtractorRef
 from audit.core.rows import Matrix, Rows
 from audit.included.families.attributes.reader import Reader
 from audit.included.training.progress import Progress
@@ -38,15 +40,14 @@ class PortraitsAttributes:
     @classmethod
     def confusion(cls, factor: str) -> Matrix:
         """Return how often each true value (rows) was read as each value (columns) on held-out people: counts."""
-        path = RECIPES / _NAME / "confusion.json"
-        known = json.loads(path.read_text(encoding="utf-8"))
+        known = _counted()
         if factor not in known:
             raise InputError(f"'{_NAME}' reads no factor '{factor}'. {nearest(factor, known)}")
         return np.asarray(known[factor], dtype=np.float64)
 
     @classmethod
     def refer(cls) -> ExtractorRef:
-        return Reader.extractor(_NAME, len(cls.columns()))
+        return replace(Reader.extractor(_NAME, len(cls.columns())), attributes=_attributes())
 
     @classmethod
     def open(cls, ref: ExtractorRef, device: str) -> PortraitsAttributes:
@@ -61,3 +62,26 @@ class PortraitsAttributes:
     def extract(self, rows: Rows) -> Matrix:
         """Return probabilities of shape (rows, values of all factors). Raise ValueError for rows that are no images."""
         return np.concatenate(list(self._reader.probabilities(rows).values()), axis=1)
+
+
+@cache
+def _counted() -> dict[str, list[list[int]]]:
+    """Return the confusion counts that were made on the holdout when the reader was trained, by factor."""
+    found: dict[str, list[list[int]]] = json.loads(
+        (RECIPES / _NAME / "confusion.json").read_text(encoding="utf-8")
+    )
+    return found
+
+
+@cache
+def _attributes() -> tuple[Attribute, ...]:
+    """Return every factor with its values and its confusion counts, in the order of the columns."""
+    values: dict[str, list[str]] = {}
+    for column in PortraitsAttributes.columns():
+        factor, _, value = column.partition("=")
+        values.setdefault(factor, []).append(value)
+    counted = _counted()
+    return tuple(
+        Attribute(name, tuple(listed), tuple(tuple(row) for row in counted.get(name, ())))
+        for name, listed in values.items()
+    )

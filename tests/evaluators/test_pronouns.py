@@ -16,7 +16,8 @@ from audit.core.identity import Digest
 from audit.core.measurements import Interval, Measurement, Undefined
 from audit.core.references import DataRef, ModelRef
 from audit.core.subjects import DataCard, ModelCard, Subject
-from audit.evaluators.fairness.occupations import (
+from audit.evaluators.fairness.pronouns.evaluator import PronounAssociation
+from audit.evaluators.fairness.pronouns.questions import (
     NEUTRAL_NOUNS,
     SWAPPED,
     TEMPLATES,
@@ -25,7 +26,6 @@ from audit.evaluators.fairness.occupations import (
     slots,
     swapped_questions,
 )
-from audit.evaluators.fairness.pronouns import PronounAssociation
 
 QUICK = PronounAssociation(resamples=400)
 NOUNS = sorted((*(o.name for o in occupations()), *NEUTRAL_NOUNS), key=len, reverse=True)
@@ -113,8 +113,8 @@ def test_the_planted_slope_lies_in_its_interval_at_the_nominal_rate(score: Any) 
 
 @pytest.mark.slow
 def test_intervals_cover_at_their_level() -> None:
-    from audit.evaluators.fairness.association import Association
-    from audit.evaluators.fairness.pronouns import Draws, _slope, _spearman
+    from audit.evaluators.fairness.pronouns.evaluator import Draws, _slope, _spearman
+    from audit.evaluators.fairness.pronouns.scores import Association
     from audit.stats.clusters import resamples, shuffles
 
     percent = np.array([o.women_percent for o in occupations()])

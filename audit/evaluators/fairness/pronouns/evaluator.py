@@ -35,14 +35,14 @@ from audit.core.recipes import Context, Recipe, Shards
 from audit.core.rows import Rows
 from audit.core.subjects import Subject
 from audit.core.units import units_evidence
-from audit.evaluators.fairness.association import Association, text_logp
-from audit.evaluators.fairness.occupations import (
+from audit.evaluators.fairness.pronouns.questions import (
     NEUTRAL_NOUNS,
     SOURCE,
     forward_questions,
     occupations,
     swapped_questions,
 )
+from audit.evaluators.fairness.pronouns.scores import Association, text_logp
 from audit.stats.clusters import percentile_interval, resamples, shuffles
 from audit.stats.correlation import detectable_correlation, rank_correlations, slopes
 from audit.stats.permutation import p_value

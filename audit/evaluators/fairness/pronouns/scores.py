@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.core.rows import Rows
-from audit.evaluators.fairness.occupations import NEUTRAL_NOUNS, PRONOUNS, SWAPPED, TEMPLATES, slots
+from audit.evaluators.fairness.pronouns.questions import NEUTRAL_NOUNS, PRONOUNS, SWAPPED, TEMPLATES, slots
 
 Floats = NDArray[np.float64]
 

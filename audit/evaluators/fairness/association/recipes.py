@@ -1,0 +1,169 @@
+"""Recipes of attribute associations: everything counted and drawn, and a planted defect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.core.errors import UndefinedError
+from audit.core.recipes import Context, Recipe, Shards
+from audit.core.references import Attribute
+from audit.recipes.attributes import Readings, joined
+from audit.stats.associations import (
+    Amplified,
+    Cells,
+    Pair,
+    Tables,
+    amplification,
+    cells,
+    drawn_inverses,
+    log_odds,
+)
+
+Floats = NDArray[np.float64]
+
+MOST_STRANGE = 0.5
+"""Where more of the samples than this look like nothing that the classifier was tried on, nothing is said of them."""
+LEAST_SHOWN = 10
+"""A value counts as shown where so many rows have it; an attribute with fewer than two such values has no association."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Everything of the associations of two samples; ``reason`` says why there is nothing, and is empty otherwise.
+
+    ``pairs`` has the numbers of both attributes of each pair, shape (pairs, 2); ``left_out`` sentences about attributes
+    that are in none. ``strange`` is the share of samples that look like nothing that the classifier was tried on.
+    """
+
+    reason: str
+    rows: int
+    strange: float
+    pairs: NDArray[np.int64]
+    amplified: Amplified | None
+    cells: Cells | None
+    left_out: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Associations(Recipe[Found]):
+    """How much stronger each association of two attributes is among ``samples`` than among ``real`` rows."""
+
+    kind: ClassVar[str] = "attribute-associations"
+    samples: Recipe[Readings]
+    real: Recipe[Readings]
+    attributes: tuple[Attribute, ...]
+    chosen: tuple[int, ...]
+    level: float
+
+    @property
+    def label(self) -> str:
+        return f"associations in {self.samples.label}"
+
+    def make(self, context: Context, samples: Shards[Readings], real: Shards[Readings]) -> Found:
+        ours, theirs = joined(samples), joined(real)
+        strange, rng = ours.strange(theirs), context.rng()
+
+        def nothing(reason: str, left_out: tuple[str, ...] = ()) -> Found:
+            return Found(reason, len(ours.sure), strange, np.zeros((0, 2), np.int64), None, None, left_out)
+
+        if strange > MOST_STRANGE:
+            return nothing(
+                f"the attribute classifier is less sure of {strange:.0%} of the samples than of all but 1 % of the real "
+                "examples: they look like nothing that it was tried on, so what it reads in them is not known to mean anything"
+            )
+        try:
+            tables = [
+                Tables.of(r.codes, tuple(len(a.values) for a in self.attributes)) for r in (ours, theirs)
+            ]
+        except UndefinedError as error:
+            return nothing(str(error))
+        inverses: dict[int, list[Floats]] = {}
+        left_out: list[str] = []
+        for number in self.chosen:
+            attribute = self.attributes[number]
+            try:
+                found = _inverses(attribute, rng)
+                _refuse_unseen(attribute, found[0], *(t.shown(number) for t in tables))
+                inverses[number] = found
+            except UndefinedError as error:
+                left_out.append(f"'{attribute.name}' is left out: {error}.")
+        pairs = list(combinations(inverses, 2))
+        if not pairs:
+            return nothing(" ".join(left_out) or "an association needs two attributes", tuple(left_out))
+        both = [(tables[0].pair(i, j), tables[1].pair(i, j)) for i, j in pairs]
+        read = [Pair.of(*one) for one in both]
+        corrected = [
+            Pair.of(*one, (inverses[i], inverses[j])) for one, (i, j) in zip(both, pairs, strict=True)
+        ]
+        try:
+            listed = cells(read)
+        except UndefinedError:
+            listed = None
+        amplified = amplification(read, corrected, rng, self.level)
+        return Found("", len(ours.sure), strange, np.array(pairs), amplified, listed, tuple(left_out))
+
+
+def _refuse_unseen(attribute: Attribute, correction: Floats, *shown: Floats) -> None:
+    """Raise UndefinedError where fewer than two values are shown in more rows than misreadings explain."""
+    for which, counts in zip(("samples", "real examples"), shown, strict=True):
+        least = np.maximum(LEAST_SHOWN, 3 * np.sqrt(counts))
+        seen = [v for v, n in zip(attribute.values, correction.T @ counts >= least, strict=True) if n]
+        if len(seen) < 2:
+            only = f"only '{seen[0]}'" if seen else "no value"
+            raise UndefinedError(f"{only} is surely shown in {LEAST_SHOWN} or more of the {which}")
+
+
+def _inverses(attribute: Attribute, rng: np.random.Generator) -> list[Floats]:
+    """Return the inverse confusion matrix and draws of it; the identity where errors were never counted."""
+    if not attribute.confusion:
+        return [np.eye(len(attribute.values))] * 61
+    return drawn_inverses(np.array(attribute.confusion, np.float64), rng)
+
+
+@dataclass(frozen=True)
+class Strengthened(Recipe[Readings]):
+    """Readings in which one association was made (1 + ``dose``) times as strong: a planted defect.
+
+    Of the pairs of ``chosen`` attributes it is the one whose root mean square log odds is nearest to one half; the second attribute
+    is drawn anew from ``p(b | a)^(1 + dose) / p(b)^dose``, so that log odds grow by that factor. Every row stays.
+    """
+
+    kind: ClassVar[str] = "strengthened-association"
+    readings: Recipe[Readings]
+    widths: tuple[int, ...]
+    chosen: tuple[int, ...]
+    dose: float
+
+    @property
+    def label(self) -> str:
+        return f"{self.readings.label}, one association stronger by {self.dose:.0%}"
+
+    def examples(self, shard: int) -> int:
+        return sum(self.readings.examples(i) for i in range(self.readings.shards))
+
+    def make(self, context: Context, readings: Shards[Readings]) -> Readings:
+        held, rng = joined(readings), context.rng()
+        tables = Tables.of(held.codes, self.widths)
+        first, second = min(
+            combinations(self.chosen, 2), key=lambda pair: abs(_strength(tables.pair(*pair)[0]) - 0.5)
+        )
+        joint = tables.pair(first, second)[0]
+        given = joint / np.maximum(joint.sum(axis=1, keepdims=True), 1.0)
+        overall = np.maximum(joint.sum(axis=0) / joint.sum(), 1e-9)
+        tilted = given ** (1 + self.dose) / overall**self.dose
+        ends = np.cumsum(tilted / np.maximum(tilted.sum(axis=1, keepdims=True), 1e-300), axis=1)
+        codes = held.codes.copy()
+        places = rng.random(len(codes))[:, None] >= ends[codes[:, first]]
+        codes[:, second] = np.minimum(places.sum(axis=1), self.widths[second] - 1)
+        return Readings(codes, held.sure)
+
+
+def _strength(table: Floats) -> float:
+    values, variance = log_odds(table)
+    weights = 1 / variance
+    return float(np.sqrt((weights * values**2).sum() / weights.sum()))

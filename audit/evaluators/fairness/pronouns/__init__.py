@@ -1,0 +1,1 @@
+"""Pronouns after occupations: the evaluator, what it asks and how answers become scores."""
