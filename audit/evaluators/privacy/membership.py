@@ -27,6 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 from audit.core.capabilities import Capability
@@ -35,6 +36,7 @@ from audit.core.errors import InputError, UndefinedError
 from audit.core.evaluators import About, Needs, Unmet
 from audit.core.measurements import Outcome
 from audit.core.metrics import LOWER, NEITHER, Metric
+from audit.core.preflight import Foreseen
 from audit.core.recipes import Inputs, Recipe, Shards
 from audit.core.rows import Matrix, Rows
 from audit.core.subjects import Subject
@@ -55,10 +57,11 @@ from audit.evaluators.privacy.blind import BlindBaseline, BlindFeatures, BlindSc
 from audit.evaluators.privacy.contest import LEAST, Contest
 from audit.evaluators.privacy.exposed import Exposed, curve
 from audit.recipes.halves import Half
-from audit.stats.low_fpr import guaranteed_tpr, tpr_at_fpr
+from audit.stats.low_fpr import guaranteed_tpr, tpr_at_fpr, tpr_half_width
 from audit.stats.permutation import LabelPermutations
 from audit.stats.proportions import clopper_pearson
 from audit.stats.ranking import (
+    area_half_width,
     area_interval,
     detectable_area,
 )
@@ -193,6 +196,17 @@ class MembershipInference:
         found = f"{len(shared.rows):,} of {shared.total:,} rows of 'holdout' also stand in 'train'"
         remedy = "take them out of 'holdout': they are members, and an attack that finds them is not wrong"
         return (Unmet("non-members that are not members", found, remedy),)
+
+    def foreseen(self, subject: Subject) -> tuple[Foreseen, ...]:
+        m, n = (min(self.max_rows, subject.splits[split]) for split in ("train", "holdout"))
+        rests = f"{m:,} members and {n:,} non-members"
+        area = Foreseen("auc", 0.5, 1.0, partial(area_half_width, m, n), rests)
+        rates = (
+            Foreseen(name, rate, 1.0, partial(tpr_half_width, rate, m, n), rests)
+            for rate, name in RATES
+            if rate * n >= 1
+        )
+        return (area, *rates)
 
     def inputs(self, subject: Subject) -> Cases:
         shared = subject.data_card.overlap("train", "holdout")
