@@ -56,6 +56,7 @@ def made_so_far(plan: AuditPlan, where: StoreAddress) -> dict[str, int]:
 def describe(plan: AuditPlan, made: dict[str, int]) -> dict[str, Any]:
     """Return a plan as plain values: artifacts with who shares them, evaluators, skips, criteria."""
     from audit.core.plan import parameters_of
+    from audit.core.preflight import exchangeable, forecasts
 
     users: dict[str, list[str]] = {}
     for step in plan.planned:
@@ -112,6 +113,17 @@ def describe(plan: AuditPlan, made: dict[str, int]) -> dict[str, Any]:
             for c in plan.policy.criteria
             if c.concerns(subject.card.modality)
         ],
+        "preflight": [
+            {
+                "metric": f.metric,
+                "bound": f.bound,
+                "passes_clean": f.passes_clean,
+                "fails_from": f.fails_from,
+                "said": f.sentence(),
+            }
+            for f in forecasts(plan)
+        ],
+        "comparable": list(exchangeable(plan)),
     }
 
 
@@ -154,5 +166,11 @@ def print_plan(described: dict[str, Any], console: Console) -> None:
     for skip in described["skipped"]:
         why = "; ".join(f"needs {u['need']}; found {u['found']}; {u['remedy']}" for u in skip["unmet"])
         console.print(f"[cyan]skipped[/]   {clean(skip['evaluator'])}: {clean(why)}")
+    for forecast in described["preflight"]:
+        sure = forecast["passes_clean"] and forecast["fails_from"] is not None
+        word = "[green]can decide[/]" if sure else "[yellow]too small[/] "
+        console.print(f"{word} {clean(forecast['said'])}", highlight=False)
+    for said in described["comparable"]:
+        console.print(f"[yellow]splits[/]     {clean(said)}", highlight=False)
     missing = sum(a["shards"] - a["made"] for a in described["artifacts"])
     console.print(f"\n{missing} shards to make; {len(described['criteria'])} criteria to judge.")

@@ -248,7 +248,8 @@ class Evaluator(Protocol):
     null and of planted defects; ``subject.compared`` builds them for comparisons with real examples.
 
     An evaluator may also have ``unmet(subject) -> tuple[Unmet, ...]`` for needs that ``Needs`` cannot say;
-    it is asked once ``about.needs`` is met.
+    it is asked once ``about.needs`` is met. One that knows how wide its intervals will be may have ``foreseen(subject) ->
+    tuple[Foreseen, ...]`` (``audit.core.preflight``): then ``audit plan`` says whether a criterion can be decided.
     """
 
     @property

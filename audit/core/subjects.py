@@ -153,13 +153,13 @@ class Subject:
         """One sample of the model for each row of ``prompts``."""
         return Samples(self.model, 0, self.seed, self.shard_size, condition=prompts)
 
-    def real(self, split: str, max_rows: int | None = None) -> Recipe[Rows]:
+    def real(self, split: str, max_rows: int | None = None) -> RealRows:
         """A split of the data, or its first ``max_rows`` rows."""
         total = self._rows(split)
         rows = total if max_rows is None else min(total, max_rows)
         return RealRows(self.data, split, rows, self.shard_size)
 
-    def drawn(self, split: str, rows: int, without: Sequence[int] = ()) -> Recipe[Rows]:
+    def drawn(self, split: str, rows: int, without: Sequence[int] = ()) -> RealRows | DrawnRows:
         """``rows`` different examples of a split drawn at random, or as many as there are; ``without`` some of its rows.
 
         Copies of one example count once, and rows that the data planted beside those like the other splits' are left out.

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from audit.core.errors import UndefinedError
 from audit.core.measurements import Interval
+from audit.stats.proportions import normal_quantile
 from audit.stats.ranking import operating_point
 
 Floats = NDArray[np.float64]
@@ -100,6 +101,18 @@ def tpr_at_fpr(
         positives=kept,
         negatives=others,
     )
+
+
+def tpr_half_width(rate: float, positives: int, negatives: int, value: float, level: float = 0.95) -> float:
+    """Return about how far the interval of ``tpr_at_fpr`` will reach: binomial for the positives, and for the threshold as far as
+    the negatives at ``rate`` are off, where the ROC curve is as steep as its chord.
+
+    >>> round(tpr_half_width(0.01, 5000, 5000, 0.01), 4)
+    0.0039
+    """
+    steepness = max(1.0, value / rate) if value < 1 else 0.0
+    variance = value * (1 - value) / positives + steepness**2 * rate * (1 - rate) / negatives
+    return normal_quantile((1 + level) / 2) * math.sqrt(variance)
 
 
 def _scores(values: ArrayLike, name: str) -> Floats:

@@ -160,6 +160,19 @@ def detectable_area(positives: int, negatives: int, level: float = 0.95, power: 
     return min(1.0, 0.5 + (normal_quantile((1 + level) / 2) + normal_quantile(power)) * sd)
 
 
+def area_half_width(positives: int, negatives: int, area: float, level: float = 0.95) -> float:
+    """Return about how far the interval of an area will reach, by the variance of Hanley and McNeil (1982).
+
+    >>> round(area_half_width(1000, 1000, 0.5), 4)
+    0.0253
+    """
+    spread = (positives - 1) * (area / (2 - area) - area**2) + (negatives - 1) * (
+        2 * area**2 / (1 + area) - area**2
+    )
+    variance = (area * (1 - area) + spread) / (positives * negatives)
+    return normal_quantile((1 + level) / 2) * math.sqrt(max(variance, 0.0))
+
+
 def negatives_needed(rate: float, level: float = 0.95) -> int:
     """Return how many negatives it takes before any threshold can promise a false-positive rate.
 

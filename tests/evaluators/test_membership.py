@@ -17,6 +17,7 @@ from audit.core.errors import InputError
 from audit.core.identity import Digest
 from audit.core.measurements import Interval, Measurement, Undefined
 from audit.core.references import DataRef, ModelRef
+from audit.core.register import AT_RISK
 from audit.core.rows import image_rows, images_of, text_rows
 from audit.core.subjects import DataCard, ModelCard, Subject
 from audit.evaluators.privacy.attacks import token_attacks
@@ -114,7 +115,8 @@ def test_a_planted_leak_is_found_and_shown_in_text(score: Any) -> None:
     assert _interval(found["tpr_at_fpr_1pct"]).low > 0.01, (
         "far more members than chance lie above one non-member in a hundred"
     )
-    curve, exposed = found["auc"].evidence
+    curve, exposed, named = found["auc"].evidence
+    assert named.kind == AT_RISK
     assert not curve.sensitive
     assert exposed.sensitive
     assert exposed.kind == "texts"

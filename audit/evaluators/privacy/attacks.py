@@ -8,14 +8,21 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
+from audit.core.artifacts import DrawnRows, RealRows
 from audit.core.capabilities import Capability
 from audit.core.recipes import Context, Recipe, Shards
+from audit.core.references import ModelRef
 from audit.core.rows import Matrix, Rows, Vector, texts_of
+from audit.stats.at_risk import standing_out
 from audit.stats.permutation import LabelPermutations, permute_labels
 
 LOWEST_SHARE = 0.2
 """The k of Min-K%: the least likely fifth of the tokens (Shi et al., 2024)."""
+
+LEVELS = (0.1, 0.2, 0.3, 0.4, 0.6)
+"""Shares of the noise levels of a diffusion model at which its loss is asked for."""
 
 LEAST_VARIANCE = 1e-2
 """Floor of a position's variance, nats squared. Where the model is sure of the next token to within
@@ -130,6 +137,63 @@ class SignalAttack(Recipe[AttackScores]):
         )
 
 
+@dataclass(frozen=True)
+class DenoisingAttacks(Recipe[AttackScores]):
+    """How well a diffusion model removes noise from an example, at several levels and on average (Matsumoto 2023; Carlini 2023)."""
+
+    kind: ClassVar[str] = "denoising-attacks"
+    along: ClassVar[tuple[str, ...]] = ("rows",)
+    rows: Recipe[Rows]
+    model: ModelRef
+    seed: int
+
+    @property
+    def label(self) -> str:
+        return f"denoising loss of {self.rows.label}"
+
+    def make(self, context: Context, rows: Rows) -> AttackScores:
+        model, values = context.model(self.model), np.empty((rows.num_rows, len(LEVELS)))
+        for i, level in enumerate(LEVELS):
+            losses = np.asarray(model.denoising_loss(rows, level, context.rng()), dtype=np.float64)
+            if losses.shape != (rows.num_rows,) or not np.isfinite(losses).all():
+                raise ValueError(
+                    f"denoising_loss returned {losses.shape} for {rows.num_rows} examples, or no numbers"
+                )
+            values[:, i] = -losses
+        return AttackScores(
+            names=("denoising_loss", *(denoising_at(level) for level in LEVELS)),
+            values=np.column_stack([values.mean(axis=1), values]),
+            ties=context.uniforms(),
+            access="adds noise to an example and asks the model to remove it",
+        )
+
+
+def denoising_at(level: float) -> str:
+    """Return what the attack by the loss at one level is called.
+
+    >>> denoising_at(0.3)
+    'denoising_loss_30pct'
+    """
+    return f"denoising_loss_{round(100 * level)}pct"
+
+
+@dataclass(frozen=True)
+class SeveralAttacks(Recipe[AttackScores]):
+    """Several attacks on the same examples, the one chosen beforehand first."""
+
+    kind: ClassVar[str] = "several-attacks"
+    along: ClassVar[tuple[str, ...]] = ("attacks",)
+    attacks: tuple[Recipe[AttackScores], ...]
+
+    def make(self, context: Context, attacks: tuple[AttackScores, ...]) -> AttackScores:
+        return AttackScores(
+            tuple(name for one in attacks for name in one.names),
+            np.concatenate([one.values for one in attacks], axis=1),
+            attacks[0].ties,
+            "; ".join(dict.fromkeys(one.access for one in attacks)),
+        )
+
+
 def joined(shards: Sequence[AttackScores]) -> AttackScores:
     """Return the scores of all shards, one shard after another."""
     held = list(shards)
@@ -144,6 +208,51 @@ def joined(shards: Sequence[AttackScores]) -> AttackScores:
 def usable(scores: AttackScores) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Say which examples every attack could score."""
     return np.asarray(~np.isnan(scores.values).any(axis=1))
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Members that can be named: their rows in the split (r,), the attack that says so most clearly, its score and chance."""
+
+    rows: NDArray[np.int64]
+    attacks: tuple[str, ...]
+    scores: Vector
+    chance: Vector
+
+
+@dataclass(frozen=True)
+class NamedMembers(Recipe[Named]):
+    """The members that stand out among non-members so clearly that each can be named."""
+
+    kind: ClassVar[str] = "named-members"
+    members: Recipe[AttackScores]
+    nonmembers: Recipe[AttackScores]
+    train: RealRows | DrawnRows
+
+    @property
+    def label(self) -> str:
+        return "members that stand out"
+
+    def needs(self, field: str, parent: Recipe[Any], shard: int) -> range:
+        return range(0) if field == "train" else range(parent.shards)
+
+    def make(
+        self,
+        context: Context,
+        members: Shards[AttackScores],
+        nonmembers: Shards[AttackScores],
+        train: Shards[Rows],
+    ) -> Named:
+        inside, outside = joined(members), joined(nonmembers)
+        kept = np.flatnonzero(usable(inside))
+        found = standing_out(inside.values[kept], outside.values[usable(outside)])
+        places = kept[found.places]
+        return Named(
+            self.train.numbers()[places],
+            tuple(inside.names[i] for i in found.scores),
+            inside.values[places, found.scores],
+            found.chance,
+        )
 
 
 @dataclass(frozen=True)

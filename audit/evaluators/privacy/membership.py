@@ -6,7 +6,8 @@ attacks find, on these examples, and nothing about a stronger attack.
 
 Formula: ``auc = P(score of a member > score of another one) + P(equal) / 2``. With token scores the attack chosen beforehand
 is Min-K%++: the mean of the lowest fifth of ``(log p - mean) / deviation`` over the tokens of a text, mean and
-deviation over the vocabulary; else it is the first signal that the model offers. ``blind_auc`` is the same for a ridge
+deviation over the vocabulary; else it is the first signal that the model offers (for diffusion, minus the denoising loss averaged over five noise
+levels), and its other signals and single levels are attacks beside it. ``blind_auc`` is the same for a ridge
 regression on the rows themselves, which never asks the model, and ``excess = auc - max(0.5, blind_auc)``. ``tpr_at_fpr_…`` is the
 share of members above the loosest threshold that at most a share f of the other examples passes (the ROC curve at f);
 ``tpr_guaranteed_…`` that above a stricter one, whose false-positive rate is at most f with 97.5 % confidence.
@@ -14,7 +15,8 @@ share of members above the loosest threshold that at most a share f of the other
 Interval: DeLong's variance on the logit scale; Newcombe's score interval below 30 examples a side or where the two sides
 hardly overlap. ``excess``: paired DeLong. ``blind_auc`` and ``excess`` are averaged over two halves, and as wide as one half's.
 ``tpr_at_fpr_…``: a mixture over how many other examples the population's threshold lets through, which covers that
-population's rate. ``tpr_guaranteed_…``: Clopper-Pearson. p-values by shuffled labels, for several attacks by max-T.
+population's rate. ``tpr_guaranteed_…``: Clopper-Pearson. p-values by shuffled labels, for several attacks by max-T. The register names members
+whose best score few others reach, at a false discovery rate of 10 %.
 
 Gate: 20 examples a side. A rate of 1 % takes 100 other examples, one of 0.1 % takes 1,000, the guaranteed one 368; below that it has no
 value. Copies of one example count once, non-members that also stand in ``train`` are left out, and above 5 % of them nothing is measured. Where no coin
@@ -23,38 +25,45 @@ decided the split, the blind classifier is above chance and the attack is not cl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
-
-import numpy as np
+from functools import partial
+from typing import ClassVar
 
 from audit.core.capabilities import Capability
 from audit.core.cases import Case, CaseKind, Cases
 from audit.core.errors import InputError, UndefinedError
 from audit.core.evaluators import About, Needs, Unmet
-from audit.core.measurements import Evidence, Outcome
+from audit.core.measurements import Outcome
 from audit.core.metrics import LOWER, NEITHER, Metric
+from audit.core.preflight import Foreseen
 from audit.core.recipes import Inputs, Recipe, Shards
-from audit.core.rows import IMAGE, TEXT, Matrix, Rows, concat
+from audit.core.rows import Matrix, Rows
 from audit.core.subjects import Subject
 from audit.evaluators.privacy.attacks import (
+    LEVELS,
     AttackScores,
+    DenoisingAttacks,
+    Named,
+    NamedMembers,
+    SeveralAttacks,
     ShuffledMembership,
     SignalAttack,
     TokenAttacks,
+    denoising_at,
     joined,
 )
 from audit.evaluators.privacy.blind import BlindBaseline, BlindFeatures, BlindScores
 from audit.evaluators.privacy.contest import LEAST, Contest
+from audit.evaluators.privacy.exposed import Exposed, curve
 from audit.recipes.halves import Half
-from audit.stats.low_fpr import guaranteed_tpr, tpr_at_fpr
+from audit.stats.low_fpr import guaranteed_tpr, tpr_at_fpr, tpr_half_width
 from audit.stats.permutation import LabelPermutations
 from audit.stats.proportions import clopper_pearson
 from audit.stats.ranking import (
+    area_half_width,
     area_interval,
     detectable_area,
-    roc_curve,
 )
 
 PREFERRED = (
@@ -74,6 +83,12 @@ _ATTACKS = {
     "min_k": "Min-K% (least likely fifth of the tokens)",
     "zlib": "mean log-probability over zlib length",
     "loss": "mean log-probability",
+    "log_likelihood": "log-likelihood",
+    "denoising_loss": "denoising loss, averaged over noise levels",
+    **{denoising_at(level): f"denoising loss at {level:.0%} of the noise levels" for level in LEVELS},
+    "likelihood_bound": "bound on the log-likelihood",
+    "reconstruct": "error of reconstruction",
+    "realness": "the model's own critic",
 }
 
 
@@ -82,7 +97,7 @@ class MembershipInference:
     """Attacks the at most ``max_rows`` rows of ``train``, drawn at random, against as many of ``holdout``.
 
     The headline attack is fixed before anything runs: Min-K%++ for a model that
-    gives token probabilities, else the one number the model gives per example. ``permutations`` is the number of shuffles
+    gives token probabilities, else the first number that the model gives per example. ``permutations`` is the number of shuffles
     for the p-values, ``examples`` how many of the most exposed training examples are kept as evidence.
     """
 
@@ -182,6 +197,17 @@ class MembershipInference:
         remedy = "take them out of 'holdout': they are members, and an attack that finds them is not wrong"
         return (Unmet("non-members that are not members", found, remedy),)
 
+    def foreseen(self, subject: Subject) -> tuple[Foreseen, ...]:
+        m, n = (min(self.max_rows, subject.splits[split]) for split in ("train", "holdout"))
+        rests = f"{m:,} members and {n:,} non-members"
+        area = Foreseen("auc", 0.5, 1.0, partial(area_half_width, m, n), rests)
+        rates = (
+            Foreseen(name, rate, 1.0, partial(tpr_half_width, rate, m, n), rests)
+            for rate, name in RATES
+            if rate * n >= 1
+        )
+        return (area, *rates)
+
     def inputs(self, subject: Subject) -> Cases:
         shared = subject.data_card.overlap("train", "holdout")
         known = shared.rows if shared is not None else ()
@@ -194,9 +220,11 @@ class MembershipInference:
         asked = self.attack(subject, members, nonmembers, blind[0], blind[1])
         halves = [Half(nonmembers, 0), Half(nonmembers, 1), Half(blind[1], 0), Half(blind[1], 1)]
         said = "one half of 'holdout' in place of the members, the other in place of the non-members"
-        null = Case(CaseKind.NULL, {**self.attack(subject, *halves), "member_rows": None}, said)
+        nobody = {"member_rows": None, "named": None}
+        null = Case(CaseKind.NULL, {**self.attack(subject, *halves), **nobody}, said)
         there = sum(subject.splits[split] for split in ("train", "holdout"))
-        cases = Cases({**asked, "member_rows": rows["train"]}, null)
+        named = NamedMembers(members, nonmembers, rows["train"])
+        cases = Cases({**asked, "member_rows": rows["train"], "named": named}, null)
         return cases.also(left_out=len(known), available=there)
 
     def attack(
@@ -220,7 +248,11 @@ class MembershipInference:
         capability = subject.first_offered(PREFERRED)
         if capability is Capability.TOKEN_SCORES:
             return TokenAttacks(rows, subject.token_scores(rows))
-        return SignalAttack(subject.signal(rows, PREFERRED), capability)
+        if capability is Capability.DENOISING_LOSS:
+            return DenoisingAttacks(rows, subject.model, subject.seed)
+        offered = [c for c in PREFERRED if c in subject.offers]
+        attacks = tuple(SignalAttack(subject.signal(rows, (c,)), c) for c in offered)
+        return attacks[0] if len(attacks) == 1 else SeveralAttacks(attacks)
 
     def measure(
         self,
@@ -229,6 +261,7 @@ class MembershipInference:
         shuffled: Shards[LabelPermutations],
         blind: Shards[BlindBaseline],
         member_rows: Shards[Rows] | None,
+        named: Shards[Named] | None,
         left_out: int,
         available: int,
     ) -> Iterable[Outcome]:
@@ -237,7 +270,9 @@ class MembershipInference:
             reason = f"only {contest.smaller} examples on one side could be scored; it takes {LEAST}"
             expected = ("auc", "blind_auc", "excess", *(name for _, name in RATES), "tpr_guaranteed_1pct")
             return [self.about.undefined(metric, reason) for metric in expected]
-        exposed = None if member_rows is None else Exposed([len(s.ties) for s in members], member_rows)
+        exposed = None
+        if member_rows is not None and named is not None:
+            exposed = Exposed([len(s.ties) for s in members], member_rows, named[0])
         return [
             *self._baseline(contest),
             self._headline(contest, shuffled[0], exposed, left_out, available),
@@ -271,7 +306,9 @@ class MembershipInference:
             m + n,
             p_value=float(shuffled.p[0]),
             notes=notes,
-            evidence=() if exposed is None else (_curve(contest), *self._most_exposed(contest, exposed)),
+            evidence=()
+            if exposed is None
+            else (curve(contest), *exposed.surest(contest, self.examples), *exposed.entries()),
             available=available,
         )
 
@@ -335,48 +372,3 @@ class MembershipInference:
                 p_value=float(shuffled.p_adjusted[i]),
                 notes=(note,),
             )
-
-    def _most_exposed(self, contest: Contest, exposed: Exposed) -> Iterator[Evidence]:
-        import pyarrow as pa
-
-        if self.examples == 0:
-            return
-        order = np.argsort(contest.inside[:, 0], kind="stable")[::-1][: self.examples]
-        scores = contest.inside[order, 0]
-        beaten = [float((contest.outside[:, 0] >= score).mean()) for score in scores]
-        rows = exposed.rows(contest.member_index[order])
-        for name, values in (("attack score", scores.tolist()), ("non-members at or above", beaten)):
-            rows = rows.append_column(name, pa.array(values, pa.float64()))
-        kind = "images" if IMAGE in rows.column_names else "texts" if TEXT in rows.column_names else "table"
-        yield Evidence(kind, "Training examples the attack is surest of", rows, sensitive=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Exposed:
-    """The training rows by their index, opening only the shards that hold those asked for."""
-
-    sizes: Sequence[int]
-    shards: Sequence[Rows]
-
-    def rows(self, chosen: Any) -> Rows:
-        ends = np.cumsum(self.sizes)
-        numbers = np.searchsorted(ends, chosen, side="right")
-        opened = {int(number): self.shards[int(number)] for number in np.unique(numbers)}
-        return concat(
-            [
-                opened[int(number)].slice(int(index - ends[number] + self.sizes[number]), 1)
-                for index, number in zip(chosen, numbers, strict=True)
-            ]
-        )
-
-
-def _curve(contest: Contest) -> Evidence:
-    import pyarrow as pa
-
-    false, true = roc_curve(contest.inside[:, 0], contest.outside[:, 0])
-    return Evidence(
-        "curve",
-        f"ROC of {contest.names[0]}: false-positive rate (x) and true-positive rate (y)",
-        pa.table({"x": false, "y": true}),
-        sensitive=False,
-    )

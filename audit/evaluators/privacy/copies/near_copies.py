@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 from audit.core.artifacts import DrawnRows, RealRows
@@ -33,6 +34,7 @@ from audit.core.errors import InputError, UndefinedError
 from audit.core.evaluators import About, Needs, Unmet
 from audit.core.measurements import Evidence, Outcome
 from audit.core.metrics import HIGHER, LOWER, Metric
+from audit.core.preflight import Foreseen
 from audit.core.recipes import Inputs, Recipe, Shards
 from audit.core.register import AtRisk, register_evidence
 from audit.core.rows import IMAGE, TEXT, Matrix, Rows
@@ -52,7 +54,14 @@ from audit.evaluators.privacy.copies.recipes import (
 )
 from audit.recipes.halves import Half
 from audit.recipes.neighbours import Neighbours
-from audit.stats.copying import Attraction, DataCopying, Excess, authentic, excess_closer
+from audit.stats.copying import (
+    Attraction,
+    DataCopying,
+    Excess,
+    authentic,
+    excess_closer,
+    excess_half_width,
+)
 from audit.stats.proportions import clopper_pearson, newcombe_difference
 
 LEAST = 100
@@ -154,6 +163,15 @@ class NearCopies:
         found = f"{len(shared.rows):,} of {shared.total:,} rows of 'holdout' also stand in 'train'"
         remedy = "take them out of 'holdout': what is close to a training example is read off examples that were not trained on"
         return (Unmet("a holdout that was not trained on", found, remedy),)
+
+    def foreseen(self, subject: Subject) -> tuple[Foreseen, ...]:
+        samples, unseen = subject.sample_count, subject.splits["holdout"]
+        rests = f"{samples:,} samples and {unseen:,} unseen examples"
+        return tuple(
+            Foreseen(name, 0.0, 1 - rate, partial(excess_half_width, rate, samples, unseen), rests)
+            for rate, name in RATES
+            if rate * unseen >= 1
+        )
 
     def inputs(self, subject: Subject) -> Cases:
         shared = subject.data_card.overlap("train", "holdout")
