@@ -30,7 +30,7 @@ from audit.core.summaries import merged
 from audit.recipes.drawn_features import DrawnFeatures, Standardised
 from audit.recipes.kernel_sums import EqualityTests, KernelSums, MedianDistance
 from audit.stats.equality import Aggregated
-from audit.stats.kernels import RowSums, discrepancy
+from audit.stats.kernels import RowSums, discrepancy, refuse_flat
 from audit.stats.moments import Marginals
 
 ENOUGH = 100
@@ -93,6 +93,7 @@ class GaussianDiscrepancy:
             "back": KernelSums(theirs, ours, width),
             "theirs": KernelSums(theirs, theirs, width),
             "tests": EqualityTests(ours, theirs, self.draws),
+            "scale": scale,
         }
 
     def measure(
@@ -102,8 +103,10 @@ class GaussianDiscrepancy:
         back: Shards[RowSums],
         theirs: Shards[RowSums],
         tests: Shards[Aggregated],
+        scale: Shards[Marginals],
         extractor: str,
     ) -> Iterable[Outcome]:
+        refuse_flat(merged(scale))
         found = discrepancy(merged(ours), merged(across), merged(back), merged(theirs))
         uncertainty: Interval | Unquantified = found.interval(self.level)
         if min(found.n, found.m) < ENOUGH:

@@ -7,7 +7,7 @@ Formula: precision is the share of samples in some real ball, recall the share o
 real balls that hold a sample, density the number of real balls per sample over k. Clipped: radii end at their median (density alone) and
 counts at k; the sum is divided by what real examples score among themselves, or read as the share of good samples that would give as much.
 Interval: spread over random halves of both samples (delete-half jackknife): a bootstrap would repeat rows. Shares: Wilson's, so widened.
-Gate: below 100 rows a side the evaluator is skipped.
+Gate: below 100 rows a side the evaluator is skipped. Real rows that are all alike give a reason, not a number.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
+from audit.core.artifacts import Summarised
 from audit.core.cases import Cases
 from audit.core.errors import InputError
 from audit.core.evaluators import About, Needs
@@ -24,8 +25,11 @@ from audit.core.metrics import HIGHER, Metric
 from audit.core.recipes import Inputs, Recipe, Shards
 from audit.core.rows import Matrix
 from audit.core.subjects import Subject
+from audit.core.summaries import merged
 from audit.recipes.neighbours import FidelityScores, NearPairs, Neighbours
 from audit.stats.fidelity import Fidelity, listed
+from audit.stats.kernels import refuse_flat
+from audit.stats.moments import Marginals
 
 METRICS = (
     Metric("precision", "Share of samples near a real example", HIGHER, question="Do outputs look real?"),
@@ -67,8 +71,10 @@ class PrecisionRecall:
 
     def compare(self, x: Recipe[Matrix], y: Recipe[Matrix]) -> Inputs:
         ours, theirs = Neighbours(x, x, listed(self.k)), Neighbours(y, y, listed(self.k))
-        return {"found": FidelityScores(ours, theirs, NearPairs(x, y, ours, theirs), self.k, self.level)}
+        scores = FidelityScores(ours, theirs, NearPairs(x, y, ours, theirs), self.k, self.level)
+        return {"found": scores, "spread": Summarised(y, Marginals)}
 
-    def measure(self, found: Shards[Fidelity]) -> Iterable[Outcome]:
+    def measure(self, found: Shards[Fidelity], spread: Shards[Marginals]) -> Iterable[Outcome]:
+        refuse_flat(merged(spread))
         for name, value in found[0].values.items():
             yield self.about.measurement(name, value, found[0].intervals[name], found[0].generated)
