@@ -164,7 +164,7 @@ class Pool:
                 Failed(
                     worker.task.recipe.key,
                     worker.task.shard,
-                    f"it took longer than the time limit of {self._time_limit:g} seconds a piece",
+                    f"it took longer than the time limit of {self._time_limit:g} seconds a shard",
                     "Raise time_limit in [run] or make shard_size smaller, then run again with --retry-failed.",
                     worker.task.attempt + 1,
                 )

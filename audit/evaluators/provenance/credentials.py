@@ -266,7 +266,7 @@ def _false_trust(tally: Tally) -> Iterator[Outcome]:
     notes = [
         _EXPIRY,
         "A credential that reads as valid and not as trusted was signed by somebody unknown: "
-        "whoever accepts it accepts anyone.",
+        "a validator that accepts it accepts anyone.",
         f"Asked openly, the signing library refused {refused.count('refused')} of {len(refused)} times to use a "
         "certificate that is out of its time or made for another purpose; the trials use forged ones.",
     ]
