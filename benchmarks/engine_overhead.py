@@ -10,6 +10,7 @@ and display. Goal: under 5 %.
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import tempfile
 import time
@@ -71,6 +72,9 @@ def once(assembled: Assembled) -> tuple[float, float, int]:
 
 
 def main() -> None:
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     assembled = demo()
     shares = []
     for number in range(ROUNDS):

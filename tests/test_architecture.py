@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -145,6 +146,23 @@ def test_one_except_importerror_in_the_code_base() -> None:
         and "ImportError" in ast.unparse(node.type)
     ]
     assert [p.name for p in found] == ["registry.py"]
+
+
+@pytest.mark.parametrize(
+    "script", [*ROOT.glob("benchmarks/*.py"), *ROOT.glob("docs/*.py")], ids=lambda p: p.stem
+)
+def test_a_script_imports_what_is_there_and_has_help(script: Path) -> None:
+    text = script.read_text(encoding="utf-8")
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in {"audit", "reports"}:
+            place = ROOT / Path(*str(node.module).split("."))
+            for name in (alias.name for alias in node.names):
+                source = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+                inside = (place / name).is_dir() or (place / f"{name}.py").exists()
+                assert inside or re.search(rf"\b{name}\b", source.read_text(encoding="utf-8")), (
+                    f"{node.module}.{name}"
+                )
+    assert script.parent.name == "docs" or "ArgumentParser(" in text
 
 
 def test_every_entry_point_leads_somewhere() -> None:

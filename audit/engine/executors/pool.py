@@ -1,4 +1,4 @@
-"""Run tasks in worker processes of this machine, with a time limit and a cure for dead workers."""
+"""Run tasks in worker processes of this machine, with a time limit; workers that die are replaced."""
 
 from __future__ import annotations
 
