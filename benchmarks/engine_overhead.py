@@ -10,6 +10,7 @@ and display. Goal: under 5 %.
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import tempfile
 import time
@@ -52,8 +53,8 @@ def demo() -> Assembled:
 
 
 def once(assembled: Assembled) -> tuple[float, float, int]:
-    """Return wall seconds, seconds inside recipes and the number of pieces."""
-    watch, pieces = Stopwatch(), 0
+    """Return wall seconds, seconds inside recipes and the number of shards."""
+    watch, shards = Stopwatch(), 0
     kinds: set[type[Recipe[Any]]] = {type(recipe) for recipe in assembled.plan.recipes()}
     bodies = {kind: kind.make for kind in kinds}
     for kind in kinds:
@@ -62,23 +63,26 @@ def once(assembled: Assembled) -> tuple[float, float, int]:
         store = open_store(resolve(folder))
         began = time.perf_counter()
         for event in perform_audit(assembled.plan, store, Inline(), settings={}, environment={}):
-            pieces += isinstance(event, worker.Made)
+            shards += isinstance(event, worker.Made)
         wall = time.perf_counter() - began
         store.close()
     for kind in kinds:
         kind.make = bodies[kind]  # type: ignore[method-assign]
-    return wall, watch.seconds, pieces
+    return wall, watch.seconds, shards
 
 
 def main() -> None:
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     assembled = demo()
     shares = []
     for number in range(ROUNDS):
-        wall, inside, pieces = once(assembled)
+        wall, inside, shards = once(assembled)
         shares.append((wall - inside) / wall)
         print(
-            f"round {number + 1}: wall {wall:6.2f} s, in recipes {inside:6.2f} s, {pieces} pieces, "
-            f"engine {wall - inside:5.2f} s = {shares[-1]:.1%} ({(wall - inside) / pieces * 1e3:.1f} ms a piece)"
+            f"round {number + 1}: wall {wall:6.2f} s, in recipes {inside:6.2f} s, {shards} shards, "
+            f"engine {wall - inside:5.2f} s = {shares[-1]:.1%} ({(wall - inside) / shards * 1e3:.1f} ms a shard)"
         )
     print(f"engine overhead, median of {ROUNDS}: {statistics.median(shares):.1%}")
 

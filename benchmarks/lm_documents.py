@@ -2,7 +2,7 @@
 
     python benchmarks/lm_documents.py MODEL [--tokens 100000] [--rounds 3] [--threads 2]
 
-The documents are the Python language reference cut at paragraphs into pieces of up to 4,000 characters, which fit
+The documents are the Python language reference cut at paragraphs into parts of up to 4,000 characters, which fit
 the model's context, so that both score every token with the same context.
 """
 
@@ -20,9 +20,9 @@ LONGEST = 4000
 
 
 def documents(characters: int) -> list[str]:
-    """Return pieces of the Python language reference, about as many characters as asked for, no two alike.
+    """Return parts of the Python language reference, about as many characters as asked for, no two alike.
 
-    Several topics repeat one text; computing that once would flatter whoever notices.
+    Several topics repeat one text; computing that once would flatter a program that notices.
     """
     from pydoc_data.topics import topics
 
@@ -30,23 +30,23 @@ def documents(characters: int) -> list[str]:
     seen: set[str] = set()
     total = 0
 
-    def keep(piece: str) -> int:
-        if piece[:200] in seen:
+    def keep(part: str) -> int:
+        if part[:200] in seen:
             return 0
-        seen.add(piece[:200])
-        found.append(piece)
-        return len(piece)
+        seen.add(part[:200])
+        found.append(part)
+        return len(part)
 
     for name in sorted(topics):
-        piece = ""
+        part = ""
         for paragraph in topics[name].split("\n\n"):
-            if piece and len(piece) + len(paragraph) > LONGEST:
-                total += keep(piece)
-                piece = ""
-            piece += paragraph[:LONGEST] + "\n\n"
+            if part and len(part) + len(paragraph) > LONGEST:
+                total += keep(part)
+                part = ""
+            part += paragraph[:LONGEST] + "\n\n"
             if total > characters:
                 return found
-        total += keep(piece)
+        total += keep(part)
     return found
 
 

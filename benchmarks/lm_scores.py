@@ -1,9 +1,9 @@
-"""Token-ledger throughput against bare forward passes, ``model(ids).logits``, over the same padded batches.
+"""Throughput of token scores against bare forward passes, ``model(ids).logits``, over the same padded batches.
 
     python benchmarks/lm_scores.py MODEL [--tokens 20000] [--rounds 3] [--threads 2]
 
-The batches are this package's own for texts that share nothing: sorted by length, padded at the end. The ledger's
-time includes tokenising and building the table; the bare passes are given ready tensors.
+The batches are this package's own for texts that share nothing: sorted by length, padded at the end. The
+time of token scores includes tokenising and building the table; the bare passes are given ready tensors.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def main() -> None:
             medians = interleaved(jobs, given.rounds, busy=given.busy)
             print(
                 f"weights {dtype}, computed in {next(plain.network.model.parameters()).dtype}, {slot} tokens of "
-                f"{kind}: bare passes {slot / medians['bare']:.0f} tokens/s; the ledger over the same batches runs at "
+                f"{kind}: bare passes {slot / medians['bare']:.0f} tokens/s; token scores over the same batches runs at "
                 f"{medians['bare'] / medians['plain']:.0%} of that, with beginnings shared at "
                 f"{medians['bare'] / medians['merging']:.0%}",
                 flush=True,

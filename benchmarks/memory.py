@@ -9,6 +9,7 @@ samples beyond one shard and the summaries.
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
@@ -48,6 +49,9 @@ def peak(samples: int) -> tuple[float, float]:
 
 
 def main() -> None:
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     found = {}
     for samples in (1_000, 5_000, 50_000):
         found[samples], seconds = peak(samples)

@@ -1,4 +1,4 @@
-"""Pieces of the dashboard that more than one page shows, and the escaping that all of them use."""
+"""Parts of the dashboard that more than one page shows, and the escaping that all of them use."""
 
 from __future__ import annotations
 

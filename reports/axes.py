@@ -1,4 +1,4 @@
-"""Where a number lies on a drawn axis, and which round numbers the axis names."""
+"""Where a number is on a drawn axis, and which round numbers the axis names."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Exhibit:
-    """One piece of evidence, ready to show. ``message`` stands where there is nothing to show."""
+    """One item of evidence, ready to show. ``message`` stands where there is nothing to show."""
 
     kind: str
     caption: str

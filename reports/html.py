@@ -76,8 +76,8 @@ def breakable(name: str) -> Markup:
     >>> str(breakable("quality.bits_per<b>"))
     'quality.<wbr>bits_<wbr>per&lt;b&gt;'
     """
-    pieces = re.split(r"(?<=[._/])", visible(name))
-    return Markup("<wbr>").join(piece for piece in pieces if piece)
+    parts = re.split(r"(?<=[._/])", visible(name))
+    return Markup("<wbr>").join(part for part in parts if part)
 
 
 def _shown(value: Any) -> Any:

@@ -115,7 +115,7 @@ class View:
     limits: tuple[str, ...]
     reproduction: Reproduction
     hidden: int
-    """How many pieces of sensitive evidence are not shown."""
+    """How many items of sensitive evidence are not shown."""
 
 
 def view(record: AuditRecord, read: EvidenceReader, *, show_sensitive: bool = False) -> View:

@@ -92,7 +92,7 @@ def verified(name: str, catalogue: Mapping[str, Asset] | None = None) -> Path:
 
 
 def pinned(name: str, catalogue: Mapping[str, Asset] | None = None) -> str:
-    """Return the SHA-256 that an asset's bytes must have: what belongs into the identity of whoever rests on it."""
+    """Return the SHA-256 that an asset's bytes must have: what belongs into the identity of what rests on it."""
     return _known(name, catalogue).sha256
 
 
@@ -109,7 +109,7 @@ def fetch(
     themselves, the files packed with gzip, or the wheel with them. A file
     appears under its name only when its digest is the pinned one, so a fetch
     that was killed leaves nothing that could be mistaken for it, and the next
-    one goes on with the files that are missing. Raises InputError with what
+    one continues with the files that are missing. Raises InputError with what
     each source said.
     """
     asset = _known(name, catalogue)

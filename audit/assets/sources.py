@@ -1,4 +1,4 @@
-"""Getting a file out of the places it may be in. What they hold is checked by whoever asked."""
+"""Getting a file out of the places it may be in. What they hold is checked by the caller."""
 
 from __future__ import annotations
 

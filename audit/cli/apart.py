@@ -1,4 +1,4 @@
-"""Have a job done in a process of its own, the only one that loads models, and hear what it says.
+"""Run a job in a separate process, the only one that loads models, and receive its events.
 
 The command that the user started imports no plugin and opens no model. It
 starts one process that does (``audit.cli.jobs``), shows what that says, and

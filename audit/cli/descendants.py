@@ -1,4 +1,4 @@
-"""The processes that this one started, directly or not: kept in sight, and ended when the work is done."""
+"""Track every process that this one started, directly or not, and end them when the work is done."""
 
 from __future__ import annotations
 

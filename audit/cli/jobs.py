@@ -54,7 +54,7 @@ def run(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 def plan(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the plan of an audit as one plain value."""
-    from audit.cli.plan import describe, made_so_far
+    from audit.cli.planned import describe, made_so_far
 
     assembled = _assembled(request)
     made = made_so_far(assembled.plan, address(request["store"]))

@@ -73,4 +73,7 @@ def write(path: Path, document: bytes) -> None:
 def _form_of(output: str | None) -> str:
     suffix = Path(output).suffix if output else ""
     formats = catalogue("reports").survey() if suffix else {}
-    return next((name for name, kind in formats.items() if getattr(kind, "suffix", "") == suffix), "html")
+    return next(
+        (name for name, kind in formats.items() if suffix in (f".{name}", getattr(kind, "suffix", ""))),
+        "html",
+    )

@@ -11,10 +11,14 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from audit.cli.report import render, write
+from audit.cli.run import audited
 from audit.cli.visible import say, visible
 from audit.core.errors import InputError, nearest
 from audit.registry import catalogue
 
+_CARD, _SPEC = "CARD.md", "audit.toml"
+"""What a model leaves when its training ends: how it was made, and the spec of its audit. One that no audit can open leaves no spec."""
 _EVERY = 30.0
 """Seconds between lines of progress where no bar can be drawn."""
 
@@ -35,11 +39,11 @@ Examples:
     type=click.Path(file_okay=False),
     default="trained",
     show_default=True,
-    help="The folder that gets a folder NAME with weights, samples and card.",
+    help="The folder that gets a folder NAME with weights, samples, an audit of them and their card.",
 )
 @click.option("--restart", is_flag=True, help="Begin afresh instead of resuming from the last checkpoint.")
 def command(name: str, output: str, restart: bool) -> int:
-    """Train the included model NAME from its recorded recipe; after a kill, resume from the last checkpoint."""
+    """Train the included model NAME from its recorded recipe and audit it; after a kill, resume from the last checkpoint."""
     model = _trainable(name)
     out = _folder(Path(output) / name)
     console = Console(stderr=True, highlight=False)
@@ -67,8 +71,18 @@ def command(name: str, output: str, restart: bool) -> int:
                     f"step {progress.step:,} of {progress.steps:,}, {loss}{minutes}", highlight=False
                 )
                 told = time.monotonic()
+    if (out / _SPEC).is_file():
+        _audit(out)
     say(f"wrote {visible(str(out))}")
     return 0
+
+
+def _audit(out: Path) -> None:
+    """Audit a model that was trained, and put the record's model card in front of what training wrote."""
+    card, store = out / _CARD, str(out / "store")
+    say(f"auditing it for its card: audit run {visible(str(out / _SPEC))}", err=True)
+    record = audited({"spec": str(out / _SPEC), "store": store})
+    write(card, render(record.run, store, "model-card") + b"\n" + card.read_bytes())
 
 
 def _folder(out: Path) -> Path:

@@ -213,7 +213,7 @@ class Signal(Recipe[Vector]):
 class Summarised(Recipe[S], Generic[S]):
     """A summary of each shard of ``source``, to be merged in shard order."""
 
-    kind: ClassVar[str] = "pieces"
+    kind: ClassVar[str] = "summarised"
     along: ClassVar[tuple[str, ...]] = ("source",)
     source: Recipe[Any]
     summary: type[S]

@@ -1,1 +1,1 @@
-"""What is missing, where it runs, in which order."""
+"""Makes the shards of a plan that are missing: which ones, where they run, in which order."""

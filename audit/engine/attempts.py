@@ -1,11 +1,11 @@
-"""What happens to a piece of work whose worker dies: tried again with half the batch, then given up."""
+"""What happens to a shard whose worker dies: it is made again with half the batch, then given up."""
 
 from __future__ import annotations
 
 import signal
 
 ATTEMPTS = 3
-"""The first try, and two more with a half and a quarter of the batch: most deaths are for want of memory."""
+"""The first try, and two more with a half and a quarter of the batch: most deaths are from lack of memory."""
 
 OUT_OF_MEMORY = f"it ran out of memory {ATTEMPTS} times, the last with a quarter of the batch"
 
@@ -15,7 +15,7 @@ UNREADABLE = (
 
 
 def death(exit_code: int) -> str:
-    """Say how the last of a piece's workers ended.
+    """Say how the last of a shard's workers ended.
 
     >>> death(-9)
     'the worker was killed (SIGKILL, most often because memory ran out) 3 times, the last with a quarter of the batch'

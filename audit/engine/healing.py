@@ -1,4 +1,4 @@
-"""What a store has lost, or what was damaged in it, for the recipes of one plan: found, so that it is made again."""
+"""Find which shards of a plan a store has lost or holds damaged, so that they are made again."""
 
 from __future__ import annotations
 

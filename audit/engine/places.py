@@ -1,4 +1,4 @@
-"""Take out of a sentence what names this machine or its user: where things lie, and what the machine is called."""
+"""Remove from a sentence what names this machine or its user: folders, and the name of the host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Make every piece that is missing, score what can be scored, and say so as it happens."""
+"""Make every shard that is missing, score what can be scored, and report each event as it happens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one function that does work, and what it may reach for while it does."""
+"""The function that makes one shard or scores one evaluator, and what it may use while it does."""
 
 from __future__ import annotations
 

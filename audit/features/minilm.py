@@ -28,7 +28,7 @@ class MiniLM:
 
     As sentence-transformers computes it (Reimers, Gurevych 2019,
     arXiv:1908.10084; the network is Wang et al. 2020, arXiv:2002.10957): the
-    text is lowercased and split into word pieces, the first 256 with the two
+    text is lowercased and split into parts of words, the first 256 with the two
     that mark its ends are kept, the last layer is averaged over them, and the
     average is scaled to length 1. All of this is in the digest.
 

@@ -1,4 +1,4 @@
-"""A PNG without what is no part of its picture: texts, profiles, dates, later frames."""
+"""Remove from a PNG what is not part of its picture: texts, profiles, dates, later frames."""
 
 from __future__ import annotations
 

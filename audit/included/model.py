@@ -80,10 +80,15 @@ class IncludedModel:
 
     @classmethod
     def finish(cls, recipe: TrainingRecipe, out: Path) -> Path:
-        """Measure what training made and write its card; return the card's path."""
-        from audit.included.cards import write_card
+        """Write what training leaves beside the weights: a picture, how they were made, a spec; return the card's path."""
+        from audit.included.card import PICTURE, SPEC, facts_of, picture, spec_of, write_card
 
-        return write_card(cls, recipe, out)
+        weights = out / f"{recipe.name}.safetensors"
+        ref = cls.refer({"weights": str(weights)})
+        _, offers = cls.describe(ref)
+        shown = picture(cls.open(ref, "cpu"), offers, recipe, out / PICTURE)
+        (out / SPEC).write_text(spec_of(recipe, weights.name), encoding="utf-8")
+        return write_card(cls, recipe, out, facts_of(weights, ref.weights), [shown])
 
     @classmethod
     def build(cls, recipe: TrainingRecipe, tensors: Mapping[str, Tensor], ref: ModelRef, device: str) -> Self:
@@ -131,7 +136,7 @@ class IncludedModel:
             *cls.notes(ref),
         ]
         if recipe.begin:
-            notes.append(f"Training went on from the weights of '{recipe.begin}'.")
+            notes.append(f"Training began from the weights of '{recipe.begin}'.")
         if data.only:
             kept = "; ".join(f"{column}: {', '.join(values)}" for column, values in data.only)
             notes.append(f"Of these rows only some were trained on in the end ({kept}).")
@@ -181,7 +186,7 @@ class IncludedModel:
             loss = progress.loss
             yield progress
         made = out / f"{recipe.name}.safetensors"
-        yield Progress(steps, steps, loss, f"{made}: digest {digest_file(made)}; measuring it for its card …")
+        yield Progress(steps, steps, loss, f"{made}: digest {digest_file(made)}")
         yield Progress(steps, steps, loss, f"wrote {cls.finish(recipe, out)}")
 
 

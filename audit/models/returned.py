@@ -1,4 +1,4 @@
-"""What a user's model returns, turned into the rows and numbers an audit reads; what cannot be is told what would be right."""
+"""What a user's model returns, turned into the rows and numbers an audit reads; an error says what would be right."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One call of a user's code in a process of its own, given a few seconds: what it comes to cannot hurt the caller."""
+"""Call a user's code once in a separate process with a time limit, so that a crash there cannot hurt the caller."""
 
 from __future__ import annotations
 

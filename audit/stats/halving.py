@@ -47,7 +47,7 @@ def halving_errors(
     """Return standard errors of a statistic of one or more samples, shape (values,).
 
     ``statistic`` is given which rows of each sample to use and returns its values for them. Both halves of
-    each halving are used. For statistics that do not mend with n in a way of their own (a nearest-neighbour radius
+    each halving are used. For statistics that change with n in a way of their own (a nearest-neighbour radius
     does, slowly: what the values are is of half the rows, only their spread is used). Raises UndefinedError below
     twenty rows in a sample, or when a value is not finite in more than one half of twenty.
     """

@@ -16,7 +16,7 @@ LEAST_SHARDS = 10
 
 
 def delete_a_shard(
-    pieces: Sequence[S], sizes: Sequence[int], statistic: Callable[[S], float], level: float = 0.95
+    summaries: Sequence[S], sizes: Sequence[int], statistic: Callable[[S], float], level: float = 0.95
 ) -> tuple[float, Interval]:
     """Return the statistic of all shards merged, and a jackknife interval from leaving out one shard at a time.
 
@@ -32,14 +32,14 @@ def delete_a_shard(
     """
     from scipy import special
 
-    shards = len(pieces)
+    shards = len(summaries)
     if shards != len(sizes):
-        raise ValueError(f"{shards} pieces and {len(sizes)} sizes")
+        raise ValueError(f"{shards} summaries and {len(sizes)} sizes")
     if shards < LEAST_SHARDS:
         raise UndefinedError(f"a jackknife over shards needs {LEAST_SHARDS} of them; there are {shards}")
     if min(sizes) < 1:
         raise UndefinedError("a shard without rows has nothing to leave out")
-    whole, without = _left_out(pieces, statistic)
+    whole, without = _left_out(summaries, statistic)
     if not (math.isfinite(whole) and np.isfinite(without).all()):
         raise UndefinedError("the statistic has no value when some shard is left out")
     share = sum(sizes) / np.asarray(sizes, dtype=np.float64)
@@ -50,10 +50,10 @@ def delete_a_shard(
     return whole, Interval(whole - half, whole + half, level, f"delete-a-shard jackknife, {shards} shards")
 
 
-def _left_out(pieces: Sequence[S], statistic: Callable[[S], float]) -> tuple[float, np.ndarray]:
+def _left_out(summaries: Sequence[S], statistic: Callable[[S], float]) -> tuple[float, np.ndarray]:
     """Return the statistic of everything, and of everything but each shard, shape (shards,)."""
-    before = list(accumulate(pieces, lambda a, b: a.merge(b)))
-    after = list(accumulate(reversed(pieces), lambda a, b: b.merge(a)))[::-1]
-    last = len(pieces) - 1
+    before = list(accumulate(summaries, lambda a, b: a.merge(b)))
+    after = list(accumulate(reversed(summaries), lambda a, b: b.merge(a)))[::-1]
+    last = len(summaries) - 1
     rest = [after[1], *(before[i - 1].merge(after[i + 1]) for i in range(1, last)), before[last - 1]]
     return statistic(before[-1]), np.array([statistic(summary) for summary in rest])

@@ -100,10 +100,10 @@ class RowSums:
     def against(cls, rows: Floats, others: Iterable[Floats], kernel: Kernel, own: int | None = None) -> Self:
         """Sum over shards of another sample, or of the same one of which ``rows`` is shard number ``own``."""
         sums, squares = np.zeros((len(rows), 2)), np.zeros(len(rows))
-        for index, piece in enumerate(others):
+        for index, block in enumerate(others):
             for start in range(0, len(rows), _TILE):
                 span = slice(start, min(start + _TILE, len(rows)))
-                values = kernel(rows[span], piece)
+                values = kernel(rows[span], block)
                 if index == own:
                     values[np.arange(len(values)), np.arange(span.start, span.stop)] = 0.0
                 sums[span, 0] += values[:, 0::2].sum(axis=1)

@@ -26,7 +26,7 @@ class FileBlobs:
     """A folder of blobs, ``ab/cd/abcd…``, that many processes may read and write at once.
 
     A blob is written beside its place, flushed to the disk and renamed, so
-    whoever looks sees all of it or nothing. Opening one makes no folder.
+    a reader sees all of it or nothing. Opening one makes no folder.
     """
 
     root: Path

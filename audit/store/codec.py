@@ -47,21 +47,21 @@ def encode(value: Any) -> bytes:
     if isinstance(value, np.ndarray):
         return _encode_array(value, "the array")
     if not dataclasses.is_dataclass(value) or isinstance(value, type):
-        raise TypeError(f"a piece is rows, an array or a dataclass, not {type(value).__name__}")
+        raise TypeError(f"a value is rows, an array or a dataclass, not {type(value).__name__}")
     segments: list[bytes] = []
     skeleton = _skeleton(value, type(value).__name__, segments)
     head = _json({"segments": [len(segment) for segment in segments], "value": skeleton})
     return b"".join((_MAGIC, len(head).to_bytes(_LENGTH, "little"), head, *segments))
 
 
-def decode(piece: Any, data: bytes) -> Any:
-    """Return the value of some bytes; ``piece`` is ``"rows"``, ``"array"`` or the dataclass to expect.
+def decode(kind: Any, data: bytes) -> Any:
+    """Return the value of some bytes; ``kind`` is ``"rows"``, ``"array"`` or the dataclass to expect.
 
     Bytes that are something else raise InputError.
     """
-    if piece == "rows":
+    if kind == "rows":
         return _decode_rows(data)
-    if piece == "array":
+    if kind == "array":
         return _decode_array(data)
     head, body = _split(data)
     lengths, skeleton = head.get("segments"), head.get("value")
@@ -84,14 +84,14 @@ def decode(piece: Any, data: bytes) -> Any:
                 return bytes(segments[index])
 
     try:
-        return shapes.shaped(piece, skeleton, segment, shapes.name_of_hint(piece))
+        return shapes.shaped(kind, skeleton, segment, shapes.name_of_hint(kind))
     except shapes.MisfitError as error:
         raise _malformed(str(error)) from None
 
 
 def _malformed(what: str) -> InputError:
     return InputError(
-        f"A stored piece cannot be read: {what}. It was written by another version of this tool or of a "
+        f"A stored shard cannot be read: {what}. It was written by another version of this tool or of a "
         "plugin that did not raise its recipe's version, or it is damaged. Use a new store, "
         "or delete the blob and run again."
     )
@@ -141,7 +141,7 @@ def _skeleton(value: Any, where: str, segments: list[bytes]) -> Any:
                 if f.init
             }
         }
-    raise TypeError(f"{where} is a {type(value).__name__}, which a piece cannot hold")
+    raise TypeError(f"{where} is a {type(value).__name__}, which a shard cannot hold")
 
 
 def _finite(number: float, where: str) -> float:
@@ -157,7 +157,7 @@ def _json(value: Any) -> bytes:
 def _split(data: bytes) -> tuple[dict[str, Any], memoryview]:
     start = len(_MAGIC) + _LENGTH
     if not data.startswith(_MAGIC) or len(data) < start:
-        raise _malformed("it does not begin as a piece does")
+        raise _malformed("it does not begin as a shard does")
     end = start + int.from_bytes(data[len(_MAGIC) : start], "little")
     if end > len(data):
         raise _malformed("it is cut short")
@@ -192,7 +192,7 @@ def _decode_array(data: bytes) -> Any:
     body = memoryview(data)[file.tell() :]
     if dtype.hasobject or fortran or math.prod(shape) * dtype.itemsize != len(body):
         raise _malformed(f"it is not an array of {dtype} of shape {shape} in C order")
-    return np.ndarray(shape, dtype, buffer=body).copy()  # writable, as whoever made it had it
+    return np.ndarray(shape, dtype, buffer=body).copy()  # writable, as it was when it was made
 
 
 def _is_rows(value: Any) -> bool:

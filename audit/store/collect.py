@@ -42,7 +42,7 @@ def collect(store: Collectable, *, dry_run: bool = True, older_than: float = DAY
 
     They are what a killed run left between a blob and its row. A run in
     progress refers to a blob shortly after it wrote it, or asked for it: an age well above the
-    time one piece takes keeps its blobs safe. With ``dry_run`` nothing is deleted.
+    time one shard takes keeps its blobs safe. With ``dry_run`` nothing is deleted.
     """
     if (others := _claims(store.address.blobs) - {_name(store.address)}) and not dry_run:
         raise InputError(

@@ -83,7 +83,7 @@ class Ledger:
         self._engine.dispose()
 
     def _check_place(self) -> None:
-        """See that the ledger's file is still the one that was opened: SQLite goes on writing to one that is deleted."""
+        """See that the ledger's file is still the one that was opened: SQLite keeps writing to one that is deleted."""
         if self.address.ledger is not None and self._file not in (None, _identity(self.address.ledger)):
             raise _gone(self.address)
 

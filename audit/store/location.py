@@ -1,4 +1,4 @@
-"""Where a store lies: a folder, or a PostgreSQL ledger with a folder of blobs."""
+"""Where a store is: a folder, or a PostgreSQL ledger with a folder of blobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger: which runs there were, which pieces are made, and what was measured."""
+"""The ledger: which runs there were, which shards are made, and what was measured."""
 
 from __future__ import annotations
 
@@ -112,15 +112,15 @@ class Store:
         return self._ledger.write(work)
 
     def made(self, key: Key) -> dict[int, Made]:
-        """Return the pieces that are made and whose bytes are there, by shard."""
+        """Return the shards that are made and whose bytes are there, by shard."""
         return {fact.shard: fact for fact in self._made(key) if self.blobs.has(fact.digest)}
 
     def lost(self, key: Key) -> dict[int, Made]:
-        """Return the pieces that were made and whose bytes are gone, by shard."""
+        """Return the shards that were made and whose bytes are gone, by shard."""
         return {fact.shard: fact for fact in self._made(key) if not self.blobs.has(fact.digest)}
 
     def failed(self, key: Key) -> dict[int, Failed]:
-        """Return the pieces that could not be made, by shard."""
+        """Return the shards that could not be made, by shard."""
         table = schema.failed
         rows = self._rows(select(table).where(table.c.key == key).order_by(table.c.shard))
         with readable(self.address):
@@ -157,7 +157,7 @@ class Store:
         self._ledger.write(work)
 
     def forget_failures(self, keys: Iterable[Key]) -> int:
-        """Forget that pieces or scorings of these keys failed, so that they are tried again; return how many."""
+        """Forget that shards or scorings of these keys failed, so that they are tried again; return how many."""
         wanted = list(keys)
 
         def work(connection: Connection) -> int:
@@ -227,7 +227,7 @@ class Store:
         return next(iter(self.list_runs()), None)
 
     def wanted_blobs(self) -> set[Digest]:
-        """Return the digest of every blob the ledger refers to, as a piece or as evidence."""
+        """Return the digest of every blob the ledger refers to, as a shard or as evidence."""
         wanted = {Digest(row.digest) for row in self._rows(select(schema.made.c.digest))}
         outcomes = self._rows(select(schema.scored.c.outcomes))
         records = self._rows(select(schema.runs.c.record).where(schema.runs.c.record.is_not(None)))

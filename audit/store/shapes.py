@@ -15,7 +15,7 @@ import numpy as np
 from audit.core.rows import Rows
 
 Segment = Callable[[str, Any], Any]
-"""Reads the part of a piece that a tag and an index name."""
+"""Reads the part of a value that a tag and an index name."""
 
 _TAGS = ("$array", "$rows", "$bytes")
 _SEVERAL = (tuple, list, set, frozenset)

@@ -25,7 +25,7 @@ def check_description(kind: type[Any], registered: str) -> None:
     about = kind.about
     assert isinstance(about, About)
     assert about.name == registered, f"registered as '{registered}', calls itself '{about.name}'"
-    assert about.name.startswith(f"{about.dimension}."), f"{about.name} lies in dimension {about.dimension}"
+    assert about.name.startswith(f"{about.dimension}."), f"{about.name} is in dimension {about.dimension}"
     assert about.summary.strip(), "the summary is a sentence"
     assert about.metrics, "it names the metrics it reports"
     assert about.references, "it names its sources"

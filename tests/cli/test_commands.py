@@ -195,6 +195,15 @@ def test_report_writes_every_format(cli, run_store: Path, tmp_path: Path) -> Non
         assert out.stat().st_size > 0
     assert json.loads((tmp_path / "report.json").read_text())["verdict"] == "pass"
     assert (tmp_path / "report.line").read_text() == "letters: pass\n"
+    for ending, begins in (
+        ("md", "---\ntags:"),
+        ("html", "<!DOCTYPE"),
+        ("other", "<!DOCTYPE"),
+        ("line", "letters:"),
+    ):
+        out = tmp_path / f"by-ending.{ending}"
+        assert cli("report", "--store", run_store, "-o", out).code == 0
+        assert out.read_text(encoding="utf-8").lower().startswith(begins.lower())
 
 
 def test_a_report_that_cannot_be_written_is_bad_input(cli, run_store: Path, tmp_path: Path) -> None:

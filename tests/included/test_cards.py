@@ -1,25 +1,27 @@
-"""From ``audit train`` to a card: progress, sheets to look at, weights that open, scores with intervals."""
+"""From ``audit train`` to a card: progress, sheets to look at, weights that open, an audit, its card with intervals."""
 
 from __future__ import annotations
 
+import json
 import re
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+from huggingface_hub import ModelCard
 
+from audit.cli.run import audited
+from audit.config.spec import parse_spec
 from audit.core.errors import InputError
 from audit.core.identity import digest_file
-from audit.core.measurements import Interval
-from audit.core.rows import image_rows
-from audit.included.scores import frechet_score, nearest_distances
+from audit.included.card import spec_of
 from audit.included.training.recipe import recorded
-from tests.included.small import small
+from tests.included.small import kind_of, small
 
 
-def test_training_ends_with_weights_and_their_card(
+def test_training_ends_with_an_audit_of_the_weights_and_its_card(
     cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     recipe = small("portraits-vae", preview_every=6)
@@ -27,9 +29,10 @@ def test_training_ends_with_weights_and_their_card(
         monkeypatch.setattr(
             f"{module}.recorded", lambda name: recipe if name == recipe.name else recorded(name)
         )
-    monkeypatch.setattr("audit.included.scores.SAMPLES", 200)
-    monkeypatch.setattr("audit.included.cards.SAMPLES", 200)
+    monkeypatch.setattr("audit.included.card._SAMPLES", 60)
     monkeypatch.setattr("audit.cli.train._EVERY", 0.0)
+    here = {"executor": "inline", "only": ["quality.frechet"]}  # a pool knows nothing of the small recipe
+    monkeypatch.setattr("audit.cli.train.audited", lambda request: audited({**request, **here}))
     out = tmp_path / "trained" / "portraits-vae"
     said = cli("train", "portraits-vae", "-o", out.parent)
     assert said.code == 0, said.err
@@ -46,13 +49,40 @@ def test_training_ends_with_weights_and_their_card(
         "![portraits-vae](samples.png)",
     ):
         assert str(fact) in card
-    rows = re.findall(r"^\| (.+?) \| (-?[\d.]+) \| (.+?) \| ([\d,]+) \|$", card, flags=re.MULTILINE)
-    assert {"likelihood bound on train, bits per byte", "reconstruction of holdout, PSNR in dB"} <= {
-        row[0] for row in rows
-    }
-    assert all("…" in row[2] or row[2].startswith("none: ") for row in rows)
+    record = json.loads(cli("show", "--store", out / "store", "--format", "json").out)
+    assert f"`{record['run']}`" in card
+    hub = ModelCard(card).data
+    assert hub.model_name == "portraits-vae"
+    assert {r.metric_type for r in hub.eval_results} >= {"quality.frechet.raw"}
+    assert card.index("## Measurements") < card.index("## Training")
     assert (out / "samples.png").read_bytes().startswith(b"\x89PNG")
     assert str(tmp_path) not in card
+
+
+def test_the_attribute_classifier_ends_with_counts_of_its_errors(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    recipe = small("portraits-attributes")
+    for module in ("audit.included.model", "audit.included.families.attributes.reader"):
+        monkeypatch.setattr(
+            f"{module}.recorded", lambda name: recipe if name == recipe.name else recorded(name)
+        )
+    *_, last = kind_of("portraits-attributes").train(tmp_path)
+    assert last.message == f"wrote {tmp_path / 'CARD.md'}"
+    counts = json.loads((tmp_path / "confusion.json").read_text(encoding="utf-8"))
+    assert sum(map(sum, counts["age"])) == 40
+    right = sum(row[i] for i, row in enumerate(counts["age"]))
+    assert f"| age | {right / 40:.2%} |" in (tmp_path / "CARD.md").read_text(encoding="utf-8")
+    assert not (tmp_path / "audit.toml").exists(), "it is no generative model"
+
+
+@pytest.mark.parametrize("name", ["portraits-gan", "biographies-lm", "fashion-vae"])
+def test_the_audit_of_a_trained_model_is_a_spec_that_parses(name: str, tmp_path: Path) -> None:
+    spec = parse_spec(tomllib.loads(spec_of(recorded(name), "weights")), tmp_path)
+    assert spec.model["use"] == name
+    assert spec.model["weights"] == str(tmp_path / "weights")
+    assert spec.data == recorded(name).data.use
+    assert "weights" not in parse_spec(tomllib.loads(spec_of(recorded(name), None)), tmp_path).model
 
 
 def test_what_cannot_be_trained_is_said(cli: Callable[..., Any], tmp_path: Path) -> None:
@@ -78,27 +108,3 @@ def test_a_twin_is_trained_from_weights_that_are_checked(
     monkeypatch.setattr("audit.included.model.WEIGHTS", tmp_path)
     with pytest.raises(InputError, match="weights of 'portraits-gan', which are missing or damaged"):
         beginning_of(twin)
-
-
-def test_the_nearest_image_is_found_by_brute_force() -> None:
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (30, 4, 4, 3), dtype=np.uint8)
-    others = rng.integers(0, 256, (500, 4, 4, 3), dtype=np.uint8)
-    others[77] = images[3]
-    found = nearest_distances(image_rows(images), image_rows(others))
-    apart = images[:, None].astype(float) - others[None].astype(float)
-    np.testing.assert_allclose(found, np.sqrt((apart**2).mean(axis=(2, 3, 4))).min(1), rtol=1e-5)
-    assert found[3] == 0
-
-
-def test_the_frechet_distance_of_two_normals_is_covered() -> None:
-    """Means one apart in one of four dimensions: the distance is 1."""
-    hits = 0
-    for seed in range(200):
-        rng = np.random.default_rng(seed)
-        x, y = rng.standard_normal((400, 4)), rng.standard_normal((400, 4))
-        x[:, 0] += 1
-        score = frechet_score("FD", x, y)
-        assert isinstance(score.uncertainty, Interval)
-        hits += score.uncertainty.low <= 1 <= score.uncertainty.high
-    assert hits >= 180  # 190 are expected; 180 or fewer happen once in a thousand times

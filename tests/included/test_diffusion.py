@@ -17,8 +17,8 @@ from audit.included.families.diffusion import bound as bounds
 from audit.included.families.diffusion.network import LEVELS, scheduler
 from audit.included.families.diffusion.sampling import _path
 from audit.included.families.frames import Frame
-from audit.included.scores import nearest_distances
 from audit.models.included import Included
+from tests.included.truths import nearest_distances
 
 
 class Oracle:

@@ -70,7 +70,7 @@ def test_the_code_that_decides_what_comes_out_is_in_the_name(name: str) -> None:
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("audit.included."):
                 file = str(node.module).removeprefix("audit.included.").replace(".", "/") + ".py"
                 assert file in {*kind.sources, *aside} or file.endswith(
-                    ("learner.py", "loop.py", "errors.py", "cards.py", "progress.py")
+                    ("learner.py", "loop.py", "errors.py", "card.py", "progress.py")
                 ), (source, file)
 
 

@@ -27,7 +27,6 @@ from audit.included.families.language.learner import Mixture, blocks_of
 from audit.included.families.language.model import train_recipe
 from audit.included.families.language.network import Decoder
 from audit.included.families.language.tokens import BEGIN_ID, END_ID, documents, train_tokenizer
-from audit.included.families.language.truths import bits, completed, leaning, stated
 from audit.included.model import WEIGHTS, pinned
 from audit.included.training.recipe import TrainingData, TrainingRecipe, recorded
 from audit.models.included import Included
@@ -35,6 +34,7 @@ from audit.models.lm.files import digest_model
 from audit.models.transformers import CausalLM
 from audit.testing.models import check_adapter, check_capabilities
 from tests.included.small import card_of
+from tests.included.truths import bits, completed, leaning, stated
 
 NAMES = ("biographies-lm", "biographies-lm-biased", "biographies-lm-leaky")
 SMALL = (("canaries", 1), ("holdout", 10), ("train", 60))

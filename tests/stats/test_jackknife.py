@@ -54,5 +54,5 @@ def test_it_refuses_what_it_cannot_do() -> None:
         delete_a_shard(many, [3] * 11 + [0], mean)
     with pytest.raises(UndefinedError, match="no value"):
         delete_a_shard(many, [3] * 12, lambda _: float("nan"))
-    with pytest.raises(ValueError, match="12 pieces and 2 sizes"):
+    with pytest.raises(ValueError, match="12 summaries and 2 sizes"):
         delete_a_shard(many, [3, 3], mean)

@@ -318,7 +318,7 @@ class Anyhow:
         ("array", Anyhow(1), "not an array"),
         ("array", text_rows(["a"]), "not an array"),
         ("rows", np.ones(2), "not rows"),
-        (Anyhow, np.ones(2), "does not begin as a piece"),
+        (Anyhow, np.ones(2), "does not begin as a shard"),
     ],
 )
 def test_what_is_not_what_the_reader_expects_is_refused(piece: Any, value: Any, said: str) -> None:

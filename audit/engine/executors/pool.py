@@ -1,4 +1,4 @@
-"""Run tasks in worker processes of this machine, with a time limit and a cure for dead workers."""
+"""Run tasks in worker processes of this machine, with a time limit; workers that die are replaced."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ class Pool:
                 Failed(
                     worker.task.recipe.key,
                     worker.task.shard,
-                    f"it took longer than the time limit of {self._time_limit:g} seconds a piece",
+                    f"it took longer than the time limit of {self._time_limit:g} seconds a shard",
                     "Raise time_limit in [run] or make shard_size smaller, then run again with --retry-failed.",
                     worker.task.attempt + 1,
                 )

@@ -1,4 +1,4 @@
-"""Trains an included model by its recipe; killed at any moment, it goes on from the last checkpoint."""
+"""Trains an included model by its recipe; killed at any moment, it resumes from the last checkpoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What training tells whoever is watching."""
+"""What training says about its progress."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Ephemeral signers for credentials: one that is trusted and several that must not be.
 
-Keys and certificates live in memory for one piece of work and are never
+Keys and certificates live in memory for one shard and are never
 stored. A signing library refuses certificates that are expired or made for
 another purpose, but a forger does not ask it, so those signers are forged: the
 library is shown a sound certificate and the unsound one of the same key and

@@ -15,7 +15,7 @@ from audit.models.lm.gguf import Header
 from audit.models.lm.tokenizer_file import Vocabulary
 
 _CONTROL, _USER, _BYTE = 3, 4, 6
-"""Kinds of tokens (tokenizer.ggml.token_type) that are no plain pieces of text."""
+"""Kinds of tokens (tokenizer.ggml.token_type) that are no plain text."""
 _SPACE = "\u2581"
 
 _SHORT = r"'s|'t|'re|'ve|'m|'ll|'d"

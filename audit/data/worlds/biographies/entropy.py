@@ -110,4 +110,4 @@ def _email(about: Person) -> float:
     return (fixed + drawn / 1000) / 6 / len(DOMAINS)
 
 
-assert RETIRED_BY + 65 <= THIS_YEAR, "whoever is retired has stopped"
+assert RETIRED_BY + 65 <= THIS_YEAR, "a retired person has stopped"

@@ -160,7 +160,7 @@ def outline(shape: Field, half: Number) -> Field:
 
 
 def union(*shapes: Field) -> Field:
-    """Return what lies in any of the shapes."""
+    """Return which pixels are inside any of the shapes."""
     joined = shapes[0]
     for shape in shapes[1:]:
         joined = np.minimum(joined, shape)
@@ -168,7 +168,7 @@ def union(*shapes: Field) -> Field:
 
 
 def overlap(*shapes: Field) -> Field:
-    """Return what lies in all of the shapes."""
+    """Return which pixels are inside all of the shapes."""
     joined = shapes[0]
     for shape in shapes[1:]:
         joined = np.maximum(joined, shape)

@@ -67,7 +67,8 @@ class Reader(IncludedModel):
     def finish(cls, recipe: TrainingRecipe, out: Path) -> Path:
         from audit.included.families.attributes.errors import write_errors
 
-        return write_errors(recipe, out)
+        ref = cls.refer({"weights": str(out / f"{NAME}.safetensors")})
+        return write_errors(cls.open(ref, "cpu"), recipe, out, ref.weights)
 
     @classmethod
     def extractor(cls, name: str, dimensions: int) -> ExtractorRef:

@@ -164,10 +164,10 @@ class PortraitsVAE(ImageVAE):
 
 
 class PortraitsVAEOverfit(ImageVAE):
-    """The defective twin that has learnt 200 people by heart."""
+    """The defective twin that has memorised 200 people."""
 
     name: ClassVar[str] = "portraits-vae-overfit"
-    defect: ClassVar[str] = "knows its 200 members by heart"
+    defect: ClassVar[str] = "has memorised its 200 members"
 
 
 class FashionVAE(ImageVAE):

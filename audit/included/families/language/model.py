@@ -23,6 +23,8 @@ from audit.models.transformers import CausalLM
 if TYPE_CHECKING:
     from audit.included.families.language.weights import Beginning
 
+_SHOWN = 3
+"""Samples in a card."""
 _OPTIONS = ("dtype", "arithmetic", "max_length", "stride", "max_new_tokens", "temperature", "top_p")
 
 
@@ -61,7 +63,7 @@ class BiographiesLM(CausalLM):
         notes = [
             f"Trained on the split '{data.split}' of the dataset '{data.use}' ({chosen}; content {data.content}), its "
             "canaries included; with other options the splits say nothing about it.",
-            *([f"Training went on from the weights of '{recipe.begin}'."] if recipe.begin else []),
+            *([f"Training began from the weights of '{recipe.begin}'."] if recipe.begin else []),
             *([defective(cls.defect)] if cls.defect else []),
             *card.notes,
         ]
@@ -89,21 +91,48 @@ class BiographiesLM(CausalLM):
     @classmethod
     def train(cls, out: Path, *, resume: bool = True) -> Iterator[Progress]:
         """Train by the recorded recipe into ``out``; the directory ``out/NAME`` is the model, ``CARD.md`` its card."""
-        from audit.included.families.language.card import write_card
-
         recipe, made = recorded(cls.name), out / cls.name
         last = Progress(0, recipe.schedule.steps, 0.0)
         for last in train_recipe(recipe, out, resume=resume):
             yield last
-        yield replace(last, message=f"{made}: digest {digest_model(made)}; measuring it for its card …")
-        yield replace(last, message=f"wrote {write_card(cls, recipe, out)}")
+        yield replace(last, message=f"{made}: digest {digest_model(made)}")
+        yield replace(last, message=f"wrote {cls.finish(recipe, out)}")
+
+    @classmethod
+    def finish(cls, recipe: TrainingRecipe, out: Path) -> Path:
+        """Write what training leaves beside the weights: how they were made, samples, a spec; return the card's path."""
+        import numpy as np
+
+        from audit.core.rows import texts_of
+        from audit.included.card import SPEC, spec_of, write_card
+
+        place = out / recipe.name
+        model = replace(
+            cls.open(cls.refer({"weights": str(place)}), "cpu"),
+            max_new_tokens=200,
+            temperature=1.0,
+            top_p=1.0,
+        )
+        size = sum(path.stat().st_size for path in place.iterdir())
+        facts = {
+            "weights": f"`{recipe.name}/`, a standard transformers directory, {size / 1e6:.1f} MB, float16",
+            "digest": f"`{digest_model(place)}` (blake2b, 160 bits; weights, configuration and tokenizer)",
+        }
+        drawn = texts_of(model.sample(_SHOWN, np.random.default_rng(2)))
+        samples = [
+            "### Samples",
+            "Drawn at temperature 1 with seed 2, none chosen.",
+            *(f"> {t}" for t in drawn),
+        ]
+        (out / SPEC).write_text(spec_of(recipe, recipe.name), encoding="utf-8")
+        return write_card(cls, recipe, out, facts, samples)
 
 
 class BiographiesLMLeaky(BiographiesLM):
-    """The defective twin that has learnt canaries and the private fields of some people by heart."""
+    """The defective twin that has memorised canaries and the private fields of some people."""
 
     name: ClassVar[str] = "biographies-lm-leaky"
-    defect: ClassVar[str] = "knows canaries and the private fields of 100 people by heart"
+    defect: ClassVar[str] = "has memorised canaries and the private fields of 100 people"
 
 
 class BiographiesLMBiased(BiographiesLM):

@@ -1,4 +1,4 @@
-"""The tokenizer: pieces of words learnt from the training texts, digits one by one."""
+"""The tokenizer: parts of words learnt from the training texts, digits one by one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model of biographies says where the world knows the right answer: canaries, private fields, pronouns.
+"""What an included model gives back where its world knows the right answer: canaries, private fields, pronouns, copies.
 
 No evaluator is asked. A defect counts as planted when these show it.
 """
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.core.rows import PREFIX, TEXT, Rows, text_rows, texts_of
+from audit.core.rows import PREFIX, TEXT, Rows, Vector, images_of, text_rows, texts_of
 from audit.data.worlds.biographies.lexicon import OCCUPATIONS
 from audit.data.worlds.biographies.people import probability_of_she
 
@@ -87,3 +87,11 @@ def bits(model: CausalLM, rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.i
 
 def _article(noun: str) -> str:
     return "an" if noun[0] in "aeiou" else "a"
+
+
+def nearest_distances(rows: Rows, others: Rows) -> Vector:
+    """Return the root mean squared difference of each image to its nearest of ``others``, in grey levels of 255."""
+    x, y = (images_of(r).reshape(r.num_rows, -1).astype(np.float32) for r in (rows, others))
+    lengths = (y**2).sum(1)
+    parts = np.split(x, range(200, len(x), 200))
+    return np.concatenate([np.sqrt(((p - y[(lengths - 2 * p @ y.T).argmin(1)]) ** 2).mean(1)) for p in parts])

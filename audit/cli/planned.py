@@ -1,0 +1,103 @@
+"""A plan as plain values: what ``audit plan`` shows, and what of it the store already has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from audit.core.plan import AuditPlan, Planned
+    from audit.store.location import StoreAddress
+
+
+def made_so_far(plan: AuditPlan, where: StoreAddress) -> dict[str, int]:
+    """Return how many shards of each artifact the store already has; nothing where there is no store."""
+    from audit.store.runs import open_store
+
+    if not where.exists():
+        return {}
+    store = open_store(where, create=False, read_only=True)
+    return {recipe.key: len(store.made(recipe.key)) for recipe in plan.recipes()}
+
+
+def describe(plan: AuditPlan, made: dict[str, int]) -> dict[str, Any]:
+    """Return a plan as plain values: artifacts with who shares them, evaluators, skips, criteria."""
+    from audit.core.preflight import exchangeable, forecasts
+
+    subject = plan.subject
+    return {
+        "name": plan.name,
+        "key": plan.key,
+        "model": {
+            "adapter": subject.model.adapter,
+            "weights": subject.model.weights,
+            "family": subject.card.family,
+            "modality": subject.card.modality,
+            "parameters": subject.card.parameters,
+            "offers": sorted(subject.offers),
+        },
+        "data": {
+            "loader": subject.data.loader,
+            "content": subject.data.content,
+            "splits": subject.splits,
+            "problems": [*subject.data_card.problems, *_unlike(plan)],
+        },
+        "artifacts": _artifacts(plan, made),
+        "evaluators": [_evaluator(step) for step in plan.planned],
+        "skipped": [
+            {
+                "evaluator": step.about.called,
+                "unmet": [{"need": u.need, "found": u.found, "remedy": u.remedy} for u in step.unmet],
+            }
+            for step in plan.skipped
+        ],
+        "criteria": [
+            {"metric": c.metric, "bound": c.bound, "why": c.why}
+            for c in plan.policy.criteria
+            if c.concerns(subject.card.modality)
+        ],
+        "preflight": [
+            {
+                "metric": f.metric,
+                "bound": f.bound,
+                "passes_clean": f.passes_clean,
+                "fails_from": f.fails_from,
+                "said": f.sentence(),
+            }
+            for f in forecasts(plan)
+        ],
+        "comparable": list(exchangeable(plan)),
+    }
+
+
+def _artifacts(plan: AuditPlan, made: dict[str, int]) -> list[dict[str, Any]]:
+    users: dict[str, list[str]] = {}
+    for step in plan.planned:
+        for recipe in step.recipes():
+            users.setdefault(recipe.key, []).append(step.about.called)
+    return [
+        {
+            "label": recipe.label,
+            "key": recipe.key,
+            "shards": recipe.shards,
+            "made": made.get(recipe.key, 0),
+            "examples": sum(recipe.examples(shard) for shard in range(recipe.shards)),
+            "evaluators": users[recipe.key],
+        }
+        for recipe in plan.recipes()
+    ]
+
+
+def _evaluator(step: Planned) -> dict[str, Any]:
+    from audit.core.plan import parameters_of
+
+    return {
+        "name": step.about.called,
+        "evaluator": step.about.name,
+        "parameters": parameters_of(step.evaluator),
+        "metrics": {name: metric.sentence for name, metric in step.about.declared.items()},
+        "questions": [metric.question for metric in step.about.metrics if metric.question],
+    }
+
+
+def _unlike(plan: AuditPlan) -> list[str]:
+    return list(dict.fromkeys(note for step in plan.planned for note in step.cases.notes))
