@@ -12,7 +12,7 @@ from audit.included.training.recipe import TrainingData
 
 def reference_of(data: TrainingData) -> DataRef:
     """Return the dataset of a recipe as it is here. Raise InputError when its bytes are not those of the recipe."""
-    (entry,) = entry_points(group="audit.datasets", name=data.use)
+    entry, *_ = entry_points(group="audit.datasets", name=data.use)
     ref: DataRef = entry.load().refer(dict(data.options))
     if ref.content != data.content:
         raise InputError(
@@ -38,7 +38,7 @@ def rows_of(data: TrainingData, split: str | None = None) -> Rows:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    (entry,) = entry_points(group="audit.datasets", name=data.use)
+    entry, *_ = entry_points(group="audit.datasets", name=data.use)
     rows = entry.load().load(reference_of(data), split or data.split)
     if split not in (None, data.split):
         return rows
