@@ -111,7 +111,7 @@ def _toml(path: Path, what: str, remedy: str) -> dict[str, Any]:
 def parse_spec(values: Mapping[str, Any], base: Path, name: str = "audit") -> AuditSpec:
     """Check the tables of a spec; ``base`` is the folder that its paths are relative to, ``name`` its name unless it says one."""
     top = Table("", values)
-    name = top.text("name", name, most=MOST_NAME)
+    name = top.text("name", name)
     seed = top.integer("seed", 0, most=MOST_SEED)
     samples = top.integer("samples", 2000, least=1, most=MOST_SAMPLES)
     shard_size = top.integer("shard_size", 500, least=1)
@@ -291,9 +291,7 @@ def _policy_file(path: Path) -> Policy:
 
 def _inline(table: Table, name: str) -> Policy:
     criteria = tuple(_criterion(t) for t in table.tables("criteria") or ())
-    policy = Policy(
-        table.text("name", name, most=MOST_NAME), table.text("version", "1", most=MOST_NAME), criteria
-    )
+    policy = Policy(table.text("name", name), table.text("version", "1"), criteria)
     table.close()
     if not criteria:
         raise InputError(

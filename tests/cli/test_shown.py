@@ -33,10 +33,3 @@ def test_a_message_with_a_huge_name_keeps_both_its_ends(cli: Any, tmp_path: Any)
     assert len(said.err) < 5_000
     assert "There is no included model" in said.err
     assert "Accepted: " in said.err
-
-
-def test_as_many_shards_as_examples_are_refused_or_planned_at_once(cli: Any, tmp_path: Any) -> None:
-    (tmp_path / "a.toml").write_text('samples = 10_000_000\nshard_size = 1\n[model]\nuse = "digits-vae"\n')
-    said = cli("plan", tmp_path / "a.toml")
-    assert said.code == 2
-    assert "at most 100,000 are planned. Set shard_size to 100 or more" in said.err

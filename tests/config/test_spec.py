@@ -51,10 +51,9 @@ def test_an_option_that_is_several_names_is_an_array(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (('name = "x"', f'name = "{"n" * 200_000}"'), ["name has 200,000 characters", "at most 200"]),
         (
             ("[data]", f'[[evaluators]]\nname = "quality.mmd"\nas = "{"n" * 200_000}"\n[data]'),
-            ["as has 200,000 characters"],
+            ["as has 200,000 characters", "at most 200"],
         ),
         (("name =", "nmae ="), ["'nmae'", "Did you mean 'name'"]),
         (('name = "x"', 'name = "x"\nsamples = "many"'), ["samples", "'many'", "a string", "whole number"]),
