@@ -217,7 +217,9 @@ class NearCopies:
     ) -> Iterable[Outcome]:
         ours, theirs = merged(closest), merged(unseen)
         said = [f"{left_out} rows of 'holdout' that also stand in 'train' are left out."] if left_out else []
-        evidence = () if found is None or pairs is None else tuple(_evidence(found[0], pairs[0]))
+        evidence = (
+            () if found is None or pairs is None else tuple(_evidence(found[0], pairs[0], len(ours.close)))
+        )
         for rate, name in RATES:
             try:
                 point = excess_closer(ours.close, theirs.close, ours.ties, theirs.ties, rate)
@@ -341,7 +343,7 @@ def _counted(point: Excess, samples: int, unseen: int) -> str:
     )
 
 
-def _evidence(found: Found, pairs: Rows) -> Iterable[Evidence]:
+def _evidence(found: Found, pairs: Rows, samples: int) -> Iterable[Evidence]:
     """The pairs to look at, and the training rows for the register."""
     came = found.returned
     kind = "images" if IMAGE in pairs.column_names else "texts" if TEXT in pairs.column_names else "table"
@@ -352,12 +354,11 @@ def _evidence(found: Found, pairs: Rows) -> Iterable[Evidence]:
     )
     if pairs.num_rows:
         yield Evidence(kind, caption, pairs, sensitive=True)
-    total = max(came.samples, 1)
     yield from register_evidence(
         AtRisk(
             row=int(row),
             attack="copies",
-            found=f"returned by {times:,} of {total:,} samples that are copies",
+            found=f"returned by {times:,} of {samples:,} samples",
             score=float(-close),
             chance=float(share),
             times=int(times),
