@@ -70,16 +70,14 @@ def seen(name: str, rows: int) -> None:
     train, holdout = (images_of(Portraits.load(ref, split)) for split in ("train", "holdout"))
 
     def nearest(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return how close each image is, it or its mirror image, and the place of the closest."""
-        both = [
-            Nearest.among(extractor.extract(image_rows(side)), known, K)
-            for side in (images, altered(images, MIRRORED))
-        ]
+        """Return how close each image is, it or its mirror image, to training images or cropped ones, and the place of the closest."""
+        own, mirror = (extractor.extract(image_rows(side)) for side in (images, altered(images, MIRRORED)))
+        both = [Nearest.among(*pair, K) for pair in ((own, known), (mirror, known), (own, cropped))]
         close = np.stack([closeness(found) for found in both])
         which, places = close.argmin(axis=0), np.arange(close.shape[1])
         return close[which, places], np.stack([found.indices[:, 0] for found in both])[which, places]
 
-    known = extractor.extract(image_rows(train))
+    known, cropped = (extractor.extract(image_rows(side)) for side in (train, altered(train, CROPPED)))
     unseen = np.sort(nearest(holdout)[0])
     for how in ("as they are", MIRRORED, COMPRESSED, CROPPED, "noise"):
         close, place = nearest(noisy(train[:rows], how))
