@@ -14,7 +14,7 @@ from audit.cli.show import evidence_reader
 from audit.cli.visible import say, visible
 from audit.core.errors import InputError
 from audit.core.records import AuditRecord
-from audit.core.register import Entry, Status, lost_evidence, register, same_data
+from audit.core.register import Entry, Status, looked_for, lost_evidence, register, same_data
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,7 +38,7 @@ Examples:
 
 \b
 A record is named by its split and its row, counted from 0. Without --since, the newest
-earlier run against the same data is compared with. An entry is closed when what found
+earlier run of the same kind of model against the same data is compared with. An entry is closed when what found
 it ran again and did not find it, unchecked when it did not run.
 """
 
@@ -98,7 +98,8 @@ def _run_of(store: Store, run: str | None) -> str:
 
 
 def _before(store: Store, record: AuditRecord, since: str | None) -> AuditRecord | None:
-    """Return the run to compare with: the one named, else the newest finished one before it against the same data."""
+    """Return the run to compare with: the one named, else the newest finished one before it of the same data and kind of model
+    that looked for records at risk."""
     if since == "none":
         return None
     if since is not None:
@@ -112,9 +113,15 @@ def _before(store: Store, record: AuditRecord, since: str | None) -> AuditRecord
     lines = store.list_runs()
     place = next((i for i, line in enumerate(lines) if line.run == record.run), len(lines))
     for line in lines[place + 1 :]:
-        if line.finished is not None and same_data(record, found := store.read(line.run)):
+        if line.finished is not None and _comparable(record, found := store.read(line.run)):
             return found
     return None
+
+
+def _comparable(record: AuditRecord, other: AuditRecord) -> bool:
+    kind = ("adapter", "family")
+    same_kind = all(record.model.get(name) == other.model.get(name) for name in kind)
+    return same_kind and same_data(record, other) and looked_for(other)
 
 
 def _remarks(record: AuditRecord, before: AuditRecord | None, lost: int) -> list[str]:

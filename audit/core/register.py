@@ -137,7 +137,7 @@ def register(
     now = _entries(record, read, reveal)
     earlier = () if before is None else _entries(before, read, reveal)
     known, found = {e.key for e in earlier}, {e.key for e in now}
-    looked = {m.metric for m in record.measurements if any(e.kind == AT_RISK for e in m.evidence)}
+    looked = {measurement.metric for measurement, _ in _lists(record)}
     current = [replace(e, status=Status.OPEN if e.key in known else Status.NEW) for e in now]
     gone = [
         replace(e, status=Status.CLOSED if e.metric in looked else Status.UNCHECKED)
@@ -145,6 +145,11 @@ def register(
         if e.key not in found
     ]
     return (*_ranked(current), *_ranked(gone, len({e.key[:2] for e in current})))
+
+
+def looked_for(record: AuditRecord) -> bool:
+    """Say whether any measurement of a run looked for single records, whether or not it found one."""
+    return bool(_lists(record))
 
 
 def lost_evidence(record: AuditRecord, read: EvidenceReader) -> int:

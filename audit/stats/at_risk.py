@@ -21,7 +21,7 @@ FALSE_ALARMS = 0.05
 @dataclass(frozen=True, slots=True)
 class StandOut:
     """Examples that stand out, the surest first: their places (r,), which score says so most clearly (r,), and ``chance`` (r,): the
-    share of negatives that score as high, (1 + count) / (n + 1), times the number of scores."""
+    share of negatives whose own clearest score is as high, (1 + count) / (n + 1)."""
 
     places: Ints
     scores: Ints
@@ -31,28 +31,36 @@ class StandOut:
 def standing_out(positives: Floats, negatives: Floats) -> StandOut:
     """Return the positives that score higher than negatives do, so surely that each may be named.
 
-    ``positives`` have shape (m, k) and ``negatives`` (n, k): k scores each, higher says positive. A positive's chance is that of its
-    best score (Bonferroni). Those significant at a false discovery rate of 10 % are kept (Benjamini & Hochberg 1995; for
-    shares of one set of negatives, Bates et al. 2023), where so many of them among the highest of all examples have a
-    probability of at most 5 % under shuffled labels (hypergeometric): a rate among few says little.
+    ``positives`` have shape (m, k) and ``negatives`` (n, k): k scores each, higher says positive. Scores are brought to one scale, median
+    and spread of the negatives, and each example counts by its highest: the negatives' own highest say what is
+    chance, however many scores there are and however they depend on each other. Those significant at a false discovery rate of 10 % are kept
+    (Benjamini & Hochberg 1995; for shares of one set of negatives, Bates et al. 2023), where so many of them among the
+    highest of all examples have a probability of at most 5 % under shuffled labels (hypergeometric): a rate among few says little.
     """
-    m, k = positives.shape
-    n = len(negatives)
+    m, n = len(positives), len(negatives)
     nothing = StandOut(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
     if not m or not n:
         return nothing
-    higher = np.stack(
-        [n - np.searchsorted(np.sort(negatives[:, i]), positives[:, i], side="left") for i in range(k)],
-        axis=1,
-    )
-    best = higher.argmin(axis=1)
-    beaten = higher[np.arange(m), best]
-    chance = np.minimum(1.0, k * (1 + beaten) / (n + 1))
+    ours, theirs = _on_one_scale(positives, negatives)
+    best, which = ours.max(axis=1), ours.argmax(axis=1)
+    beaten = n - np.searchsorted(np.sort(theirs.max(axis=1)), best, side="left")
+    chance = (1 + beaten) / (n + 1)
     named = np.flatnonzero(np.array(benjamini_hochberg(chance.tolist())) <= FALSE_DISCOVERIES)
-    if not len(named) or k * _tail(len(named), int(beaten[named].max()), m, n) > FALSE_ALARMS:
+    if not len(named) or _tail(len(named), int(beaten[named].max()), m, n) > FALSE_ALARMS:
         return nothing
-    order = named[np.lexsort((named, chance[named]))]
-    return StandOut(order.astype(np.int64), best[order].astype(np.int64), chance[order])
+    order = named[np.lexsort((-best[named], chance[named]))]
+    return StandOut(order.astype(np.int64), which[order].astype(np.int64), chance[order])
+
+
+def _on_one_scale(positives: Floats, negatives: Floats) -> tuple[Floats, Floats]:
+    """Return scores less the negatives' median, over their spread; what is minus infinity becomes the lowest finite number."""
+    both = np.concatenate([positives, negatives])
+    lowest = np.where(np.isfinite(both), both, np.inf).min(axis=0)
+    lowest = np.where(np.isfinite(lowest), lowest, 0.0)
+    ours, theirs = (np.where(np.isfinite(side), side, lowest) for side in (positives, negatives))
+    low, middle, high = np.quantile(theirs, [0.16, 0.5, 0.84], axis=0)
+    spread = np.where(high > low, high - low, np.maximum(theirs.std(axis=0), 1e-300))
+    return (ours - middle) / spread, (theirs - middle) / spread
 
 
 def _tail(named: int, above: int, m: int, n: int) -> float:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy import stats
 
 from audit.core.capabilities import Capability
 from audit.core.cases import CaseKind, detectable
@@ -234,10 +236,40 @@ def test_rows_of_numbers_and_of_words_are_compared_as_well() -> None:
     assert pairs.column("sample: c0").to_pylist() == pairs.column("training: c0").to_pylist()
 
 
-@pytest.mark.parametrize("wrong", [{"k": 1}, {"permutations": 10}, {"examples": -1}])
-def test_parameters_that_mean_nothing_are_refused(wrong: dict[str, int]) -> None:
+def test_cropped_training_images_are_found_where_they_are_asked_for(real: dict[str, Any]) -> None:
+    model = Painter(real["train"], 0.3, again=lambda x: altered(x, CROPPED))
+    without, _, _ = measured(real, model)
+    found, _, _ = measured(real, model, variants=(MIRRORED, CROPPED))
+    assert found["excess"].value > 0.25 > without["excess"].value
+    (pairs,) = (e.content for e in found["excess"].evidence if e.kind == "images")
+    assert set(pairs.column("sample is").to_pylist()) == {CROPPED}
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"k": 1}, {"permutations": 10}, {"examples": -1}, {"variants": ("tilted",)}]
+)
+def test_parameters_that_mean_nothing_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=next(iter(wrong))):
         NearCopies(**wrong)
+
+
+@pytest.mark.slow
+def test_blanks_give_false_alarms_no_more_often_than_they_say() -> None:
+    """200 models that learnt nothing of their training pictures: excess above 0, records named, p-values of the shuffled split."""
+    alarms = named = 0
+    p_values = []
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        parts = {"train": pictures(rng, TRAIN), "holdout": pictures(rng, HOLDOUT)}
+        found, _, _ = measured(parts, Painter(parts["train"], 0.0), replace(subject(), seed=seed))
+        interval = found["excess"].uncertainty
+        assert isinstance(interval, Interval)
+        alarms += interval.low > 0
+        named += bool(listed(found["excess"]))
+        p_values.append(found["nearest_excess"].p_value)
+    assert alarms <= 10, "5 % of 200"
+    assert named <= 10
+    assert stats.kstest(p_values, "uniform").pvalue > 0.001
 
 
 def test_a_picture_cropped_is_the_same_picture_a_little_larger(real: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ Interval: DeLong's variance on the logit scale; Newcombe's score interval below 
 hardly overlap. ``excess``: paired DeLong. ``blind_auc`` and ``excess`` are averaged over two halves, and as wide as one half's.
 ``tpr_at_fpr_…``: a mixture over how many other examples the population's threshold lets through, which covers that
 population's rate. ``tpr_guaranteed_…``: Clopper-Pearson. p-values by shuffled labels, for several attacks by max-T. The register names members
-whose best score few others reach, at a false discovery rate of 10 %.
+whose clearest score few others reach with theirs, at a false discovery rate of 10 %.
 
 Gate: 20 examples a side. A rate of 1 % takes 100 other examples, one of 0.1 % takes 1,000, the guaranteed one 368; below that it has no
 value. Copies of one example count once, non-members that also stand in ``train`` are left out, and above 5 % of them nothing is measured. Where no coin

@@ -4,7 +4,7 @@ Each sample is held against every training example. A blurred or typical sample 
 its closest training example is than that example's neighbourhood. How near is too near is read off the holdout: real examples of
 the same source, of which none is a copy. It needs samples alone, so that any model and any folder of outputs can be asked.
 
-A sample is compared as it is and, for images, mirrored. Shares are of samples; the register lists the training examples, with how often each comes
+A sample is compared as it is and, for images, mirrored; a parameter adds cropped training images. Shares are of samples; the register lists the training examples, with how often each comes
 back. No copy found means none among these samples in these features: a model may hold back more than it gives unasked.
 
 Formula: closeness is the distance to the nearest training example over the mean distance to the ``k`` nearest, the least over the variants.
@@ -30,7 +30,7 @@ from typing import ClassVar
 from audit.core.artifacts import DrawnRows, RealRows
 from audit.core.capabilities import Capability
 from audit.core.cases import Case, CaseKind, Cases
-from audit.core.errors import InputError, UndefinedError
+from audit.core.errors import InputError, UndefinedError, nearest
 from audit.core.evaluators import About, Needs, Unmet
 from audit.core.measurements import Evidence, Outcome
 from audit.core.metrics import HIGHER, LOWER, Metric
@@ -40,7 +40,7 @@ from audit.core.register import AtRisk, register_evidence
 from audit.core.rows import IMAGE, TEXT, Matrix, Rows
 from audit.core.subjects import Subject
 from audit.core.summaries import merged
-from audit.evaluators.privacy.copies.alterations import MIRRORED, Altered, WithCopies
+from audit.evaluators.privacy.copies.alterations import CROPPED, MIRRORED, Altered, WithCopies
 from audit.evaluators.privacy.copies.recipes import (
     Attracted,
     Closest,
@@ -121,9 +121,14 @@ METRICS = (
 @dataclass(frozen=True, slots=True)
 class NearCopies:
     """Compares samples with every training example among its ``k`` nearest; ``permutations`` re-draw the split, ``examples`` pairs are
-    shown."""
+    shown.
+
+    ``variants`` says which altered copies of images count as well: ``"mirrored"`` asks with each sample's mirror image, ``"cropped"``
+    compares with training images without a sixteenth of each side too, which takes their features once more.
+    """
 
     k: int = 20
+    variants: tuple[str, ...] = (MIRRORED,)
     permutations: int = 1999
     examples: int = 24
 
@@ -155,6 +160,11 @@ class NearCopies:
         for name, least in (("k", 2), ("permutations", 99), ("examples", 0)):
             if getattr(self, name) < least:
                 raise InputError(f"privacy.copies: '{name}' is {getattr(self, name)}; give {least} or more.")
+        for variant in self.variants:
+            if variant not in (MIRRORED, CROPPED):
+                raise InputError(
+                    f"privacy.copies: 'variants' names '{variant}'. {nearest(variant, (MIRRORED, CROPPED))}"
+                )
 
     def unmet(self, subject: Subject) -> tuple[Unmet, ...]:
         shared = subject.data_card.overlap("train", "holdout")
@@ -177,29 +187,26 @@ class NearCopies:
         shared = subject.data_card.overlap("train", "holdout")
         known = shared.rows if shared is not None else ()
         train, holdout = subject.distinct("train"), subject.distinct("holdout", known)
-        samples = subject.samples()
-        against = _Against.of(self, subject, train, holdout)
-        asked = against.ask(samples, subject.features(samples), against.unseen, against.holdout)
+        samples, against = subject.samples(), _Against(self, subject, train, holdout)
+        asked = against.asked(
+            against.closest(samples), subject.features(samples), against.unseen, against.seen
+        )
         found = ReturnedRows(asked["closest"], against.unseen, train)
         pairs = CopiedPairs(samples, train, asked["closest"], found, against.variants, self.examples)
         said = "one half of 'holdout' in place of the samples, the other as the unseen examples"
-        halves = [Half(against.unseen, i) for i in (0, 1)], [Half(against.holdout, i) for i in (0, 1)]
-        null = against.asked(halves[0][0], halves[1][0], halves[0][1], halves[1][1])
-        planted = tuple(self._planted(subject, against, holdout, dose) for dose in subject.doses)
-        cases = Cases(
-            {**asked, "found": found, "pairs": pairs},
-            Case(CaseKind.NULL, {**null, "found": None, "pairs": None}, said),
-            planted,
-            notes=subject.unlike("train"),
+        (ours, theirs), (mine, other) = (
+            [Half(whole, i) for i in (0, 1)] for whole in (against.unseen, against.seen)
         )
+        nothing = {"found": None, "pairs": None}
+        null = Case(CaseKind.NULL, {**against.asked(ours, mine, theirs, other), **nothing}, said)
+        planted = tuple(self._planted(subject, against, dose) for dose in subject.doses)
+        cases = Cases({**asked, "found": found, "pairs": pairs}, null, planted, notes=subject.unlike("train"))
         return cases.also(left_out=len(known), randomised=subject.data_card.randomised)
 
-    def _planted(
-        self, subject: Subject, against: _Against, holdout: RealRows | DrawnRows, dose: float
-    ) -> Case:
-        rows = WithCopies(holdout, against.rows, dose)
-        unseen, features = Half(against.unseen, 1), Half(against.holdout, 1)
-        asked = against.ask(rows, subject.features(rows), unseen, features)
+    def _planted(self, subject: Subject, against: _Against, dose: float) -> Case:
+        rows = WithCopies(against.holdout, against.rows, dose)
+        unseen, features = Half(against.unseen, 1), Half(against.seen, 1)
+        asked = against.asked(against.closest(rows), subject.features(rows), unseen, features)
         said = "one half of 'holdout' in place of the samples, training examples among them"
         return Case(CaseKind.PLANTED, {**asked, "found": None, "pairs": None}, said, "copies", dose)
 
@@ -217,7 +224,9 @@ class NearCopies:
     ) -> Iterable[Outcome]:
         ours, theirs = merged(closest), merged(unseen)
         said = [f"{left_out} rows of 'holdout' that also stand in 'train' are left out."] if left_out else []
-        evidence = () if found is None or pairs is None else tuple(_evidence(found[0], pairs[0]))
+        evidence = (
+            () if found is None or pairs is None else tuple(_evidence(found[0], pairs[0], len(ours.close)))
+        )
         for rate, name in RATES:
             try:
                 point = excess_closer(ours.close, theirs.close, ours.ties, theirs.ties, rate)
@@ -282,32 +291,34 @@ class _Against:
     evaluator: NearCopies
     subject: Subject
     rows: RealRows | DrawnRows
-    train: Recipe[Matrix]
-    holdout: Recipe[Matrix]
-    unseen: Recipe[Closest]
-
-    @classmethod
-    def of(
-        cls,
-        evaluator: NearCopies,
-        subject: Subject,
-        rows: RealRows | DrawnRows,
-        holdout: RealRows | DrawnRows,
-    ) -> _Against:
-        train, unseen = subject.features(rows), subject.features(holdout)
-        k = min(evaluator.k, rows.rows)
-        return cls(evaluator, subject, rows, train, unseen, _closest(subject, holdout, train, k))
+    holdout: RealRows | DrawnRows
 
     @property
     def variants(self) -> tuple[str, ...]:
-        return ("as it is", MIRRORED) if self.subject.card.modality == "image" else ("as it is",)
+        """What each comparison is called, that of the row as it is first."""
+        altered = self.evaluator.variants if self.subject.card.modality == "image" else ()
+        return ("as it is", *altered)
 
-    def ask(
-        self, rows: Recipe[Rows], features: Recipe[Matrix], unseen: Recipe[Closest], elsewhere: Recipe[Matrix]
-    ) -> Inputs:
-        """Ask whether rows copy training rows, held against the ``unseen`` ones, whose features are ``elsewhere``."""
-        closest = _closest(self.subject, rows, self.train, min(self.evaluator.k, self.rows.rows))
-        return self.asked(closest, features, unseen, elsewhere)
+    @property
+    def train(self) -> Recipe[Matrix]:
+        return self.subject.features(self.rows)
+
+    @property
+    def seen(self) -> Recipe[Matrix]:
+        return self.subject.features(self.holdout)
+
+    @property
+    def unseen(self) -> Recipe[Closest]:
+        return self.closest(self.holdout)
+
+    def closest(self, rows: Recipe[Rows]) -> Recipe[Closest]:
+        """Compare rows with the training rows, in every variant."""
+        k, found = min(self.evaluator.k, self.rows.rows), []
+        for variant in self.variants:
+            ours = Altered(rows, MIRRORED) if variant == MIRRORED else rows
+            theirs = Altered(self.rows, CROPPED) if variant == CROPPED else self.rows
+            found.append(Neighbours(self.subject.features(ours), self.subject.features(theirs), k))
+        return ClosestVariant(tuple(found))
 
     def asked(
         self,
@@ -316,6 +327,7 @@ class _Against:
         unseen: Recipe[Closest],
         elsewhere: Recipe[Matrix],
     ) -> Inputs:
+        """Ask whether rows copy training rows, held against the ``unseen`` ones, whose features are ``elsewhere``."""
         count = sum(elsewhere.examples(i) for i in range(elsewhere.shards))
         near = Neighbours(features, elsewhere, 1)
         draws = self.evaluator.permutations
@@ -328,12 +340,6 @@ class _Against:
         }
 
 
-def _closest(subject: Subject, rows: Recipe[Rows], train: Recipe[Matrix], k: int) -> Recipe[Closest]:
-    """Compare rows, and for images their mirror images, with the training rows."""
-    shown = (rows, Altered(rows, MIRRORED)) if subject.card.modality == "image" else (rows,)
-    return ClosestVariant(tuple(Neighbours(subject.features(one), train, k) for one in shown))
-
-
 def _counted(point: Excess, samples: int, unseen: int) -> str:
     return (
         f"{point.hits} of {samples} samples are closer to a training example than the {point.above} closest of {unseen} unseen "
@@ -341,7 +347,7 @@ def _counted(point: Excess, samples: int, unseen: int) -> str:
     )
 
 
-def _evidence(found: Found, pairs: Rows) -> Iterable[Evidence]:
+def _evidence(found: Found, pairs: Rows, samples: int) -> Iterable[Evidence]:
     """The pairs to look at, and the training rows for the register."""
     came = found.returned
     kind = "images" if IMAGE in pairs.column_names else "texts" if TEXT in pairs.column_names else "table"
@@ -352,12 +358,11 @@ def _evidence(found: Found, pairs: Rows) -> Iterable[Evidence]:
     )
     if pairs.num_rows:
         yield Evidence(kind, caption, pairs, sensitive=True)
-    total = max(came.samples, 1)
     yield from register_evidence(
         AtRisk(
             row=int(row),
             attack="copies",
-            found=f"returned by {times:,} of {total:,} samples that are copies",
+            found=f"returned by {times:,} of {samples:,} samples",
             score=float(-close),
             chance=float(share),
             times=int(times),

@@ -1,0 +1,108 @@
+"""What the register of a run recalls of what the world 'portraits' planted, by dose, and which altered copies are seen.
+
+    audit run SPEC            # of portraits-ddpm-copying, say, with privacy.copies and privacy.membership
+    python benchmarks/recalled.py register [RUN] [--store audit-store]
+    python benchmarks/recalled.py altered [--extractor pixels] [--rows 300]
+
+The truth is the world's: who was planted at which dose. ``altered`` takes training images through an alteration and says which share is
+closer to a training image than the closest hundredth (thousandth) of 5,000 unseen people, and closest to the right one.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+
+import numpy as np
+
+from audit.cli.show import evidence_reader
+from audit.core.register import register
+from audit.core.rows import image_rows, images_of
+from audit.data.worlds.portraits.world import DOSES, Portraits, plan_of
+from audit.evaluators.privacy.copies.alterations import COMPRESSED, CROPPED, MIRRORED, altered
+from audit.registry import catalogue
+from audit.stats.copying import closeness
+from audit.stats.neighbours import Nearest
+from audit.store.location import resolve
+from audit.store.runs import open_store
+
+K = 20
+
+
+def recalled(run: str | None, place: str | None) -> None:
+    """Print how many of the planted people are in a run's register, by dose and by attack."""
+    store = open_store(resolve(place), create=False, read_only=True)
+    latest = store.latest()
+    record = store.read(run or (latest.run if latest else ""))
+    plan = plan_of(Portraits.refer(dict(record.data["options"])))
+    found: dict[str, set[int]] = defaultdict(set)
+    for entry in register(record, evidence_reader(store)):
+        person = int(plan.train[entry.found.row])
+        found["any attack"].add(person)
+        found[entry.found.attack].add(person)
+    print(f"run {record.run}: {record.model['family']}, {record.settings['samples']} samples")
+    for attack, people in sorted(found.items()):
+        by_dose = {d: sum(n in people for n, dose in plan.planted.items() if dose == d) for d in DOSES}
+        said = ", ".join(
+            f"dose {d}: {n} of {sum(x == d for x in plan.planted.values())}" for d, n in by_dose.items()
+        )
+        others = len(people - set(plan.planted))
+        print(
+            f"{attack}: {sum(by_dose.values())} of {len(plan.planted)} planted people ({said}); {others} others listed"
+        )
+
+
+def noisy(images: np.ndarray, how: str) -> np.ndarray:
+    """Return images altered, or with noise of eight levels."""
+    if how == "as they are":
+        return images
+    if how != "noise":
+        return altered(images, how)
+    noise = np.random.default_rng(0).normal(0, 8, images.shape)
+    return np.clip(images + noise, 0, 255).astype(np.uint8)
+
+
+def seen(name: str, rows: int) -> None:
+    """Print which altered copies are told from unseen people in some features."""
+    kind = catalogue("extractors").load(name)
+    extractor = kind.open(kind.refer(), "cpu")
+    ref = Portraits.refer({"train": 8000, "holdout": 5000, "duplicates": False})
+    train, holdout = (images_of(Portraits.load(ref, split)) for split in ("train", "holdout"))
+
+    def nearest(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return how close each image is, it or its mirror image, to training images or cropped ones, and the place of the closest."""
+        own, mirror = (extractor.extract(image_rows(side)) for side in (images, altered(images, MIRRORED)))
+        both = [Nearest.among(*pair, K) for pair in ((own, known), (mirror, known), (own, cropped))]
+        close = np.stack([closeness(found) for found in both])
+        which, places = close.argmin(axis=0), np.arange(close.shape[1])
+        return close[which, places], np.stack([found.indices[:, 0] for found in both])[which, places]
+
+    known, cropped = (extractor.extract(image_rows(side)) for side in (train, altered(train, CROPPED)))
+    unseen = np.sort(nearest(holdout)[0])
+    for how in ("as they are", MIRRORED, COMPRESSED, CROPPED, "noise"):
+        close, place = nearest(noisy(train[:rows], how))
+        right = place == np.arange(rows)
+        shares = [
+            float(((close < unseen[round(rate * len(unseen)) - 1]) & right).mean()) for rate in (0.01, 0.001)
+        ]
+        print(
+            f"{name}, {how}: {shares[0]:.1%} closer than one unseen person in 100, {shares[1]:.1%} than one in 1,000"
+        )
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    options.add_argument("what", choices=("register", "altered"))
+    options.add_argument("run", nargs="?")
+    options.add_argument("--store")
+    options.add_argument("--extractor", default="pixels")
+    options.add_argument("--rows", type=int, default=300)
+    given = options.parse_args()
+    if given.what == "register":
+        recalled(given.run, given.store)
+    else:
+        seen(given.extractor, given.rows)
+
+
+if __name__ == "__main__":
+    main()
