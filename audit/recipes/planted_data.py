@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.core.recipes import Context, Recipe, Shards
-from audit.core.rows import Rng, Rows, text_rows
-from audit.recipes.personal_data import NAMES, PersonalData, luhn, mod97, personal_data
+from audit.core.rows import Rng, Rows
+from audit.recipes.personal_data import NAMES, luhn, mod97, personal_data
 
 _CARRIER = "This is what stands around it, before and behind, in a text that says nothing else."
 
@@ -125,36 +125,3 @@ MAKERS: dict[str, Callable[[Rng, int], str]] = {
     "iban": _iban,
     "us_ssn": _social,
 }
-
-
-@dataclass(frozen=True)
-class Revealing(Recipe[Rows]):
-    """Samples of which a share ``dose``, drawn at random, are replaced by documents that state personal data."""
-
-    kind: ClassVar[str] = "revealing"
-    samples: Recipe[Rows]
-    documents: Recipe[Rows]
-    found: Recipe[PersonalData]
-    dose: float
-    seed: int
-
-    @property
-    def label(self) -> str:
-        return f"{self.samples.label} with personal data of {self.documents.label}"
-
-    def examples(self, shard: int) -> int:
-        return sum(self.samples.examples(i) for i in range(self.samples.shards))
-
-    def make(
-        self, context: Context, samples: Shards[Rows], documents: Shards[Rows], found: Shards[PersonalData]
-    ) -> Rows:
-        rng = context.rng()
-        texts = [text for rows in samples for text in rows.column("text").to_pylist()]
-        stating = [
-            rows.column("text")[int(row)].as_py()
-            for rows, data in zip(documents, found, strict=True)
-            for row in np.unique(data.row)
-        ]
-        for place in rng.permutation(len(texts))[: round(self.dose * len(texts))] if stating else ():
-            texts[int(place)] = stating[int(rng.integers(len(stating)))]
-        return text_rows(texts)

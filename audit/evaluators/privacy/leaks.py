@@ -96,8 +96,9 @@ class FindLeaks(Recipe[Leaks]):
                 if len(rare & own[row]) >= TIED:
                     tied[row, kind] = True
                     listed.add((row, document, kind))
-        sample, document, kinds = (c.copy() for c in np.array(sorted(listed), np.int64).reshape(-1, 3).T)
-        return Leaks(stated, standing, tied, sample, document, kinds, total)
+        columns = np.array(sorted(listed), np.int64).reshape(-1, 3)
+        places = [columns[:, at].copy() for at in range(3)]
+        return Leaks(stated, standing, tied, places[0], places[1], places[2], total)
 
 
 def words(text: str) -> frozenset[str]:

@@ -42,7 +42,8 @@ from audit.evaluators.privacy.leaks import FindLeaks, Leaks
 from audit.evaluators.privacy.told import excerpt
 from audit.recipes.halves import Half
 from audit.recipes.personal_data import NAMES, FindPersonalData
-from audit.recipes.planted_data import PlantData, Planted, Revealing
+from audit.recipes.planted_data import PlantData, Planted
+from audit.recipes.replaced_samples import ReplacedSamples
 from audit.recipes.row_numbers import RowNumbers
 from audit.stats.proportions import clopper_pearson, scaled_difference
 
@@ -135,7 +136,9 @@ class PersonalDataLeaks:
             Case(
                 CaseKind.PLANTED,
                 {
-                    **_asked(Revealing(samples, one, FindPersonalData(one), dose, subject.seed), one, other),
+                    **_asked(
+                        ReplacedSamples(samples, one, dose, subject.seed, FindPersonalData(one)), one, other
+                    ),
                     **nothing,
                 },
                 f"{said}; a share {dose:g} of the samples replaced by documents of the first half with personal data",
