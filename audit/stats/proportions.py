@@ -105,6 +105,26 @@ def newcombe_difference(a: int, n_a: int, b: int, n_b: int, level: float = 0.95)
     return Interval(max(-1.0, low), min(1.0, high), level, "Newcombe hybrid score")
 
 
+def scaled_difference(
+    a: int, n_a: int, b: int, n_b: int, factor: float, level: float = 0.95
+) -> tuple[float, Interval]:
+    """Return ``a/n_a - factor * b/n_b`` and an interval for it: Newcombe's, recovered for a multiple (Zou & Donner, 2008).
+
+    For a rate that grows with the size of what is searched, compared with one found in something of another size.
+    """
+    _check(a, n_a)
+    _check(b, n_b)
+    if factor < 0:
+        raise ValueError(f"a factor is not negative, {factor} is")
+    z = normal_quantile((1 + level) / 2)
+    (low_a, high_a), (low_b, high_b) = wilson_bounds(a, n_a, z), wilson_bounds(b, n_b, z)
+    p, q = a / n_a, b / n_b
+    value = p - factor * q
+    low = value - math.hypot(p - low_a, factor * (high_b - q))
+    high = value + math.hypot(high_a - p, factor * (q - low_b))
+    return value, Interval(low, min(1.0, high), level, "Newcombe hybrid score, one rate scaled")
+
+
 def newcombe_paired(both: int, only_a: int, only_b: int, neither: int, level: float = 0.95) -> Interval:
     """Return an interval for the difference of two proportions of the same units (Newcombe, 1998, paired method 10).
 

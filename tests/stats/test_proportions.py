@@ -73,3 +73,17 @@ def test_newcombe_difference_covers() -> None:
             interval = pr.newcombe_difference(int(rng.binomial(n, p)), n, int(rng.binomial(m, q)), m)
             kept += interval.low <= p - q <= interval.high
         assert 0.93 <= kept / 2000 <= 0.985
+
+
+def test_a_scaled_difference_is_newcombes_at_factor_one_and_holds_what_it_should() -> None:
+    value, interval = pr.scaled_difference(12, 80, 3, 60, 1.0)
+    assert value == pytest.approx(12 / 80 - 3 / 60)
+    known = pr.newcombe_difference(12, 80, 3, 60)
+    assert (interval.low, interval.high) == pytest.approx((known.low, known.high))
+    with pytest.raises(ValueError, match="not negative"):
+        pr.scaled_difference(1, 2, 1, 2, -1.0)
+    rng, held = np.random.default_rng(0), 0
+    for a, b in zip(rng.binomial(200, 0.15, 400), rng.binomial(200, 0.02, 400), strict=True):
+        _, interval = pr.scaled_difference(int(a), 200, int(b), 200, 5.0)
+        held += interval.low <= 0.15 - 0.1 <= interval.high
+    assert held >= 0.93 * 400

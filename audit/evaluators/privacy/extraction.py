@@ -28,20 +28,20 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.core.artifacts import DrawnRows, RealRows
 from audit.core.capabilities import Capability
 from audit.core.cases import Case, CaseKind, Cases
 from audit.core.errors import InputError
 from audit.core.evaluators import About, Needs
 from audit.core.measurements import Evidence, Group, Outcome
 from audit.core.metrics import LOWER, Metric
-from audit.core.recipes import Context, Recipe, Shards
+from audit.core.recipes import Shards
 from audit.core.rows import Rows, Vector
 from audit.core.subjects import Subject
 from audit.evaluators.privacy.recited import Recite, Recited, together, within_tries
 from audit.evaluators.privacy.told import Told
 from audit.recipes.halves import Half
 from audit.recipes.personal_data import NAMES, FindPersonalData
+from audit.recipes.row_numbers import RowNumbers
 from audit.stats.proportions import clopper_pearson, newcombe_difference
 
 LEAST = 20
@@ -50,20 +50,6 @@ PREDICTABLE = ("email",)
 _COUNTED = [kind for kind, name in enumerate(NAMES) if name not in PREDICTABLE]
 
 Flags = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class RowNumbers(Recipe[Vector]):
-    """Which rows of their split some rows are."""
-
-    kind: ClassVar[str] = "row-numbers"
-    rows: Recipe[Rows]
-
-    def make(self, context: Context, rows: Shards[Rows]) -> Vector:
-        if isinstance(self.rows, DrawnRows):
-            return self.rows.numbers().astype(np.float64)
-        assert isinstance(self.rows, RealRows), "the first rows of a split, or drawn ones"
-        return np.arange(float(self.rows.rows))
 
 
 @dataclass(frozen=True)

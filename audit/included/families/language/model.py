@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _SHOWN = 3
 """Samples in a card."""
 _OPTIONS = ("dtype", "arithmetic", "max_length", "stride", "max_new_tokens", "temperature", "top_p")
+_LONGEST_SAMPLE = 200
+"""Tokens of a sample unless told: nearly every paragraph ends before, contact details last."""
 
 
 class BiographiesLM(CausalLM):
@@ -53,6 +55,7 @@ class BiographiesLM(CausalLM):
             )
         _check_directory(place)
         chosen = {name: value for name, value in options.items() if name != "weights"}
+        chosen.setdefault("max_new_tokens", _LONGEST_SAMPLE)
         return replace(CausalLM.refer({"path": str(place), **chosen}), adapter="included")
 
     @classmethod

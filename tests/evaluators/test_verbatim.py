@@ -1,0 +1,117 @@
+"""Verbatim overlap: planted copies against other documents, shared phrases that are none, and the register."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from audit.core.capabilities import Capability
+from audit.core.identity import Digest
+from audit.core.measurements import Interval, Measurement
+from audit.core.references import DataRef, ModelRef
+from audit.core.register import AT_RISK
+from audit.core.rows import text_rows, texts_of
+from audit.core.subjects import DataCard, ModelCard, Subject
+from audit.evaluators.privacy.verbatim import VerbatimOverlap
+
+ASKED = VerbatimOverlap(least=110)
+PHRASES = ("it is well known that ", "on the other hand ", "as everybody says ", "in the end ")
+
+
+def _subject(train: int, holdout: int, samples: int) -> Subject:
+    return Subject(
+        model=ModelRef("fake", Digest("0" * 40)),
+        card=ModelCard("fake", "text", 1),
+        offers=frozenset({Capability.SAMPLE}),
+        data=DataRef("fake", Digest("1" * 40)),
+        data_card=DataCard("text", (("train", train), ("holdout", holdout)), randomised=True),
+        extractors=(),
+        sample_size=samples,
+        seed=0,
+        shard_size=64,
+    )
+
+
+def _texts(rng: np.random.Generator, n: int) -> list[str]:
+    words = [
+        "".join(chr(97 + c) for c in rng.integers(0, 26, 5)) if rng.random() < 0.4 else PHRASES[k].strip()
+        for k in rng.integers(0, 4, 12 * n)
+    ]
+    return [" ".join(words[12 * i : 12 * i + 12]) + " ü." for i in range(n)]
+
+
+class Speaker:
+    def __init__(self, texts: list[str]) -> None:
+        self.texts = texts
+
+    def sample_range(self, start: int, stop: int) -> Any:
+        return text_rows(self.texts[start:stop])
+
+    def sample(self, n: int, rng: np.random.Generator, condition: Any = None) -> Any:
+        raise AssertionError("its samples are numbered")
+
+
+def _interval(outcome: Any) -> Interval:
+    assert isinstance(outcome, Measurement), outcome
+    assert isinstance(outcome.uncertainty, Interval)
+    return outcome.uncertainty
+
+
+def test_copies_are_found_marked_and_named(ask: Callable[..., Any]) -> None:
+    rng = np.random.default_rng(0)
+    train, holdout, said = _texts(rng, 300), _texts(rng, 150), _texts(rng, 80)
+    for row in range(20):
+        said[row] = f"zz {train[40 + row]} zz"
+    result = ask(
+        ASKED,
+        replace(_subject(300, 150, 80), doses=(0.3,)),
+        model=Speaker(said),
+        splits={"train": text_rows(train), "holdout": text_rows(holdout)},
+    )
+    found = {o.metric: o for o in result.outcomes}
+    overlap = found["privacy.verbatim"]
+    assert overlap.value == pytest.approx(20 / 80, abs=0.05)
+    assert _interval(overlap).low > 0.08
+    assert overlap.p_value < 1e-3
+    assert overlap.void == ""
+    assert {c.right for c in result.controls if c.dose == 0.3} == {True}
+    risks = next(e.content for e in overlap.evidence if e.kind == AT_RISK)
+    assert set(range(40, 60)) <= set(risks.column("row").to_pylist())
+    shown = next(e for e in overlap.evidence if e.kind == "texts")
+    assert shown.sensitive
+    assert any(f"⟦ {train[40]} ⟧" in text or f"⟦{train[40]}⟧" in text for text in texts_of(shown.content))
+    assert _interval(found["privacy.verbatim.longest_median"]).low > 20
+
+
+def test_shared_phrases_are_no_copies(score: Callable[..., Any]) -> None:
+    rng = np.random.default_rng(1)
+    false, small = 0, 0
+    for _ in range(40):
+        train, holdout = _texts(rng, 200), _texts(rng, 200)
+        overlap = score(
+            replace(ASKED, least=45),
+            _subject(200, 200, 60),
+            model=Speaker(_texts(rng, 60)),
+            splits={"train": text_rows(train), "holdout": text_rows(holdout)},
+        )[0]
+        false += _interval(overlap).low > 0
+        small += overlap.p_value < 0.05
+    assert false <= 3
+    assert small <= 5
+
+
+def test_empty_samples(score: Callable[..., Any]) -> None:
+    rng = np.random.default_rng(2)
+    found = score(
+        ASKED,
+        _subject(50, 50, 50),
+        model=Speaker([""] * 50),
+        splits={"train": text_rows(_texts(rng, 50)), "holdout": text_rows(_texts(rng, 50))},
+    )
+    assert [o.value for o in found] == [0.0, 0.0]
+    assert any("could not count" in note for note in found[0].notes)
+    assert "50 samples" in ASKED.unmet(_subject(50, 50, 10))[0].need
