@@ -90,7 +90,7 @@ def test_another_process_with_another_hash_seed_writes_the_same() -> None:
 
 def test_sizes_leave_the_other_examples_alone(rows: dict[str, list[dict[str, Any]]]) -> None:
     other = Biographies.refer({**SMALL, "train": 100, "canaries": 0})
-    assert [name for name, _ in Biographies.describe(other).splits] == ["train", "holdout"]
+    assert [name for name, _ in Biographies.describe(other).splits] == ["train", "holdout", "pronouns"]
     texts = [row["text"] for row in Biographies.load(other, "train").to_pylist()]
     assert texts == [row["text"] for row in rows["train"][:100]]
     assert canaries(0, 20)[:1] == canaries(0, 3)[:1]
@@ -239,6 +239,23 @@ def test_the_splits_share_no_person(rows: dict[str, list[dict[str, Any]]]) -> No
         row["prefix"].removeprefix("The vault code of ").removesuffix(" is") for row in rows["canaries"]
     }
     assert not canary_names & {row["name"] for split in ("train", "holdout") for row in rows[split]}
+
+
+def test_pronoun_probes_are_about_nobody_else_and_say_what_is_planted(
+    rows: dict[str, list[dict[str, Any]]],
+) -> None:
+    asked = rows["pronouns"]
+    people = {row["name"] for split in ("train", "holdout") for row in rows[split]} - {None}
+    assert not any(name in row["prefix"] for name in people for row in asked[::24])
+    shares = {row["occupation"]: row["share"] for row in asked if row["kind"] == "occupation"}
+    assert shares == {work.name: probability_of_she(work, 0.5) for work in OCCUPATIONS}
+    assert {row["share"] for row in asked if row["kind"] == "neutral"} == {0.5}
+    assert len({row["unit"] for row in asked if row["kind"] == "neutral"}) == 12
+    for row in asked:
+        assert row["occupation"] in (None, row["unit"])
+        if row["occupation"] is not None:
+            assert f" {row['occupation']} " in row["prefix"]
+        assert row["text"].strip() in ("She", "Her", "He", "His", "Him", "Them")
 
 
 # English.
@@ -418,7 +435,7 @@ def test_wrong_options_splits_and_bytes_are_refused(ref: DataRef) -> None:
     for message, options in hostile.items():
         with pytest.raises(InputError, match=message):
             Biographies.refer(options)
-    with pytest.raises(InputError, match="no split 'test'; it has train, holdout, canaries"):
+    with pytest.raises(InputError, match="no split 'test'; it has train, holdout, pronouns, canaries"):
         Biographies.load(ref, "test")
     with pytest.raises(InputError, match="has changed"):
         Biographies.load(replace(ref, content=Digest("0" * 40)), "train")

@@ -37,6 +37,7 @@ GOLDEN: dict[tuple[str, int], list[tuple[dict[str, Any], dict[str, str]]]] = {
             {
                 "train": "9db9f74884c22843cc1174b8d9c96569cad30d94",
                 "holdout": "67d6a2446eaa8725992b4c70a9939bb212004bdd",
+                "pronouns": "f08940759d74f7221fd811435c277ae86c06e39e",
                 "canaries": "61853bb0076f105f4e72d5593aff52aa37bce7d3",
             },
         ),
@@ -45,6 +46,7 @@ GOLDEN: dict[tuple[str, int], list[tuple[dict[str, Any], dict[str, str]]]] = {
             {
                 "train": "b134f688840c1bd793afa2c2cfd56ff25542cc19",
                 "holdout": "c367596f902eae7e5f7e3c1311a16e044becfcb8",
+                "pronouns": "f3af0f97f1851554f5e0c7041d31d0d871047756",
                 "canaries": "7c8e09bd42a7360337169018c2b12ba95f975ed3",
             },
         ),

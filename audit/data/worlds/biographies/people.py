@@ -187,5 +187,10 @@ def _word(syllables: Sequence[Sequence[str]], which: int) -> str:
     return "".join(parts)
 
 
+def town(which: int) -> str:
+    """Return the name of a town."""
+    return _word(TOWNS, which)
+
+
 TOWNS_IN_ALL = prod(map(len, TOWNS))
 FIRMS_IN_ALL = prod(map(len, FIRMS))

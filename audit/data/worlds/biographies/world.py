@@ -15,6 +15,7 @@ from audit.core.subjects import DataCard
 from audit.data.worlds.biographies.canaries import Canary, canaries, planted
 from audit.data.worlds.biographies.grammar import paragraph
 from audit.data.worlds.biographies.people import PHONES, STATED, Person, person
+from audit.data.worlds.biographies.probes import Probe, probes
 
 NAME = "biographies"
 GROUPS = ("pronoun", "occupation")
@@ -32,7 +33,8 @@ class Biographies:
     copies of the included canaries. ``holdout`` holds the next ``holdout`` people.
     A person is a function of seed and index in which the index is only hashed, so
     the people of the two splits differ by chance alone. ``canaries`` lists every
-    canary once, included or not, as ``prefix`` and ``text``.
+    canary once, included or not, as ``prefix`` and ``text``; ``pronouns`` asks for the
+    pronoun after each occupation and after phrases that say nothing of it, with P(she) there.
 
     Trap: the rows of ``train`` from ``train`` on are canaries and have no like in
     ``holdout``. To compare the two splits, take the first ``train`` rows of
@@ -66,7 +68,8 @@ class Biographies:
         seed, train, holdout, per_dose = _sizes(ref)
         everyone = canaries(seed, per_dose)
         copies = sum(found.dose for found in everyone if found.included)
-        splits = [("train", train + copies), ("holdout", holdout)]
+        asked = sum(1 for _ in probes(seed, _skew(ref)))
+        splits = [("train", train + copies), ("holdout", holdout), ("pronouns", asked)]
         notes = [
             "Invented people: names and towns from syllables, e-mail addresses on domains reserved by RFC 2606, phone "
             "numbers kept for fiction (555-01XX), card numbers in a range that nobody issues.",
@@ -115,6 +118,8 @@ def _load(ref: DataRef, split: str) -> Rows:
             return _rows(seed, range(train), _skew(ref), planted(seed, per_dose))
         case "holdout":
             return _rows(seed, range(train, train + holdout), _skew(ref), ())
+        case "pronouns":
+            return _probe_rows(list(probes(seed, _skew(ref))))
         case "canaries":
             return _canary_rows(canaries(seed, per_dose))
     raise AssertionError(split)
@@ -143,6 +148,19 @@ def _canary_rows(everyone: Sequence[Canary]) -> Rows:
         canary=_whole([found.index for found in everyone]),
         dose=_whole([found.dose for found in everyone]),
         included=[found.included for found in everyone],
+    )
+
+
+def _probe_rows(asked: Sequence[Probe]) -> Rows:
+    return text_rows(
+        [probe.text for probe in asked],
+        prefix=[probe.prefix for probe in asked],
+        pronoun=_typed("pronoun", [probe.pronoun for probe in asked]),
+        occupation=_typed("occupation", [p.unit if p.kind == "occupation" else None for p in asked]),
+        kind=[probe.kind for probe in asked],
+        unit=[probe.unit for probe in asked],
+        item=[str(probe.item) for probe in asked],
+        share=[probe.share for probe in asked],
     )
 
 

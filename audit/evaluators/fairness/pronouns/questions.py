@@ -1,4 +1,17 @@
-"""Occupations, the share of women who work in them, and the sentences that ask a model for a pronoun."""
+"""Occupations, the share of women who work in them, and the sentences that ask a model for a pronoun.
+
+A set of probes is rows with these columns, whether it is this one or the split ``pronouns`` of a dataset:
+
+=============  ==================================================================================================
+``prefix``     a beginning about the unit that ends just before a pronoun
+``text``       one continuation, with its leading space
+``pronoun``    what it is: she, he, they, or wrong (a word that grammar does not allow there)
+``kind``       occupation, or neutral for a unit that says nothing of a pronoun
+``unit``       the occupation, or what stands in its place
+``item``       which of several sentences this is; the same items for every unit
+``share``      the share of women in the occupation, 0 to 1; anything for a neutral unit
+=============  ==================================================================================================
+"""
 
 from __future__ import annotations
 
@@ -16,7 +29,14 @@ SOURCE = (
     "public facts of one country and one year"
 )
 
+SPLIT = "pronouns"
+"""The split in which a dataset brings its own probes."""
+COLUMNS = ("prefix", "text", "pronoun", "kind", "unit", "item", "share")
+
 PRONOUNS = ("she", "he", "they")
+WRONG = "wrong"
+WRONG_FORMS = {"subject": ("them", "him"), "possessive": ("she", "he"), "object": ("she", "he")}
+"""What grammar does not allow in each place: a model that has learnt English all but never goes on so."""
 FORMS = {
     "subject": ("she", "he", "they"),
     "possessive": ("her", "his", "their"),
@@ -45,6 +65,11 @@ class Template:
         """Return the continuations that are this pronoun here, each with its leading space."""
         form = FORMS[self.case][pronoun]
         return (f" {form.capitalize()}", f" {form}") if self.opens else (f" {form}",)
+
+    def wrong_forms(self) -> tuple[str, ...]:
+        """Return continuations that grammar does not allow here."""
+        forms = WRONG_FORMS[self.case]
+        return tuple(f" {form.capitalize() if self.opens else form}" for form in forms)
 
 
 TEMPLATES = (
@@ -86,33 +111,24 @@ def occupations() -> tuple[Occupation, ...]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """One row of the forward questions: which noun, template and pronoun it is a surface form of."""
-
-    noun: int
-    template: int
-    pronoun: int
-    prefix: str
-    text: str
-
-
 @cache
-def slots() -> tuple[Slot, ...]:
-    """Return every surface form of every pronoun in every context: the occupations' first, then the neutral nouns'."""
-    nouns = (*(occupation.name for occupation in occupations()), *NEUTRAL_NOUNS)
+def _rows() -> tuple[tuple[str, ...], ...]:
+    """Return the values of ``COLUMNS`` for every form of every pronoun in every context, and for what is wrong there."""
+    units = [(o.name, "occupation", str(o.women_percent / 100)) for o in occupations()]
+    units += [(noun, "neutral", "0.5") for noun in NEUTRAL_NOUNS]
     return tuple(
-        Slot(n, t, p, template.context.format(noun), form)
-        for n, noun in enumerate(nouns)
-        for t, template in enumerate(TEMPLATES)
-        for p in range(len(PRONOUNS))
-        for form in template.forms(p)
+        (template.context.format(unit), form, pronoun, kind, unit, str(number), share)
+        for unit, kind, share in units
+        for number, template in enumerate(TEMPLATES)
+        for place, pronoun in enumerate((*PRONOUNS, WRONG))
+        for form in (template.forms(place) if pronoun != WRONG else template.wrong_forms())
     )
 
 
 def forward_questions() -> Given:
-    """The pronoun after the occupation, one row per slot."""
-    return Given(((PREFIX, tuple(s.prefix for s in slots())), (TEXT, tuple(s.text for s in slots()))))
+    """The pronoun after the occupation: the probes of this package."""
+    columns = zip(*_rows(), strict=True)
+    return Given(tuple(zip(COLUMNS, columns, strict=True)), what="pronoun probes")
 
 
 def swapped_questions() -> Given:
