@@ -10,12 +10,12 @@ import pytest
 import torch
 from scipy import stats
 
-from audit.evaluators.provenance.text_watermark.evaluator import kolmogorov
 from audit.marks.text.catalogue import TEXT_MARKS
 from audit.marks.text.exact import binomial_tail, gamma_tail, hypergeometric_tail, weighted_bits_tail
 from audit.marks.text.kgw import KGW
 from audit.marks.text.synthid import SynthID
 from audit.marks.text.torch_numbers import bits, first_of_permutations
+from audit.stats.uniformity import kolmogorov
 
 V = 512
 NAMES = pytest.mark.parametrize("name", sorted(TEXT_MARKS))

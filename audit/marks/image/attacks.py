@@ -22,7 +22,7 @@ def _pixels(image: object, channels: int) -> Pixels:
     return values[..., None] if channels == 1 and values.ndim == 2 else values
 
 
-def jpeg(pixels: Pixels, quality: int, rng: Rng) -> Pixels:
+def jpeg(pixels: Pixels, quality: int, _rng: Rng | None = None) -> Pixels:
     """Save as JPEG of this quality and open again; transparency is dropped."""
     from PIL import Image
 
@@ -33,13 +33,14 @@ def jpeg(pixels: Pixels, quality: int, rng: Rng) -> Pixels:
     return _pixels(Image.open(file), shown.shape[2])
 
 
-def resize(pixels: Pixels, percent: int, rng: Rng) -> Pixels:
+def resize(pixels: Pixels, percent: int, _rng: Rng | None = None) -> Pixels:
     """Scale to so many percent of the side (bicubic)."""
     from PIL import Image
 
     height, width, channels = pixels.shape
     size = (max(1, width * percent // 100), max(1, height * percent // 100))
-    return _pixels(_image(pixels).resize(size, Image.Resampling.BICUBIC), channels)  # type: ignore[attr-defined]
+    small: object = _image(pixels).resize(size, Image.Resampling.BICUBIC)  # type: ignore[attr-defined]
+    return _pixels(small, channels)
 
 
 def crop(pixels: Pixels, percent: int, rng: Rng) -> Pixels:
@@ -52,10 +53,10 @@ def crop(pixels: Pixels, percent: int, rng: Rng) -> Pixels:
 def noise(pixels: Pixels, deviation: int, rng: Rng) -> Pixels:
     """Add Gaussian noise; what leaves 0 to 255 is cut off, never wrapped round."""
     noisy = pixels.astype(np.float32) + deviation * rng.standard_normal(pixels.shape, dtype=np.float32)
-    return np.rint(np.clip(noisy, 0, 255)).astype(np.uint8)
+    return np.asarray(np.rint(np.clip(noisy, 0, 255)), np.uint8)
 
 
-def screenshot(pixels: Pixels, border: int, rng: Rng) -> Pixels:
+def screenshot(pixels: Pixels, border: int, _rng: Rng | None = None) -> Pixels:
     """Show at twice the size on a grey page with a border of so many pixels."""
     big = pixels.repeat(2, axis=0).repeat(2, axis=1)
     page = np.full((big.shape[0] + 2 * border, big.shape[1] + 2 * border, big.shape[2]), 96, np.uint8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ def brightness(images: Pixels) -> Floats:
     return np.asarray(out, np.float32)
 
 
-def haar(values: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+def haar(values: Floats) -> tuple[Any, Any, Any, Any]:
     """Return the coarse band and the horizontal, vertical and diagonal details, each half as high and wide."""
     a, b = values[:, 0::2, 0::2], values[:, 0::2, 1::2]
     c, d = values[:, 1::2, 0::2], values[:, 1::2, 1::2]

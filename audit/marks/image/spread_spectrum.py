@@ -38,9 +38,7 @@ class SpreadSpectrum:
         small = resized(images, self.size)
         places = (self.size // SIDE) ** 2 * len(_PLACES.rows)
         by = np.where(message(self.key, places), self.strength, -self.strength).astype(np.float32)
-        return carried_over(
-            images, small, changed(small, _PLACES, np.broadcast_to(by, (len(small), places)))
-        )
+        return carried_over(images, small, changed(small, _PLACES, np.broadcast_to(by, (len(small), places))))
 
     def detect(self, images: Pixels) -> list[Detection]:
         if not len(images):

@@ -1,6 +1,6 @@
 """Unigram (Zhao et al. 2024): one green list for every place in every text.
 
-Editing a text removes little of it, and whoever counts words of many marked texts learns the list. A token that returns says
+Editing a text removes little of it, and somebody who counts the words of many marked texts learns the list. A token that returns says
 nothing new: the list is the same.
 
 Formula: G green among m different tokens; over random lists G is hypergeometric (m of V tokens, share · V of them green),

@@ -5,7 +5,7 @@ ours. Its entropy decides how much of a mark a text can hold, so the answer is a
 a given length are made of whole texts, the last one cut; no n-gram reaches across texts, and one that returns counts once.
 
 A detector gives each passage an exact p-value: the chance that a text without the mark scores as high. What it proves is that the key
-was used. Its absence proves nothing, and whoever has the key can write texts that it finds.
+was used. Its absence proves nothing, and anyone with the key can write texts that it finds.
 
 Formula: ``power`` is the share of marked passages of ``length`` tokens with p <= 1/1000, ``false_alarms`` the share of wrong keys' p-values
 that are. The curve shows ``power`` against the length at 1/100, 1/1000 and 1/1,000,000.
@@ -17,7 +17,6 @@ Gate: p-values under wrong keys must be uniform (Kolmogorov-Smirnov, at 1/10,000
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
@@ -36,6 +35,7 @@ from audit.core.subjects import Subject
 from audit.evaluators.provenance.text_watermark.recipes import MarkedTokens, TextDetections
 from audit.marks.text.catalogue import TEXT_MARKS
 from audit.stats.proportions import clopper_pearson
+from audit.stats.uniformity import kolmogorov
 
 RATES = (1e-2, 1e-3, 1e-6)
 _RATE = 1e-3
@@ -58,7 +58,7 @@ class TextWatermark:
 
     about: ClassVar[About] = About(
         name="provenance.text_watermark",
-        summary="How surely watermarks in this model's texts would be found, and how often a detector is wrong.",
+        summary="Whether text watermarks would be found.",
         metrics=(
             Metric(
                 "power",
@@ -205,13 +205,3 @@ class TextWatermark:
                 False,
             ),
         )
-
-
-def kolmogorov(values: np.ndarray) -> float:
-    """Return the asymptotic p-value that numbers are uniform on [0, 1] (Kolmogorov 1933, with Stephens' correction)."""
-    from scipy.special import kolmogorov as tail
-
-    x, n = np.sort(values), len(values)
-    steps = np.arange(n + 1) / n
-    distance = max(float(np.max(steps[1:] - x)), float(np.max(x - steps[:-1])))
-    return float(tail(distance * (math.sqrt(n) + 0.12 + 0.11 / math.sqrt(n))))

@@ -81,10 +81,9 @@ class TextDetections(Recipe[Rows]):
         found = list(_detections(mark, texts, self.lengths))
         half = self.lengths[len(self.lengths) // 2]
         middle = passages(texts, half)
-        for key in rng.integers(1 << 20, 1 << 31, self.wrong_keys).tolist():
-            wrong = mark.rekeyed(int(key))
-            wrong.detect(texts)  # one that keeps lists of tokens draws them all at once
-            found += [(half, wrong.detect(passage), False) for passage in middle]
+        for passage in middle:  # keys of its own for each: texts of one model read alike under one key
+            keys = rng.integers(1 << 20, 1 << 31, self.wrong_keys).tolist()
+            found += [(half, mark.rekeyed(int(key)).detect(passage), False) for key in keys]
         uniforms = rng.random(len(found))
         return pa.table(
             {
