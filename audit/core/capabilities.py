@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from audit.core.rows import Matrix, Rng, Rows, Vector
@@ -40,6 +40,24 @@ class KeepsFiles(Protocol):
 
     def sample_files(self, start: int, stop: int) -> Iterator[tuple[bytes, bytes | None]]:
         """Yield the bytes of samples ``start`` to ``stop`` and of each one's sidecar (``.c2pa``), None without one."""
+        ...
+
+
+class CanMark(Protocol):
+    """A language model that lets a watermark change the logits of each token that it draws."""
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens its output has."""
+        ...
+
+    def marked_sample(
+        self, n: int, rng: Rng, condition: Rows | None, mark: Callable[[str], Any], most: int
+    ) -> Rows:
+        """Draw ``n`` texts of at most ``most`` tokens; their tokens are in the column ``tokens``.
+
+        ``mark(device)`` makes a function of the tokens so far and the logits, both tensors with a row per text.
+        """
         ...
 
 
@@ -121,6 +139,7 @@ class Capability(enum.StrEnum):
     """
 
     SAMPLE = "sample"
+    MARKED_SAMPLE = "marked_sample"
     TOKEN_SCORES = "token_scores"
     LOG_LIKELIHOOD = "log_likelihood"
     LIKELIHOOD_BOUND = "likelihood_bound"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -149,6 +149,33 @@ class CausalLM:
             top_p=self.top_p,
             scale=self.batch_scale,
         )
+
+    def marked_sample(
+        self, n: int, rng: Rng, condition: Rows | None, mark: Callable[[str], Any], most: int
+    ) -> Rows:
+        """Continue rows as ``sample`` does, at most ``most`` tokens each, with a watermark in the choice of tokens.
+
+        The tokens themselves are in the column ``tokens``.
+        """
+        from audit.models.lm.sampling import sample
+
+        return sample(
+            self.network,
+            n,
+            rng,
+            condition,
+            longest=self.max_length,
+            most=min(most, self.max_length - 1),
+            temperature=self.temperature,
+            top_p=self.top_p,
+            scale=self.batch_scale,
+            mark=mark,
+        )
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens the model's output has."""
+        return int(self.network.model.config.get_text_config().vocab_size)
 
     def token_scores(self, rows: Rows) -> Rows:
         """Score every token of ``text`` given ``prefix``; see :class:`audit.core.capabilities.HasTokenScores`.

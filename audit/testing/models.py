@@ -55,6 +55,23 @@ def _sample(model: Any, rows: Rows) -> None:
     )
 
 
+def _marked_sample(model: Any, _rows: Rows) -> None:
+    calls: list[int] = []
+
+    def mark(_device: str) -> Callable[[Any, Any], Any]:
+        def unchanged(_ids: Any, scores: Any) -> Any:
+            calls.append(len(scores))
+            assert scores.shape[1] == model.vocabulary, "logits are over the whole vocabulary"
+            return scores
+
+        return unchanged
+
+    drawn = model.marked_sample(3, _rng(), None, mark, 4)
+    assert drawn.num_rows == 3
+    assert calls, "a mark is asked about every token"
+    assert all(len(tokens) <= 4 for tokens in drawn.column("tokens").to_pylist())
+
+
 def _vector(call: Callable[[Any, Rows], Any]) -> Callable[[Any, Rows], None]:
     def check(model: Any, rows: Rows) -> None:
         values = np.asarray(call(model, rows))
@@ -100,6 +117,7 @@ def _token_scores(model: Any, rows: Rows) -> None:
 
 _CHECKS: Mapping[Capability, Callable[[Any, Rows], None]] = {
     Capability.SAMPLE: _sample,
+    Capability.MARKED_SAMPLE: _marked_sample,
     Capability.TOKEN_SCORES: _token_scores,
     Capability.LOG_LIKELIHOOD: _vector(lambda model, rows: model.log_likelihood(rows)),
     Capability.LIKELIHOOD_BOUND: _vector(lambda model, rows: model.likelihood_bound(rows, _rng())),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,6 +14,10 @@ from audit.core.rows import PREFIX, TEXT, Rng, Rows, text_rows, texts_of
 from audit.models.lm.network import Network, forward
 
 _BATCH = 32
+TOKENS = "tokens"
+
+Mark: TypeAlias = Callable[[str], Callable[[Tensor, Tensor], Tensor]]
+"""Makes, for a device, a function of the tokens so far and the logits of the next that returns changed logits."""
 
 
 def sample(
@@ -27,11 +31,12 @@ def sample(
     temperature: float,
     top_p: float,
     scale: float,
+    mark: Mark | None = None,
 ) -> Rows:
     """Return ``n`` completions (``text``) of prompts (``prefix``), at most ``most`` tokens each.
 
     Example i uses row i of one matrix of uniform numbers drawn beforehand. A prompt too long for the model
-    keeps its end.
+    keeps its end. ``mark`` makes a processor of logits for each batch; with one, the tokens drawn are a column too.
     """
     prompts = _prompts(n, condition)
     encoded = [tokens[-max(1, longest - most) :] for tokens in network.words.prompt(prompts)]
@@ -46,10 +51,13 @@ def sample(
     for first in range(0, n, size):
         chosen = by_length[first : first + size]
         with torch.inference_mode():
-            found = _continue(network, [encoded[i] for i in chosen], uniform[chosen], temperature, top_p)
+            found = _continue(
+                network, [encoded[i] for i in chosen], uniform[chosen], temperature, top_p, mark
+            )
         for i, tokens in zip(chosen, found, strict=True):
             drawn[i] = tokens
-    return text_rows([network.words.decode(tokens) for tokens in drawn], **{PREFIX: prompts})
+    columns: dict[str, Any] = {PREFIX: prompts} if mark is None else {PREFIX: prompts, TOKENS: drawn}
+    return text_rows([network.words.decode(tokens) for tokens in drawn], **columns)
 
 
 def _prompts(n: int, condition: Rows | None) -> list[str]:
@@ -61,14 +69,27 @@ def _prompts(n: int, condition: Rows | None) -> list[str]:
 
 
 def _continue(
-    network: Network, prompts: Sequence[Sequence[int]], uniform: Any, temperature: float, top_p: float
+    network: Network,
+    prompts: Sequence[Sequence[int]],
+    uniform: Any,
+    temperature: float,
+    top_p: float,
+    mark: Mark | None = None,
 ) -> list[list[int]]:
     steps = (steps_from_memory if network.remembers else steps_from_text)(network, prompts)
     found: list[list[int]] = [[] for _ in prompts]
     open_rows = list(range(len(prompts)))
     tokens: Tensor | None = None
+    processor = None if mark is None else mark(str(network.device))
+    seen = _ends(prompts, network)
     for step in range(uniform.shape[1]):
-        tokens = _pick(network, steps.send(tokens), uniform[:, step], temperature, top_p)
+        logits = steps.send(tokens)
+        if processor is None:
+            tokens = _pick(network, logits, uniform[:, step], temperature, top_p)
+        else:
+            logits = processor(seen, _nucleus(logits.float() / (temperature or 1.0), top_p))
+            tokens = _pick(network, logits, uniform[:, step], 1.0 if temperature else 0.0, 1.0)
+            seen = torch.cat([seen, tokens[:, None]], 1)
         for row in tuple(open_rows):
             token = int(tokens[row])
             if token in network.words.ends:
@@ -78,6 +99,21 @@ def _continue(
         if not open_rows:
             break
     return found
+
+
+def _ends(prompts: Sequence[Sequence[int]], network: Network) -> Tensor:
+    """Return the last tokens of each prompt, as many as the shortest has: what a mark may look back upon."""
+    width = min(map(len, prompts))
+    return torch.tensor([list(prompt[-width:]) for prompt in prompts], device=network.device)
+
+
+def _nucleus(logits: Tensor, top_p: float) -> Tensor:
+    """Return logits without the tokens outside the nucleus: a mark chooses among what could be drawn."""
+    if top_p >= 1.0:
+        return logits
+    p, order = torch.sort(torch.softmax(logits, 1), dim=1, descending=True, stable=True)
+    outside = torch.zeros_like(p, dtype=torch.bool).scatter_(1, order, p.cumsum(1) - p >= top_p)
+    return logits.masked_fill(outside, float("-inf"))
 
 
 Steps: TypeAlias = Generator[Tensor, Tensor | None, None]

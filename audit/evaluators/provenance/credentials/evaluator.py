@@ -107,7 +107,7 @@ class ContentCredentials:
 
     about: ClassVar[About] = About(
         name="provenance.credentials",
-        summary="Whether outputs carry C2PA content credentials, whether they validate, and what signing would give.",
+        summary="C2PA credentials that outputs carry.",
         metrics=METRICS,
         needs=Needs(capabilities=((Capability.SAMPLE,),), modalities=("image", "text")),
         references=(

@@ -1,0 +1,180 @@
+"""Watermarks in images: put into this model's outputs after they were made, would a mark be found, and what does it cost?
+
+Each mark is put into the outputs' pixels with a key and read back, as they are and after what usually happens to pictures: JPEG, scaling,
+cropping, noise, a screenshot. A detector gives an exact p-value. What it proves is that the key was used; anyone with the key, or with many
+marked pictures to average, can put the mark into pictures of their own, so a mark found is no proof of origin. Its absence proves nothing.
+
+Marks are ``dwt_dct``, ``spread_spectrum`` and any that an installed package offers under the entry point ``audit.image_marks``: a callable of a key
+and a size that returns something with ``embed`` and ``detect`` (``audit.marks.image.detection.Codec`` makes one of any pair of functions).
+
+Formula: ``power`` is the share of marked outputs with p <= 1/1000, ``after_jpeg`` the same after JPEG of quality 50, ``false_alarms`` that share of
+tests with wrong keys, ``psnr`` the mean of 10 log10(255² / mean squared change). Nothing is fitted, so no data are set apart.
+
+Interval: Clopper-Pearson (exact) over outputs and over tests; Student's t for ``psnr``.
+
+Gate: p-values under wrong keys must be uniform (Kolmogorov-Smirnov, at 1/10,000); where they are not, ``power`` and ``after_jpeg`` have no value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from audit.core.capabilities import Capability
+from audit.core.cases import Case, CaseKind, Cases
+from audit.core.errors import InputError, nearest
+from audit.core.evaluators import About, Needs
+from audit.core.measurements import Evidence, Group, Outcome
+from audit.core.metrics import HIGHER, LOWER, Metric
+from audit.core.recipes import Shards
+from audit.core.rows import Rows
+from audit.core.subjects import Subject
+from audit.marks.image.attacks import ATTACKS
+from audit.marks.image.catalogue import IMAGE_MARKS, image_mark
+from audit.recipes.marked_images import MARKED, WRONG, ImageDetections, continuous, pooled
+from audit.stats.clusters import clustered_mean
+from audit.stats.proportions import clopper_pearson
+from audit.stats.uniformity import kolmogorov
+
+RATE, UNIFORM, QUALITY = 1e-3, 1e-4, 50
+
+
+@dataclass(frozen=True, slots=True)
+class ImageWatermark:
+    """Marks ``n`` outputs with each of ``marks``; ``key`` is the mark's key, and ``wrong_keys`` others read the same outputs."""
+
+    marks: tuple[str, ...] = ("dwt_dct", "spread_spectrum")
+    n: int = 64
+    key: int = 15485863
+    wrong_keys: int = 20
+
+    about: ClassVar[About] = About(
+        name="provenance.image_watermark",
+        summary="Whether image watermarks would be found.",
+        metrics=(
+            Metric(
+                "power",
+                "Share of marked outputs that the detector finds at a false-positive rate of 1/1000",
+                HIGHER,
+                question="Would a watermark in these images be found?",
+            ),
+            Metric(
+                "after_jpeg",
+                "Share of marked outputs that are still found after JPEG of quality 50",
+                HIGHER,
+                question="Does the watermark outlive compression?",
+            ),
+            Metric(
+                "false_alarms",
+                "Share of tests with a wrong key that come out at 1/1000",
+                LOWER,
+                null=RATE,
+                question="How often does the detector accuse an image that it should not?",
+            ),
+            Metric(
+                "psnr",
+                "Mean peak signal-to-noise ratio of marked outputs against unmarked ones",
+                HIGHER,
+                unit="dB",
+                question="What does the watermark do to the picture?",
+            ),
+        ),
+        needs=Needs(capabilities=((Capability.SAMPLE,),), modalities=("image",)),
+        references=(
+            "Chen & Wornell 2001 (quantisation index modulation)",
+            "Cox et al. 1997 (spread spectrum)",
+            "An et al. 2024 (WAVES: attacks)",
+        ),
+        shards_matter=True,
+        caveats=(
+            "Outputs are marked here, for the test; no number says that the model's own service marks its outputs.",
+            "A mark that is found proves that a key was used, not who used it.",
+        ),
+    )
+
+    def __post_init__(self) -> None:
+        for name in self.marks:
+            try:
+                image_mark(name)
+            except KeyError:
+                raise InputError(
+                    f"provenance.image_watermark: no mark is called '{name}'. {nearest(name, tuple(IMAGE_MARKS))}"
+                ) from None
+        if min(self.n, self.wrong_keys) < 1:
+            raise InputError("provenance.image_watermark: 'n' and 'wrong_keys' are at least 1.")
+
+    def inputs(self, subject: Subject) -> Cases:
+        def asked(marked: bool) -> dict[str, object]:
+            samples = subject.samples(self.n)
+            found = {
+                name: ImageDetections(samples, name, self.key, self.wrong_keys, marked) for name in self.marks
+            }
+            return {"found": found, "marked": marked}
+
+        return Cases(asked(True), Case(CaseKind.NULL, asked(False), "outputs without a mark"))
+
+    def measure(self, found: dict[str, Shards[Rows]], marked: bool) -> Iterable[Outcome]:
+        for name, shards in found.items():
+            rows, group = pooled(shards), (("mark", name),)
+            wrong = [row for row in rows if row["case"] == WRONG]
+            uniform = kolmogorov(continuous(rows))
+            if marked:
+                yield from self._of_marked(name, rows, uniform)
+            alarms = sum(row["p"] <= RATE for row in wrong)
+            said = (
+                f"Uniform under wrong keys: Kolmogorov-Smirnov p = {uniform:.3g} over {len(wrong):,} tests."
+            )
+            interval = clopper_pearson(alarms, len(wrong))
+            yield self.about.measurement(
+                "false_alarms", alarms / len(wrong), interval, len(wrong), group=group, notes=(said,)
+            )
+
+    def _of_marked(self, name: str, rows: list[dict[str, Any]], uniform: float) -> Iterator[Outcome]:
+        group: Group = (("mark", name),)
+        plain = [row for row in rows if row["case"] == MARKED]
+        jpeg = [row for row in rows if row["case"] == "jpeg" and row["strength"] == QUALITY]
+        for metric, tests in (("power", plain), ("after_jpeg", jpeg)):
+            if uniform < UNIFORM:
+                reason = f"void: p-values under wrong keys are not uniform (p = {uniform:.2g})"
+                yield self.about.undefined(metric, reason, group)
+                continue
+            hits = sum(row["p"] <= RATE for row in tests)
+            yield self.about.measurement(
+                metric,
+                hits / len(tests),
+                clopper_pearson(hits, len(tests)),
+                len(tests),
+                group=group,
+                evidence=(_table(name, rows),) if metric == "power" else (),
+            )
+        quality = np.array([row["psnr"] for row in plain])
+        if len(quality) < 2:
+            yield self.about.undefined("psnr", "it takes two outputs", group)
+            return
+        value, interval = clustered_mean(quality, np.arange(len(quality)))
+        yield self.about.measurement("psnr", value, interval, len(quality), group=group)
+
+
+def _table(name: str, rows: list[dict[str, Any]]) -> Evidence:
+    import pyarrow as pa
+
+    lines = []
+    for attack, strength in [(MARKED, 0), *((a, s) for a, (_, each) in ATTACKS.items() for s in each)]:
+        tests = [row for row in rows if (row["case"], row["strength"]) == (attack, strength)]
+        hits = sum(row["p"] <= RATE for row in tests)
+        interval = clopper_pearson(hits, len(tests))
+        qualities = [row["psnr"] for row in tests if row["psnr"]]
+        lines.append(
+            {
+                "attack": attack if attack == MARKED else f"{attack} {strength}",
+                "outputs": len(tests),
+                "found": f"{hits / len(tests):.3f} ({interval.low:.3f} to {interval.high:.3f})",
+                "PSNR in dB": f"{np.mean(qualities):.1f}" if qualities else "",
+            }
+        )
+    return Evidence(
+        "table", f"{name}: share found at 1/1000 after each attack", pa.Table.from_pylist(lines), False
+    )

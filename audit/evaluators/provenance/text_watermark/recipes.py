@@ -1,0 +1,128 @@
+"""Texts that a model writes with a watermark, and what detectors with the right key and with wrong ones say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from audit.core.recipes import Context, Recipe, Shards
+from audit.core.references import ModelRef
+from audit.core.rows import Rows
+from audit.marks.text.catalogue import TEXT_MARKS
+from audit.marks.text.detection import Detection, TextMark, Tokens
+
+TOKENS, VOCABULARY = "tokens", "vocabulary"
+
+
+@dataclass(frozen=True)
+class MarkedTokens(Recipe[Rows]):
+    """The tokens of ``n`` texts, drawn by the model with a mark, at most ``most`` each; without one where ``mark`` is empty."""
+
+    kind: ClassVar[str] = "marked-tokens"
+    model: ModelRef
+    mark: str
+    mark_key: int
+    n: int
+    most: int
+    seed: int
+
+    @property
+    def label(self) -> str:
+        return f"texts marked by {self.mark}" if self.mark else "texts without a mark"
+
+    def make(self, context: Context) -> Rows:
+        import pyarrow as pa
+
+        model = context.model(self.model)
+        size = int(model.vocabulary)
+        processor = TEXT_MARKS[self.mark](self.mark_key, size).processor if self.mark else _unmarked
+        rows = model.marked_sample(self.n, context.rng(), None, processor, self.most)
+        drawn = [[int(token) for token in tokens] for tokens in rows.column(TOKENS).to_pylist()]
+        return pa.table(
+            {
+                TOKENS: pa.array(drawn, pa.list_(pa.int64())),
+                VOCABULARY: pa.array([size] * self.n, pa.int64()),
+            }
+        )
+
+
+def _unmarked(_device: str) -> Callable[[Any, Any], Any]:
+    return lambda _, scores: scores
+
+
+@dataclass(frozen=True)
+class TextDetections(Recipe[Rows]):
+    """What the detector says of passages of several ``lengths``: a row each, with its length, its p-value and whether the key is right.
+
+    A passage is as many whole texts as it takes, the last one cut. ``wrong_keys`` further keys read the passages of the
+    middle length, and their p-values are made continuous by a uniform number.
+    """
+
+    kind: ClassVar[str] = "text-detections"
+    source: Recipe[Rows]
+    mark: str
+    mark_key: int
+    lengths: tuple[int, ...]
+    wrong_keys: int
+
+    @property
+    def label(self) -> str:
+        return f"detections of {self.source.label}"
+
+    def make(self, context: Context, source: Shards[Rows]) -> Rows:
+        import pyarrow as pa
+
+        texts = [np.array(t, np.int64) for shard in source for t in shard.column(TOKENS).to_pylist()]
+        size = source[0].column(VOCABULARY)[0].as_py()
+        mark, rng = TEXT_MARKS[self.mark](self.mark_key, size), context.rng()
+        found = list(_detections(mark, texts, self.lengths))
+        half = self.lengths[len(self.lengths) // 2]
+        middle = passages(texts, half)
+        for passage in middle:  # keys of its own for each: texts of one model read alike under one key
+            keys = rng.integers(1 << 20, 1 << 31, self.wrong_keys).tolist()
+            found += [(half, mark.rekeyed(int(key)).detect(passage), False) for key in keys]
+        uniforms = rng.random(len(found))
+        return pa.table(
+            {
+                "length": pa.array([length for length, _, _ in found], pa.int64()),
+                "p": pa.array([d.p_value for _, d, _ in found], pa.float64()),
+                "continuous": pa.array(
+                    [
+                        d.above + u * (d.p_value - d.above)
+                        for (_, d, _), u in zip(found, uniforms.tolist(), strict=True)
+                    ],
+                    pa.float64(),
+                ),
+                "scored": pa.array([d.scored for _, d, _ in found], pa.int64()),
+                "right": pa.array([right for _, _, right in found], pa.bool_()),
+            }
+        )
+
+
+def _detections(
+    mark: TextMark, texts: Sequence[Tokens], lengths: Sequence[int]
+) -> Iterator[tuple[int, Detection, bool]]:
+    for length in lengths:
+        for passage in passages(texts, length):
+            yield length, mark.detect(passage), True
+
+
+def passages(texts: Sequence[Tokens], length: int) -> list[list[Tokens]]:
+    """Return passages of exactly ``length`` tokens, each made of whole texts but for the last, which is cut.
+
+    >>> [[len(t) for t in p] for p in passages([np.zeros(5), np.zeros(4), np.zeros(9)], 7)]
+    [[5, 2], [7]]
+    """
+    found: list[list[Tokens]] = []
+    current: list[Tokens] = []
+    held = 0
+    for text in texts:
+        current.append(text[: length - held])
+        held += len(current[-1])
+        if held == length:
+            found.append(current)
+            current, held = [], 0
+    return found

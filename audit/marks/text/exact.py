@@ -1,0 +1,85 @@
+"""Exact tails of the sums that detectors form."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def binomial_tail(successes: int, n: int, p: float) -> float:
+    """Return P(X >= successes) for X ~ Bin(n, p)."""
+    from scipy import special
+
+    if successes <= 0 or successes > n:
+        return float(successes <= 0)
+    return float(special.betainc(successes, n - successes + 1, p))
+
+
+def hypergeometric_tail(found: int, drawn: int, marked: int, total: int) -> float:
+    """Return P(X >= found) where ``drawn`` of ``total`` things are drawn, of which ``marked`` are marked."""
+    from scipy.special import gammaln
+
+    def log_ways(n: int, k: NDArray[np.int64]) -> NDArray[np.float64]:
+        return np.asarray(gammaln(n + 1.0) - gammaln(k + 1.0) - gammaln(n - k + 1.0))
+
+    counts = np.arange(max(found, drawn - (total - marked), 0), min(drawn, marked) + 1)
+    if found <= max(drawn - (total - marked), 0) or not len(counts):
+        return float(len(counts) > 0)
+    logs = log_ways(marked, counts) + log_ways(total - marked, drawn - counts)
+    return float(min(1.0, np.exp(logs - log_ways(total, np.array([drawn]))).sum()))
+
+
+def gamma_tail(total: float, n: int) -> float:
+    """Return P(X >= total) for a sum of n standard exponential numbers."""
+    from scipy import special
+
+    return float(special.gammaincc(n, total))
+
+
+def weighted_bits_tail(score: int, n: int, p: float, weights: NDArray[np.int64]) -> tuple[float, float]:
+    """Return P(X >= score) and P(X > score) for the sum over ``weights`` of w · Bin(n, p), all independent; weights are whole, at least 1.
+
+    The distribution is multiplied by exp(t x), with t such that the score becomes its mean, and convolved by Fourier
+    transform over 13 standard deviations on either side; so tails keep their relative accuracy however small they are.
+    """
+    most = n * int(weights.sum())
+    if score < 0 or score > most:
+        return (1.0, 1.0) if score < 0 else (0.0, 0.0)
+    different, times = np.unique(weights, return_counts=True)
+    mean = n * p * float(weights.sum())
+    tilt = 0.0 if score <= mean else _tilt(score, n, p, weights)  # the bulk needs no tilt
+    up = p * np.exp(tilt * different)
+    shares = up / (1 - p + up)
+    log_scale = n * float((times * np.log1p(up - p)).sum())
+    centre = n * float((times * different * shares).sum())
+    reach = (
+        13 * math.sqrt(n * float((times * different**2 * shares * (1 - shares)).sum())) + 2 * different[-1]
+    )
+    if score < centre - reach:
+        return 1.0, 1.0
+    size = 1 << math.ceil(math.log2(2 * reach + 2))
+    turn = np.exp(-2j * math.pi * np.arange(size // 2 + 1) / size)
+    transform = np.ones(len(turn), np.complex128)
+    for weight, share, count in zip(different.tolist(), shares.tolist(), times.tolist(), strict=True):
+        transform *= (1 - share + share * turn**weight) ** count
+    density = np.clip(np.fft.irfft(np.exp(n * np.log(transform)), size), 0.0, None)
+    above = np.arange(score, min(most, math.ceil(centre + reach)) + 1)
+    tail = density[above % size] * np.exp(log_scale - tilt * above)
+    above_it = float(tail[1:].sum())
+    return min(1.0, above_it + float(tail[0])), min(1.0, above_it)
+
+
+def _tilt(score: int, n: int, p: float, weights: NDArray[np.int64]) -> float:
+    """Return t at which the tilted mean is the score (or nearly all, at the end of the range)."""
+    from scipy import optimize
+
+    def excess(t: float) -> float:
+        up = p * np.exp(t * weights)
+        return float(n * (weights * up / (1 - p + up)).sum() - score)
+
+    high = 1.0
+    while excess(high) < 0 and high < 64:
+        high *= 2
+    return high if excess(high) < 0 else float(optimize.brentq(excess, 0.0, high))

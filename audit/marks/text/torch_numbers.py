@@ -1,0 +1,45 @@
+"""The random numbers of torch's CPU generator, without torch: whose keys are seeds of it can be tested where torch is not.
+
+torch seeds a Mersenne Twister (MT19937) with the lower 32 bits of a seed. ``randperm`` is a Fisher-Yates shuffle that takes the
+number at step i modulo what is left, ``randint(0, 2)`` the lowest bit of each number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+_ROWS = 512
+
+
+def bits(seed: int, n: int) -> NDArray[np.uint8]:
+    """Return what ``torch.randint(0, 2, (n,))`` gives after ``manual_seed(seed)``."""
+    twister = np.random.MT19937()
+    twister._legacy_seeding(seed & 0xFFFFFFFF)  # as of 2002, which torch uses
+    return np.asarray(twister.random_raw(n) & 1, np.uint8)
+
+
+def first_of_permutations(seeds: Iterable[int], size: int, first: int) -> Iterator[NDArray[np.int32]]:
+    """Yield, for blocks of seeds, the first numbers of what ``torch.randperm(size)`` gives, shape (block, first)."""
+    twister = np.random.MT19937()
+    todo = list(seeds)
+    steps = min(first, size - 1)
+    left = size - np.arange(steps, dtype=np.uint64)
+    for start in range(0, len(todo), _ROWS):
+        block = todo[start : start + _ROWS]
+        aims = np.empty((steps, len(block)), np.int32)
+        for column, seed in enumerate(block):
+            twister._legacy_seeding(seed & 0xFFFFFFFF)  # as of 2002, which torch uses
+            aims[:, column] = twister.random_raw(steps) % left
+        aims += np.arange(steps, dtype=np.int32)[:, None]
+        cards = np.empty((size, len(block)), np.int32)
+        cards[:] = np.arange(size, dtype=np.int32)[:, None]
+        rows = np.arange(len(block))
+        for step in range(steps):
+            aim = aims[step]
+            drawn = cards[aim, rows]
+            cards[aim, rows] = cards[step]
+            cards[step] = drawn
+        yield np.ascontiguousarray(cards[:first].T)
