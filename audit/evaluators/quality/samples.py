@@ -77,7 +77,7 @@ class SamplesShown:
 
     about: ClassVar[About] = About(
         name="quality.samples",
-        summary="What the model makes, beside real examples: at random, the best, the worst, and what is missing.",
+        summary="What the model makes, beside real examples, and what it misses.",
         metrics=(
             Metric(
                 "repeated",
