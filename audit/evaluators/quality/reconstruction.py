@@ -61,6 +61,7 @@ class Reconstruction:
                 "Peak signal-to-noise ratio on training pictures minus that on others",
                 LOWER,
                 unit="dB",
+                baseline=0.0,
                 null=0.0,
                 question="Are training pictures given back more closely than others?",
             ),
