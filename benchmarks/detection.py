@@ -208,7 +208,9 @@ def ladder(arguments: argparse.Namespace) -> Iterable[tuple[str, str, Run]]:
     def audit(kind: str, dose: float) -> Run:
         folder = folder_of(kind, dose, arguments)
         model = {"adapter": "samples_on_disk", "path": str(folder.resolve())}
-        spec = {"model": model, "data": {"use": "portraits"}, "policy": {"use": "default"}}
+        spec: dict[str, Any] = {"model": model, "data": {"use": "portraits"}, "policy": {"use": "default"}}
+        if arguments.features:
+            spec["features"] = {"features": arguments.features}
         return audited(f"ladder-{kind}-{dose:g}", spec, arguments, only)
 
     yield "real", "no defect", audit("real", 0)
@@ -288,6 +290,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=(), help="twins or clean models; all unless given")
     parser.add_argument("--no-ladder", action="store_true", help="leave the dose ladder out")
     parser.add_argument("--no-twins", action="store_true", help="leave the twins out")
+    parser.add_argument(
+        "--features", help="feature extractor of the dose ladder; the default of audits unless given"
+    )
     parser.add_argument("--workers", type=int, help="worker processes of each audit")
     parser.add_argument("--out", type=Path, default=Path("detection.md"))
     arguments = parser.parse_args()

@@ -37,7 +37,8 @@ HEADLINES: Mapping[Verdict, str] = {
     Verdict.INCONCLUSIVE: "Inconclusive",
     Verdict.NOT_ASSESSED: "Not fully assessed",
 }
-SHOWS_SAMPLES = "quality.samples"
+SHOWS = ("quality.samples", "quality.reconstruction")
+"""Evaluators whose evidence stands before any number."""
 _NAMED_AT_MOST = 3
 
 
@@ -146,10 +147,15 @@ def view(record: AuditRecord, read: EvidenceReader, *, show_sensitive: bool = Fa
 def _apart(
     record: AuditRecord, every: tuple[Section, ...]
 ) -> tuple[tuple[Section, ...], tuple[Exhibit, ...]]:
-    """Take the evidence of the evaluator that shows samples out of its section: it stands by itself."""
-    named = {e.name for e in record.evaluators if (e.evaluator or e.name) == SHOWS_SAMPLES}
-    samples = tuple(item for section in every if section.name in named for item in section.exhibits)
-    return tuple(replace(s, exhibits=()) if s.name in named else s for s in every), samples
+    """Take the evidence of evaluators that show outputs out of their sections: it stands by itself."""
+    places = {
+        e.name: SHOWS.index(e.evaluator or e.name)
+        for e in record.evaluators
+        if (e.evaluator or e.name) in SHOWS
+    }
+    apart = sorted((s for s in every if s.name in places), key=lambda s: places[s.name])
+    samples = tuple(item for section in apart for item in section.exhibits)
+    return tuple(replace(s, exhibits=()) if s.name in places else s for s in every), samples
 
 
 def headline(record: AuditRecord) -> str:

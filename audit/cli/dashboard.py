@@ -5,8 +5,13 @@ from __future__ import annotations
 import ipaddress
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
+import time
+import webbrowser
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from importlib.util import find_spec
@@ -30,6 +35,7 @@ Examples:
 
 _OWN_NAMES = ("localhost", "127.0.0.1", "::1")
 _BLOCK = 1 << 16
+_PAUSE = 0.2
 _FAREWELL = 2.0
 """Seconds that the server has to end by itself."""
 
@@ -61,7 +67,7 @@ def command(store: str | None, port: int, host: str, allowed: tuple[str, ...], n
             *(f"--server.allowedHosts={name}" for name in names(host, allowed)),
             f"--server.port={port}",
             f"--server.address={host}",
-            f"--server.headless={'true' if no_browser else 'false'}",
+            "--server.headless=true",  # else it may offer to write files of its maker's into this package
             "--server.enableCORS=true",
             "--server.enableXsrfProtection=true",
             "--server.enableStaticServing=false",
@@ -73,6 +79,7 @@ def command(store: str | None, port: int, host: str, allowed: tuple[str, ...], n
         ],
         folder,
         address(store).spelled,
+        None if no_browser else ("localhost" if _stands_for_all(host) else host, port),
     )
 
 
@@ -100,7 +107,16 @@ def _stands_for_all(host: str) -> bool:
         return host == ""
 
 
-def _serve(command: list[str], folder: Path, store: str) -> int:
+def browse(host: str, port: int, alive: Callable[[], bool]) -> None:
+    """Open a browser once the server listens, unless it ends before."""
+    while alive():
+        with suppress(OSError), socket.create_connection((host, port), 1):
+            webbrowser.open(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+            return
+        time.sleep(_PAUSE)
+
+
+def _serve(command: list[str], folder: Path, store: str, shown_at: tuple[str, int] | None) -> int:
     """Run Streamlit in the package's own folder: settings that lie in the current one are not ours to obey."""
     lines = VisibleLines()
     with subprocess.Popen(  # noqa: S603 - our own interpreter and file, no shell
@@ -111,6 +127,9 @@ def _serve(command: list[str], folder: Path, store: str) -> int:
         stderr=subprocess.STDOUT,
         preexec_fn=partial(be_told_of_parents_death, signal.SIGKILL),
     ) as process:
+        if shown_at:
+            watched = (*shown_at, lambda: process.poll() is None)
+            threading.Thread(target=browse, args=watched, daemon=True).start()
         try:
             assert process.stdout is not None
             while chunk := process.stdout.read1(_BLOCK):  # type: ignore[attr-defined]  # a BufferedReader

@@ -8,14 +8,18 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.core.recipes import Context, Recipe
+from audit.core.recipes import Context, Recipe, Shards
 from audit.core.references import ModelRef
-from audit.core.rows import Images, Rows, Vector, image_rows, images_of
+from audit.core.rows import IMAGE, Images, Rows, Vector, image_column, image_rows, images_of
+from audit.core.summaries import merged
+from audit.recipes.shown import presentable, rows_at
 
 WINDOW = 11
 """Side of the Gaussian window of SSIM (Wang et al. 2004): nothing smaller has one."""
 FIVE_SCALES = WINDOW * 2**4
 """Least side of a picture that has MS-SSIM at its five scales."""
+LOUDER = 4
+"""The factor by which differences between pictures are multiplied before they are shown."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,41 @@ class ScoredPairs(Recipe[PairScores]):
 
     def make(self, context: Context, made: Rows, rows: Rows) -> PairScores:
         return PairScores.of((made, rows))
+
+
+@dataclass(frozen=True)
+class Triples(Recipe[Rows]):
+    """``count`` pictures, each with its reconstruction and the difference: drawn at random, or those with the largest error."""
+
+    kind: ClassVar[str] = "triples"
+    rows: Recipe[Rows]
+    made: Recipe[Rows]
+    scores: Recipe[PairScores]
+    count: int
+    worst: bool = False
+
+    @property
+    def label(self) -> str:
+        return f"{self.rows.label} beside their reconstructions"
+
+    def make(
+        self, context: Context, rows: Shards[Rows], made: Shards[Rows], scores: Shards[PairScores]
+    ) -> Rows:
+        import pyarrow as pa
+
+        error = merged(scores).squared
+        order = np.argsort(-error, kind="stable") if self.worst else context.rng(0).permutation(len(error))
+        chosen = order[: self.count]
+        before, after = rows_at(self.rows, rows, chosen), rows_at(self.made, made, chosen)
+        gap = np.abs(images_of(before).astype(np.int64) - images_of(after)).max(axis=3, keepdims=True)
+        loud = np.minimum(LOUDER * gap, 255).astype(np.uint8)
+        columns = {
+            IMAGE: presentable(before, ()).column(IMAGE),
+            "reconstructed": presentable(after, ()).column(IMAGE),
+            f"error ×{LOUDER}": presentable(pa.table({IMAGE: image_column(loud)}), ()).column(IMAGE),
+            "root mean square error": pa.array(255 * np.sqrt(error[chosen])),
+        }
+        return pa.table(columns)
 
 
 def tensor_of(images: Images) -> Any:

@@ -19,7 +19,7 @@ from types import ModuleType
 
 import pytest
 
-from audit.cli.dashboard import names
+from audit.cli.dashboard import browse, names
 from audit.core.errors import InputError
 from audit.core.records import to_plain
 from audit.store.location import resolve
@@ -225,3 +225,18 @@ def test_names_that_are_none(allowed: str) -> None:
 def test_an_address_that_stands_for_all_needs_names(host: str) -> None:
     with pytest.raises(InputError, match="--allow-host NAME"):
         names(host, ())
+
+
+def test_a_browser_is_opened_once_the_server_listens_and_not_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    monkeypatch.setattr("audit.cli.dashboard._PAUSE", 0.0)
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        port = server.getsockname()[1]
+        turns = iter([True, True, False])
+        browse("127.0.0.1", port, lambda: next(turns))  # it ends before it listens
+        assert opened == []
+        server.listen()
+        browse("127.0.0.1", port, lambda: True)
+    assert opened == [f"http://127.0.0.1:{port}"]

@@ -146,3 +146,19 @@ def test_what_it_needs() -> None:
         Reconstruction(max_rows=5)
     few = replace(case(), data_card=replace(case().data_card, splits=(("holdout", 9),)))
     assert Reconstruction().unmet(few)[0].found == "9 rows"
+
+
+def test_triples_show_the_picture_what_came_back_and_the_error(score: Any) -> None:
+    held = splits(n=60)
+    found = by_metric(score(Reconstruction(), case(60), model=Noisy(20.0), splits=held))["psnr_pooled"]
+    shown, worst = (e.content for e in found.evidence)
+    assert not any(e.sensitive for e in found.evidence)
+    for rows in (shown, worst):
+        before, after = images_of(rows).astype(int), images_of(rows, "reconstructed").astype(int)
+        loud = np.minimum(4 * np.abs(before - after).max(axis=3, keepdims=True), 255)
+        assert np.array_equal(images_of(rows, "error ×4"), loud)
+        errors = np.sqrt(np.square(before - after).mean(axis=(1, 2, 3)))
+        assert rows.column("root mean square error").to_pylist() == pytest.approx(errors.tolist())
+    listed = worst.column("root mean square error").to_pylist()
+    assert listed == sorted(listed, reverse=True)
+    assert {i.tobytes() for i in images_of(shown)} <= {i.tobytes() for i in images_of(held["holdout"])}

@@ -99,7 +99,7 @@ def test_a_dropped_mode_is_what_is_shown_as_missing_and_odd_samples_as_the_worst
             extractor=as_features,
         )
     )
-    missing = evidence["Missing"].content
+    missing = evidence["Most likely missing"].content
     assert missing.column("kind").to_pylist() == ["b"] * 12
     assert min(missing.column("relative distance").to_pylist()) > 1
     assert max(first_pixel(missing, "nearest sample")) == 120
@@ -119,8 +119,8 @@ def test_a_model_without_a_fault_misses_no_mode(score: Any) -> None:
     _, evidence = shown(
         score(SamplesShown(), subject(300, holdout=300), model=model, splits=data, extractor=as_features)
     )
-    assert set(evidence["Missing"].content.column("kind").to_pylist()) != {"b"}
-    assert max(evidence["Missing"].content.column("relative distance").to_pylist()) <= 1
+    assert set(evidence["Most likely missing"].content.column("kind").to_pylist()) != {"b"}
+    assert max(evidence["Most likely missing"].content.column("relative distance").to_pylist()) <= 1
 
 
 def distinct(n: int, among: int, seed: int) -> Any:

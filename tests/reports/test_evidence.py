@@ -15,7 +15,7 @@ from audit.core.measurements import Evidence
 from audit.core.rows import image_column, image_rows, text_rows
 from reports.evidence import MOST_IMAGES, Exhibition
 from reports.html import HtmlReport
-from reports.view import SHOWS_SAMPLES, view
+from reports.view import SHOWS, view
 from tests.reports.conftest import HOSTILE, keep
 from tests.reports.test_html import Page
 
@@ -73,9 +73,7 @@ def test_samples_stand_before_the_criteria_and_only_there(sample: Any) -> None:
     record = replace(
         record,
         measurements=(replace(first, evidence=(shown, hidden)), *record.measurements[1:]),
-        evaluators=tuple(
-            replace(e, evaluator=SHOWS_SAMPLES) if e is evaluator else e for e in record.evaluators
-        ),
+        evaluators=tuple(replace(e, evaluator=SHOWS[0]) if e is evaluator else e for e in record.evaluators),
     )
     found = view(record, sample.read)
     assert [item.caption for item in found.samples][:2] == [shown.caption, hidden.caption]

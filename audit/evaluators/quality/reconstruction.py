@@ -25,17 +25,25 @@ from audit.core.capabilities import Capability
 from audit.core.cases import Case, CaseKind, Cases
 from audit.core.errors import InputError
 from audit.core.evaluators import About, Needs, Unmet
-from audit.core.measurements import Interval, Outcome
+from audit.core.measurements import Evidence, Interval, Outcome
 from audit.core.metrics import HIGHER, LOWER, Metric
 from audit.core.recipes import Recipe, Shards
 from audit.core.rows import Rows, Vector
 from audit.core.subjects import Subject
 from audit.core.summaries import merged
 from audit.recipes.halves import Half
-from audit.recipes.reconstructions import FIVE_SCALES, WINDOW, Closer, PairScores, Reconstructed, ScoredPairs
+from audit.recipes.reconstructions import (
+    FIVE_SCALES,
+    WINDOW,
+    Closer,
+    PairScores,
+    Reconstructed,
+    ScoredPairs,
+    Triples,
+)
 from audit.stats.proportions import normal_quantile
 
-LEAST = 30
+LEAST, SHOWN = 30, 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +114,16 @@ class Reconstruction:
             return ScoredPairs(Closer(made, rows, dose) if dose else made, rows)
 
         held = subject.drawn(self.reference, self.max_rows)
-        ours = {"held": scored(held), "seen": None, "gap_alone": False}
+        pairs: tuple[Recipe[Rows], Recipe[Rows], Recipe[PairScores]]
+        pairs = held, Reconstructed(held, subject.model), scored(held)
+        pictures = {"shown": Triples(*pairs, SHOWN), "worst": Triples(*pairs, SHOWN, worst=True)}
+        ours = {"held": scored(held), "seen": None, "private": self.reference == "train", **pictures}
+        nothing = {"private": False, "shown": None, "worst": None}
         ratio = "both halves are held out, so the gap is 0"
         halves = tuple(Half(held, which) for which in (0, 1))
         null = Case(
             CaseKind.NULL,
-            {"held": scored(halves[0]), "seen": scored(halves[1]), "gap_alone": True},
+            {"held": scored(halves[0]), "seen": scored(halves[1]), **nothing},
             f"half of '{self.reference}' against the other half: {ratio}",
         )
         known = subject.card.trained_on in (None, subject.data)
@@ -121,7 +133,7 @@ class Reconstruction:
         planted = tuple(
             Case(
                 CaseKind.PLANTED,
-                {"held": scored(halves[0]), "seen": scored(halves[1], dose), "gap_alone": True},
+                {"held": scored(halves[0]), "seen": scored(halves[1], dose), **nothing},
                 f"half of '{self.reference}', reconstructions moved towards the originals",
                 "remembered pictures",
                 dose,
@@ -131,11 +143,20 @@ class Reconstruction:
         return Cases({**ours, "seen": seen}, null, planted)
 
     def measure(
-        self, held: Shards[PairScores], seen: Shards[PairScores] | None, gap_alone: bool
+        self,
+        held: Shards[PairScores],
+        seen: Shards[PairScores] | None,
+        shown: Shards[Rows] | None,
+        worst: Shards[Rows] | None,
+        private: bool,
     ) -> Iterable[Outcome]:
         scores = merged(held)
-        if not gap_alone:
-            yield from self._fidelity(scores)
+        if shown is not None and worst is not None:
+            looked_at = (
+                Evidence("images", f"Examples of '{self.reference}', reconstructed", shown[0], private),
+                Evidence("images", f"The worst reconstructed of '{self.reference}'", worst[0], private),
+            )
+            yield from self._fidelity(scores, looked_at)
         if seen is None:
             yield self.about.undefined(
                 "gap", "which pictures the model was trained on is not known, or they are not here"
@@ -156,7 +177,7 @@ class Reconstruction:
             ),
         )
 
-    def _fidelity(self, scores: PairScores) -> Iterable[Outcome]:
+    def _fidelity(self, scores: PairScores, looked_at: tuple[Evidence, ...]) -> Iterable[Outcome]:
         n, exact = len(scores.squared), int((scores.squared == 0).sum())
         if exact:
             yield self.about.undefined(
@@ -173,7 +194,7 @@ class Reconstruction:
             reach = 10 / math.log(10) * _student(scores.squared, self.level).half_width / pooled
             value = -10 * math.log10(pooled)
             interval = Interval(value - reach, value + reach, self.level, "delta method over pictures")
-            yield self.about.measurement("psnr_pooled", value, interval, n)
+            yield self.about.measurement("psnr_pooled", value, interval, n, evidence=looked_at)
         for name, values, least in (
             ("ssim", scores.ssim, WINDOW),
             ("ms_ssim", scores.ms_ssim, FIVE_SCALES),

@@ -38,7 +38,7 @@ from audit.stats.fidelity import listed
 from audit.stats.proportions import clopper_pearson
 
 _LEAST = 20
-_EXTREME = 8
+_EXTREME, _MISSING = 8, 12
 _POOL = 0.05
 _K = 5
 
@@ -69,7 +69,7 @@ def _bytes_of(rows: Rows) -> Iterator[bytes]:
 
 @dataclass(frozen=True, slots=True)
 class SamplesShown:
-    """Shows ``shown`` samples beside as many real examples of the split ``reference``; ``level`` is that of the interval."""
+    """Shows ``shown`` samples (a third as many texts) beside as many real examples of the split ``reference``; ``level`` is that of the interval."""
 
     reference: str = "holdout"
     shown: int = 24
@@ -77,7 +77,7 @@ class SamplesShown:
 
     about: ClassVar[About] = About(
         name="quality.samples",
-        summary="What the model makes, beside real examples: at random, the best, the worst, and what is missing.",
+        summary="What the model makes, beside real examples, and what it misses.",
         metrics=(
             Metric(
                 "repeated",
@@ -100,9 +100,10 @@ class SamplesShown:
     def inputs(self, subject: Subject) -> Inputs:
         samples = subject.samples()
         hashes = subject.summarised(samples, Hashes)
+        shown = self.shown if subject.card.modality == "image" else max(1, self.shown // 3)
         asked: dict[str, Any] = {
             "hashes": hashes,
-            "drawn": Picked(samples, self.shown),
+            "drawn": Picked(samples, shown),
             "reference": self.reference,
             "real": None,
             "near": {},
@@ -111,7 +112,7 @@ class SamplesShown:
         if not subject.splits.get(self.reference):
             return asked
         real = subject.real(self.reference)
-        asked["real"] = Picked(real, self.shown)
+        asked["real"] = Picked(real, shown)
         enough = min(subject.sample_count, subject.splits[self.reference]) >= _LEAST
         if subject.card.modality == "image" and "features" in dict(subject.extractors) and enough:
             asked["near"] = self._near(subject, samples, real)
@@ -127,7 +128,7 @@ class SamplesShown:
         x, y = subject.features(samples), subject.features(real)
         ours, theirs = Neighbours(x, y, 1), Neighbours(y, x, 1)
         among = Neighbours(y, y, listed(_K))
-        pool = max(_EXTREME, round(_POOL * rows_in(real)))
+        pool = max(_MISSING, round(_POOL * rows_in(real)))
         return {
             "nearest": Matched(samples, real, ours, _EXTREME, _EXTREME, beside="nearest real"),
             "farthest": Matched(
@@ -138,7 +139,7 @@ class SamplesShown:
                 real,
                 samples,
                 theirs,
-                12,
+                _MISSING,
                 pool,
                 farthest=True,
                 columns=subject.groups[:2],
@@ -187,7 +188,7 @@ class SamplesShown:
             "farthest": f"The worst: samples farthest from any example of '{reference}', beside the nearest one",
             "nearest": f"The best: samples nearest to an example of '{reference}', beside it",
             "any": f"Samples drawn at random, beside the nearest example of '{reference}'",
-            "missing": f"Missing: examples of '{reference}' that samples come least near, beside the nearest sample",
+            "missing": f"Most likely missing: examples of '{reference}' that samples come least near, beside the nearest sample",
         }
         for name, caption in captions.items():
             if name in near:
