@@ -1,12 +1,12 @@
-"""How fast texts are searched for in training texts: python benchmarks/verbatim.py [MEGABYTES]
+"""How fast texts are searched for in training texts: python benchmarks/verbatim.py [--megabytes 50]
 
 Indexes paragraphs of the world 'biographies' (made once, then repeated with another name each time) and looks up 1,000 others.
 """
 
 from __future__ import annotations
 
+import argparse
 import resource
-import sys
 import time
 
 import numpy as np
@@ -16,7 +16,11 @@ from audit.stats.suffixes import Corpus
 
 
 def main() -> None:
-    size = float(sys.argv[1]) if len(sys.argv) > 1 else 50.0
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--megabytes", type=float, default=50.0, help="size of the training texts")
+    size = parser.parse_args().megabytes
     texts = [example(0, index, 0.5)[0].encode() for index in range(4000)]
     sought, kept = texts[:1000], texts[1000:]
     rng = np.random.default_rng(0)
