@@ -224,6 +224,10 @@ class NearCopies:
     ) -> Iterable[Outcome]:
         ours, theirs = merged(closest), merged(unseen)
         said = [f"{left_out} rows of 'holdout' that also stand in 'train' are left out."] if left_out else []
+        if not randomised:
+            said.append(
+                "No coin decided this split: what is close is read off a holdout that may differ by itself."
+            )
         evidence = (
             () if found is None or pairs is None else tuple(_evidence(found[0], pairs[0], len(ours.close)))
         )
