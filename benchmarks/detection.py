@@ -46,6 +46,10 @@ SHOWN = 5
 """Metrics that a cell of the table names at most."""
 
 
+class AuditError(Exception):
+    """An audit ended without a record; the others are still made."""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One audit: what it was of, its record, and the seconds of work in it, shared artifacts included."""
@@ -120,7 +124,7 @@ def audited(
     print(f"{name} …", file=sys.stderr, flush=True)
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if not done.stdout.lstrip().startswith("{"):
-        raise SystemExit(f"the audit of {name} ended with {done.returncode} and without a record")
+        raise AuditError(f"the audit of {name} ended with {done.returncode} and without a record")
     return Run(name, from_plain(json.loads(done.stdout)))
 
 
@@ -313,17 +317,28 @@ def main() -> None:
             json.dumps(plain, indent=1, ensure_ascii=False), encoding="utf-8"
         )
 
+    problems: list[str] = []
     for pair in [] if arguments.no_twins else pairs(arguments.only):
-        for name in pair:
-            if name not in runs:
-                runs[name] = audited(name, {"model": {"use": name}, "policy": {"use": "default"}}, arguments)
+        try:
+            for name in pair:
+                if name not in runs:
+                    spec = {"model": {"use": name}, "policy": {"use": "default"}}
+                    runs[name] = audited(name, spec, arguments)
+        except AuditError as error:
+            problems.append(str(error))
+            continue
         twin, clean = (runs[name] for name in pair)
         twins.append((catalogue("included").load(pair[0]).defect, twin, clean))
         write()
-    for line in [] if arguments.no_ladder else ladder(arguments):
-        doses.append(line)
-        write()
-    print(arguments.out.read_text(encoding="utf-8"))
+    try:
+        for line in [] if arguments.no_ladder else ladder(arguments):
+            doses.append(line)
+            write()
+    except AuditError as error:
+        problems.append(str(error))
+    if twins or doses:
+        print(arguments.out.read_text(encoding="utf-8"))
+    sys.exit("; ".join(problems) or None)
 
 
 if __name__ == "__main__":

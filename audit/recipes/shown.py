@@ -8,11 +8,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.core.recipes import Context, Recipe, Shards
-from audit.core.rows import IMAGE, PREFIX, TEXT, Images, Rows, concat, image_column, images_of
+from audit.core.identity import layout
+from audit.core.recipes import Context, Recipe, Shards, shard_count, shard_range
+from audit.core.references import DataRef
+from audit.core.rows import IMAGE, PREFIX, TEXT, Images, Matrix, Rows, concat, image_column, images_of
 from audit.core.summaries import merged
 from audit.stats.neighbours import Nearest
 
+EDGE = 8
 SIDE = 128
 """Pixels of the longer side of a picture that is kept to be looked at; a larger one is made smaller."""
 CHARACTERS = 2_000
@@ -90,6 +93,89 @@ class Matched(Recipe[Rows]):
         rows = rows.add_column(1, self.beside, match.column(IMAGE))
         word = "distance" if self.scale is None else "relative distance"
         return rows.append_column(word, pa.array(distance[chosen], pa.float64()))
+
+
+@dataclass(frozen=True)
+class Thumbnails(Recipe[Matrix]):
+    """Each picture in ``EDGE`` by ``EDGE`` coloured pixels: enough to find a copy, without any feature extractor."""
+
+    kind: ClassVar[str] = "thumbnails"
+    along: ClassVar[tuple[str, ...]] = ("source",)
+    source: Recipe[Rows]
+
+    def make(self, context: Context, source: Rows) -> Matrix:
+        return thumbnails(images_of(source))
+
+
+@dataclass(frozen=True)
+class SplitThumbnails(Recipe[Matrix]):
+    """The same of the first ``rows`` rows of a split, whose pictures are not kept."""
+
+    kind: ClassVar[str] = "split-thumbnails"
+    data: DataRef
+    split: str
+    rows: int
+    shard_size: int = layout()
+
+    @property
+    def label(self) -> str:
+        return f"thumbnails of {self.split}"
+
+    @property
+    def shards(self) -> int:
+        return shard_count(self.rows, self.shard_size)
+
+    def examples(self, shard: int) -> int:
+        return len(shard_range(self.rows, self.shard_size, shard))
+
+    def make(self, context: Context) -> Matrix:
+        span = shard_range(self.rows, self.shard_size, context.shard)
+        return thumbnails(images_of(context.split(self.data, self.split).slice(span.start, len(span))))
+
+
+@dataclass(frozen=True)
+class Lookalikes(Recipe[Rows]):
+    """The ``count`` images of ``source`` nearest to different examples of a split, beside them, and how far their pixels are apart."""
+
+    kind: ClassVar[str] = "lookalikes"
+    source: Recipe[Rows]
+    nearest: Recipe[Nearest]
+    data: DataRef
+    split: str
+    count: int
+    beside: str = "nearest"
+
+    @property
+    def label(self) -> str:
+        return f"{self.source.label} beside {self.split}"
+
+    def make(self, context: Context, source: Shards[Rows], nearest: Shards[Nearest]) -> Rows:
+        import pyarrow as pa
+
+        found = merged(nearest)
+        order = np.argsort(found.distances[:, 0], kind="stable")
+        _, first = np.unique(
+            found.indices[order, 0], return_index=True
+        )  # each example once, however often it was copied
+        chosen = order[np.sort(first)][: self.count]
+        rows = presentable(rows_at(self.source, source, chosen), ())
+        match = context.split(self.data, self.split).take(found.indices[chosen, 0])
+        rows = rows.add_column(1, self.beside, presentable(match, ()).column(IMAGE))
+        apart = found.distances[chosen, 0] / np.sqrt(3 * EDGE**2)
+        return rows.append_column("levels apart", pa.array(apart, pa.float64()))
+
+
+def thumbnails(images: Images) -> Matrix:
+    """Return pictures as vectors of ``EDGE`` by ``EDGE`` by 3 pixels, whatever their size and channels, shape (n, 3 EDGE²)."""
+    from PIL import Image
+
+    channels = images.shape[3]
+    coloured = np.repeat(images[..., :1], 3, axis=3) if channels < 3 else images[..., :3]
+    small = [
+        np.asarray(Image.fromarray(image).resize((EDGE, EDGE), Image.Resampling.BOX)).reshape(-1)
+        for image in coloured
+    ]
+    return np.array(small, np.float32).reshape(len(images), 3 * EDGE**2)  # type: ignore[return-value]  # half the bytes
 
 
 def rows_in(source: Recipe[Any]) -> int:

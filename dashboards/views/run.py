@@ -46,13 +46,18 @@ def show() -> None:
     shown = view(record, read, show_sensitive=sensitive)
     _head(shown)
     _downloads(address, record, sensitive)
+    st.toggle(
+        "Show sensitive evidence",
+        key=f"sensitive-{line.run}",
+        help="It may show training examples. Reports downloaded while this is on hold it too.",
+    )
     for tab, fill in zip(
         st.tabs(_PAGES),
         (
             partial(_summary, shown),
             partial(_samples, shown),
             partial(_measurements, shown, Judged.of(record.judgements)),
-            partial(_evidence, shown, line.run),
+            partial(_evidence, shown),
             partial(_gaps, shown),
             partial(_limits, shown),
             partial(_repeat, shown),
@@ -229,12 +234,7 @@ def _numbers(section: Section, position: int) -> None:
             st.text(visible(reference))
 
 
-def _evidence(shown: View, run: str) -> None:
-    st.toggle(
-        "Show sensitive evidence",
-        key=f"sensitive-{run}",
-        help="It may show training examples. Reports downloaded while this is on hold it too.",
-    )
+def _evidence(shown: View) -> None:
     exhibits = [(section.name, item) for section in shown.sections for item in section.exhibits]
     if not exhibits:
         st.caption("This run kept no evidence.")

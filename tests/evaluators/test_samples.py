@@ -19,7 +19,7 @@ from audit.core.references import DataRef, ExtractorRef, ModelRef
 from audit.core.rows import image_rows, images_of, text_rows
 from audit.core.subjects import DataCard, ModelCard, Subject
 from audit.evaluators.quality.samples import SamplesShown
-from audit.recipes.shown import CHARACTERS, SIDE, Matched, Picked, presentable, rows_at
+from audit.recipes.shown import CHARACTERS, EDGE, SIDE, Matched, Picked, presentable, rows_at, thumbnails
 from audit.stats.neighbours import Nearest
 
 DATA = DataRef("fake", Digest("1" * 40))
@@ -109,7 +109,9 @@ def test_a_dropped_mode_is_what_is_shown_as_missing_and_odd_samples_as_the_worst
     assert distances == sorted(distances, reverse=True)
     best = evidence["The best"].content
     assert first_pixel(best) == first_pixel(best, "nearest real")
-    assert [name for name, e in evidence.items() if e.sensitive] == ["Samples nearest to training examples"]
+    assert [name for name, e in evidence.items() if e.sensitive] == [
+        "Samples nearest to any of 400 training examples by their pixels"
+    ]
     assert set(first_pixel(evidence["Samples"].content)) <= set(values.tolist())
     assert found.value > 0.6  # 60 shades in 200 samples
 
@@ -121,6 +123,35 @@ def test_a_model_without_a_fault_misses_no_mode(score: Any) -> None:
     )
     assert set(evidence["Most likely missing"].content.column("kind").to_pylist()) != {"b"}
     assert max(evidence["Most likely missing"].content.column("relative distance").to_pylist()) <= 1
+
+
+def test_copies_of_training_examples_are_beside_what_they_copy(score: Any) -> None:
+    rng = np.random.default_rng(3)
+    train = rng.integers(0, 256, (200, 16, 16, 3)).astype(np.uint8)
+    ours = rng.integers(0, 256, (60, 16, 16, 3)).astype(np.uint8)
+    ours[[5, 30, 31, 59]] = np.clip(
+        train[[7, 150, 150, 199]].astype(int) + rng.integers(-2, 3, (4, 16, 16, 3)), 0, 255
+    )
+    data = {"train": image_rows(train)}
+    _, evidence = shown(
+        score(SamplesShown(), subject(60, train=200), model=Kept(image_rows(ours)), splits=data)
+    )
+    (copies,) = (e.content for e in evidence.values() if e.sensitive)
+    assert {i.tobytes() for i in images_of(copies, "nearest training example")[:3]} == {
+        train[i].tobytes() for i in (7, 150, 199)
+    }
+    apart = copies.column("levels apart").to_pylist()
+    assert max(apart[:3]) < 2 < 20 < min(apart[3:])
+    assert len(apart) == 8
+
+
+def test_thumbnails_do_not_depend_on_size_or_channels() -> None:
+    grey = np.random.default_rng(0).integers(0, 256, (3, EDGE, EDGE, 1)).astype(np.uint8)
+    coloured = np.repeat(grey.repeat(4, axis=1).repeat(4, axis=2), 3, axis=3)
+    alpha = np.concatenate([coloured, coloured[..., :1]], axis=3)
+    assert np.array_equal(thumbnails(grey), thumbnails(coloured))
+    assert np.array_equal(thumbnails(grey), thumbnails(alpha))
+    assert thumbnails(grey[:0]).shape == (0, 3 * EDGE**2)
 
 
 def distinct(n: int, among: int, seed: int) -> Any:

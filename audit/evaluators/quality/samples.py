@@ -33,7 +33,7 @@ from audit.core.rows import IMAGE, PREFIX, TEXT, Rows, images_of
 from audit.core.subjects import Subject
 from audit.core.summaries import merged
 from audit.recipes.neighbours import Neighbours
-from audit.recipes.shown import Matched, Picked, rows_in
+from audit.recipes.shown import Lookalikes, Matched, Picked, SplitThumbnails, Thumbnails, rows_in
 from audit.stats.fidelity import listed
 from audit.stats.proportions import clopper_pearson
 
@@ -41,6 +41,8 @@ _LEAST = 20
 _EXTREME, _MISSING = 8, 12
 _POOL = 0.05
 _K = 5
+_MEMBERS = 50_000
+"""Training examples among which look-alikes are looked for at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,30 +101,32 @@ class SamplesShown:
 
     def inputs(self, subject: Subject) -> Inputs:
         samples = subject.samples()
+        picture = subject.card.modality == "image"
         hashes = subject.summarised(samples, Hashes)
-        shown = self.shown if subject.card.modality == "image" else max(1, self.shown // 3)
+        shown = self.shown if picture else max(1, self.shown // 3)
         asked: dict[str, Any] = {
             "hashes": hashes,
             "drawn": Picked(samples, shown),
             "reference": self.reference,
             "real": None,
             "near": {},
-            "members": None,
+            "members": self._members(subject, samples) if picture and subject.splits.get("train") else None,
+            "searched": min(_MEMBERS, subject.splits.get("train", 0)),
         }
         if not subject.splits.get(self.reference):
             return asked
         real = subject.real(self.reference)
         asked["real"] = Picked(real, shown)
         enough = min(subject.sample_count, subject.splits[self.reference]) >= _LEAST
-        if subject.card.modality == "image" and "features" in dict(subject.extractors) and enough:
+        if picture and "features" in dict(subject.extractors) and enough:
             asked["near"] = self._near(subject, samples, real)
-            if self.reference != "train" and subject.splits.get("train", 0) >= _LEAST:
-                members = subject.drawn("train", subject.sample_count)
-                closest = Neighbours(subject.features(samples), subject.features(members), 1)
-                asked["members"] = Matched(
-                    samples, members, closest, _EXTREME, _EXTREME, beside="nearest training example"
-                )
         return asked
+
+    def _members(self, subject: Subject, samples: Recipe[Rows]) -> Recipe[Rows]:
+        rows = min(_MEMBERS, subject.splits["train"])
+        train = SplitThumbnails(subject.data, "train", rows, subject.shard_size)
+        nearest = Neighbours(Thumbnails(samples), train, 1)
+        return Lookalikes(samples, nearest, subject.data, "train", _EXTREME, "nearest training example")
 
     def _near(self, subject: Subject, samples: Recipe[Rows], real: Recipe[Rows]) -> Inputs:
         x, y = subject.features(samples), subject.features(real)
@@ -156,6 +160,7 @@ class SamplesShown:
         real: Shards[Rows] | None,
         near: dict[str, Shards[Rows]],
         members: Shards[Rows] | None,
+        searched: int,
     ) -> Iterable[Outcome]:
         values = merged(hashes).values
         half = len(values) // 2
@@ -169,7 +174,7 @@ class SamplesShown:
             interval,
             trials,
             notes=(f"Of {trials:,} samples, {hits:,} are among the {half:,} drawn before them.",),
-            evidence=tuple(self._evidence(drawn, reference, real, near, members)),
+            evidence=tuple(self._evidence(drawn, reference, real, near, members, searched)),
         )
 
     def _evidence(
@@ -179,6 +184,7 @@ class SamplesShown:
         real: Shards[Rows] | None,
         near: dict[str, Shards[Rows]],
         members: Shards[Rows] | None,
+        searched: int,
     ) -> Iterator[Evidence]:
         private = reference == "train"
         yield _exhibit("Samples, drawn at random", drawn[0], False)
@@ -195,7 +201,7 @@ class SamplesShown:
                 yield _exhibit(caption, near[name][0], private)
         if members is not None:
             yield _exhibit(
-                "Samples nearest to training examples, beside the nearest one: copies look like this",
+                f"Samples nearest to any of {searched:,} training examples by their pixels, beside it: copies look like this",
                 members[0],
                 True,
             )
