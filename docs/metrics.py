@@ -22,7 +22,7 @@ from audit.core.evaluators import Needs
 from audit.core.identity import Digest
 from audit.core.measurements import Direction
 from audit.core.metrics import Metric
-from audit.core.references import DataRef, ExtractorRef, ModelRef
+from audit.core.references import Attribute, DataRef, ExtractorRef, ModelRef
 from audit.core.subjects import DataCard, ModelCard, Subject
 from audit.registry import Unavailable, catalogue
 
@@ -30,6 +30,9 @@ FOLDER = Path(__file__).parent / "metrics"
 LABELS = ("Formula", "Interval", "Gate")
 DOSES = (0.1,)
 """Doses the example audit asks about, so that an evaluator shows its planted cases."""
+
+EXAMPLE = (Attribute("one", ("a", "b")), Attribute("other", ("c", "d")))
+"""What an example of an attribute classifier reads."""
 
 _BETTER = {
     Direction.HIGHER_IS_BETTER: "higher is better",
@@ -156,7 +159,8 @@ def example(wanted: Needs) -> Subject:
             randomised=True,
         ),
         extractors=tuple(
-            (role, ExtractorRef("example", nothing, 64, modality)) for role in wanted.extractors
+            (role, ExtractorRef("example", nothing, 64, modality, EXAMPLE if role == "attributes" else ()))
+            for role in wanted.extractors
         ),
         sample_size=2000,
         seed=0,

@@ -10,10 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.core.recipes import Context, Recipe, Shards
-from audit.core.rows import Matrix
+from audit.core.references import Attribute
+from audit.core.rows import Matrix, Rng
+from audit.stats.associations import drawn_inverses
 
 STRANGE = 0.01
 """A row is strange when the classifier is less sure of it than of all but this share of the real examples."""
+
+
+MOST_STRANGE = 0.5
+"""Where more of the samples than this are strange, nothing is said of them."""
+CONFUSIONS = 60
+"""How many confusion matrices are drawn that fit the labels as well as the one that was counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +69,23 @@ class AttributeReadings(Recipe[Readings]):
         codes = np.stack([part.argmax(axis=1) for part in parts], axis=1)
         best = np.stack([part.max(axis=1) for part in parts], axis=1)
         return Readings(codes.astype(np.int64), np.log(np.clip(best, 1e-12, 1.0)).sum(axis=1))
+
+
+def unlike_anything(strange: float) -> str:
+    """Return why samples of which this share is strange cannot be read, or an empty string."""
+    if strange <= MOST_STRANGE:
+        return ""
+    return (
+        f"the attribute classifier is less sure of {strange:.0%} of the samples than of all but 1 % of the real "
+        "examples: they look like nothing that it was tried on, so what it reads in them is not known to mean anything"
+    )
+
+
+def inverses_of(attribute: Attribute, rng: Rng) -> list[Matrix]:
+    """Return the inverse confusion matrix and draws of it; the identity where errors were never counted.
+
+    Raises UndefinedError where it has no inverse to rely on.
+    """
+    if not attribute.confusion:
+        return [np.eye(len(attribute.values))] * (CONFUSIONS + 1)
+    return drawn_inverses(np.array(attribute.confusion, np.float64), rng, CONFUSIONS)

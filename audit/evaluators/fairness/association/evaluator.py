@@ -61,7 +61,7 @@ class AttributeAssociation:
 
     about: ClassVar[About] = About(
         name="fairness.association",
-        summary="Whether traits are tied together more strongly in samples than in the data.",
+        summary="Whether attributes go together more strongly than in the data.",
         metrics=(
             Metric(
                 "amplification",

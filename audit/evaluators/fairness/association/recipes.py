@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from audit.core.errors import UndefinedError
 from audit.core.recipes import Context, Recipe, Shards
 from audit.core.references import Attribute
-from audit.recipes.attributes import Readings, joined
+from audit.recipes.attributes import Readings, inverses_of, joined, unlike_anything
 from audit.stats.associations import (
     Amplified,
     Cells,
@@ -20,14 +20,11 @@ from audit.stats.associations import (
     Tables,
     amplification,
     cells,
-    drawn_inverses,
     log_odds,
 )
 
 Floats = NDArray[np.float64]
 
-MOST_STRANGE = 0.5
-"""Where more of the samples than this look like nothing that the classifier was tried on, nothing is said of them."""
 LEAST_SHOWN = 10
 """A value counts as shown where so many rows have it; an attribute with fewer than two such values has no association."""
 
@@ -71,11 +68,8 @@ class Associations(Recipe[Found]):
         def nothing(reason: str, left_out: tuple[str, ...] = ()) -> Found:
             return Found(reason, len(ours.sure), strange, np.zeros((0, 2), np.int64), None, None, left_out)
 
-        if strange > MOST_STRANGE:
-            return nothing(
-                f"the attribute classifier is less sure of {strange:.0%} of the samples than of all but 1 % of the real "
-                "examples: they look like nothing that it was tried on, so what it reads in them is not known to mean anything"
-            )
+        if reason := unlike_anything(strange):
+            return nothing(reason)
         try:
             tables = [
                 Tables.of(r.codes, tuple(len(a.values) for a in self.attributes)) for r in (ours, theirs)
@@ -87,7 +81,7 @@ class Associations(Recipe[Found]):
         for number in self.chosen:
             attribute = self.attributes[number]
             try:
-                found = _inverses(attribute, rng)
+                found = inverses_of(attribute, rng)
                 _refuse_unseen(attribute, found[0], *(t.shown(number) for t in tables))
                 inverses[number] = found
             except UndefinedError as error:
@@ -116,13 +110,6 @@ def _refuse_unseen(attribute: Attribute, correction: Floats, *shown: Floats) -> 
         if len(seen) < 2:
             only = f"only '{seen[0]}'" if seen else "no value"
             raise UndefinedError(f"{only} is surely shown in {LEAST_SHOWN} or more of the {which}")
-
-
-def _inverses(attribute: Attribute, rng: np.random.Generator) -> list[Floats]:
-    """Return the inverse confusion matrix and draws of it; the identity where errors were never counted."""
-    if not attribute.confusion:
-        return [np.eye(len(attribute.values))] * 61
-    return drawn_inverses(np.array(attribute.confusion, np.float64), rng)
 
 
 @dataclass(frozen=True)

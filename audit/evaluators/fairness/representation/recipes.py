@@ -1,0 +1,216 @@
+"""Recipes of representation: shares and their distance from a target, one attribute within another, a planted defect."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.core.errors import UndefinedError
+from audit.core.recipes import Context, Recipe, Shards
+from audit.core.references import Attribute
+from audit.recipes.attributes import Readings, inverses_of, joined, unlike_anything
+from audit.stats.misclassification import corrected_shares
+from audit.stats.shares import Side, Variation, variation
+from audit.stats.shrinkage import Reported, shrink_rates
+
+Floats = NDArray[np.float64]
+
+LEAST = 10
+"""A cell of fewer samples is not shown, nor one that would give it away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """One attribute: its variation from the target, and the interval of each corrected share, shape (values,)."""
+
+    attribute: int
+    variation: Variation
+    read: Floats
+    low: Floats
+    high: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """Shares of the values of one attribute within each value of another, shape (values, values); NaN where withheld.
+
+    ``sizes`` are the numbers of samples with each value of the first attribute, 0 where withheld.
+    """
+
+    first: int
+    second: int
+    sizes: Floats
+    shares: Floats
+    low: Floats
+    high: Floats
+    real: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Represented:
+    """Everything of representation; ``reason`` says why there is nothing, and is empty otherwise."""
+
+    reason: str
+    rows: int
+    strange: float
+    spreads: tuple[Spread, ...]
+    crossing: Crossing | None
+    left_out: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Representation(Recipe[Represented]):
+    """How far the shares of each chosen attribute among ``samples`` are from a target.
+
+    The target is the shares among ``real`` rows, or ``given`` ones: for each attribute those of its values, empty where not given.
+    """
+
+    kind: ClassVar[str] = "representation"
+    samples: Recipe[Readings]
+    real: Recipe[Readings]
+    attributes: tuple[Attribute, ...]
+    chosen: tuple[int, ...]
+    given: tuple[tuple[float, ...], ...]
+    crossed: tuple[int, ...]
+    level: float
+
+    @property
+    def label(self) -> str:
+        return f"shares in {self.samples.label}"
+
+    def make(self, context: Context, samples: Shards[Readings], real: Shards[Readings]) -> Represented:
+        ours, theirs = joined(samples), joined(real)
+        strange, rng = ours.strange(theirs), context.rng()
+        n = len(ours.sure)
+        if reason := unlike_anything(strange):
+            return Represented(reason, n, strange, (), None, ())
+        level = 1 - (1 - self.level) / max(len(self.chosen), 1)
+        spreads: list[Spread] = []
+        left_out: list[str] = []
+        for number in self.chosen:
+            try:
+                spreads.append(self._spread(number, ours, theirs, rng, level))
+            except UndefinedError as error:
+                left_out.append(f"'{self.attributes[number].name}' is left out: {error}.")
+        crossing = None
+        if len(self.crossed) == 2:
+            try:
+                crossing = self._crossing(ours, theirs)
+            except UndefinedError as error:
+                left_out.append(f"The table of one attribute within another is left out: {error}.")
+        return Represented("", n, strange, tuple(spreads), crossing, tuple(left_out))
+
+    def _spread(
+        self, number: int, ours: Readings, theirs: Readings, rng: np.random.Generator, level: float
+    ) -> Spread:
+        attribute = self.attributes[number]
+        k, inverses = len(attribute.values), inverses_of(attribute, rng)
+        mine = Side.of(ours.codes[:, number], k)
+        given = self.given[number] if self.given else ()
+        target = Side(None, np.array(given)) if given else Side.of(theirs.codes[:, number], k)
+        found = variation(mine, target, inverses, level)
+        counts = np.bincount(ours.codes[:, number], minlength=k)
+        confusion = attribute.confusion or np.diag(np.full(k, 10**6))
+        each = corrected_shares(counts, np.array(confusion), rng, self.level)
+        return Spread(number, found, each.raw, each.low, each.high)
+
+    def _crossing(self, ours: Readings, theirs: Readings) -> Crossing:
+        first, second = self.crossed
+        widths = tuple(len(self.attributes[i].values) for i in self.crossed)
+        mine, real = (within(side.codes[:, self.crossed], *widths) for side in (ours, theirs))
+        sizes = np.bincount(ours.codes[:, first], minlength=widths[0])
+        values, low, high = (np.full(widths, np.nan) for _ in range(3))
+        for value in range(widths[1]):
+            hits = np.rint(np.nan_to_num(mine[:, value]) * sizes).astype(int)
+            cells = shrink_rates(hits.tolist(), sizes.tolist(), self.level, least=LEAST)
+            for row, cell in enumerate(cells):
+                if isinstance(cell, Reported) and cell.n >= LEAST:
+                    values[row, value] = cell.value
+                    low[row, value], high[row, value] = cell.interval.low, cell.interval.high
+        shown = np.where(np.isfinite(values).all(axis=1), sizes, 0).astype(np.float64)
+        return Crossing(first, second, shown, values, low, high, np.nan_to_num(real))
+
+
+def within(codes: NDArray[np.int64], first: int, second: int) -> Floats:
+    """Return the share of each value of the second attribute among rows with each value of the first, shape (first, second).
+
+    Point values are fairlearn's ``MetricFrame``; NaN where no row has the value of the first.
+    """
+    from fairlearn.metrics import MetricFrame, mean_prediction
+
+    metrics: dict[str, Any] = {str(value): mean_prediction for value in range(second)}
+    found = np.full((first, second), np.nan)
+    if not len(codes):
+        return found
+    for name, metric in metrics.items():
+        hits = (codes[:, 1] == int(name)).astype(np.float64)
+        frame = MetricFrame(metrics=metric, y_true=hits, y_pred=hits, sensitive_features=codes[:, 0])
+        for group, share in frame.by_group.items():
+            found[int(group), int(name)] = float(share)
+    return found
+
+
+@dataclass(frozen=True)
+class Narrowed(Recipe[Readings]):
+    """Readings in which the share ``dose`` of rows was given the commonest value of one attribute: a planted defect.
+
+    The classifier's errors, as ``errors`` counts them, are made on those rows too.
+    """
+
+    kind: ClassVar[str] = "narrowed-attribute"
+    readings: Recipe[Readings]
+    attribute: int
+    errors: Attribute
+    dose: float
+
+    @property
+    def label(self) -> str:
+        return f"{self.readings.label}, {self.dose:.0%} of them made alike"
+
+    def examples(self, shard: int) -> int:
+        return sum(self.readings.examples(i) for i in range(self.readings.shards))
+
+    def make(self, context: Context, readings: Shards[Readings]) -> Readings:
+        held, rng = joined(readings), context.rng()
+        codes = held.codes.copy()
+        k = len(self.errors.values)
+        commonest = int(np.bincount(codes[:, self.attribute], minlength=k).argmax())
+        read = np.array((self.errors.confusion or np.eye(k).tolist())[commonest], np.float64)
+        chosen = np.flatnonzero(rng.random(len(codes)) < self.dose)
+        codes[chosen, self.attribute] = rng.choice(k, len(chosen), p=read / read.sum())
+        return Readings(codes, held.sure)
+
+
+def given_shares(
+    attributes: Sequence[Attribute], target: str, shares: Sequence[str]
+) -> tuple[tuple[float, ...], ...]:
+    """Return the target share of every value of every attribute, empty where the data's own are meant.
+
+    ``shares`` are written ``attribute=value: share``; an attribute that is named needs all of its values. Raises ValueError.
+    """
+    if target == "uniform":
+        return tuple(tuple([1 / len(a.values)] * len(a.values)) for a in attributes)
+    named: dict[str, dict[str, float]] = {}
+    for line in shares:
+        left, colon, number = line.rpartition(":")
+        attribute, equals, value = left.partition("=")
+        try:
+            share = float(number)
+        except ValueError:
+            share = -1.0
+        if not (colon and equals) or not 0 <= share <= 1:
+            raise ValueError(f"'{line}' is not of the form 'attribute=value: 0.25'")
+        named.setdefault(attribute.strip(), {})[value.strip()] = share
+    known = {a.name: a for a in attributes}
+    for name, values in named.items():
+        if name not in known:
+            raise ValueError(f"there is no attribute '{name}'; there are {', '.join(known)}")
+        if set(values) != set(known[name].values) or abs(sum(values.values()) - 1) > 1e-6:
+            raise ValueError(
+                f"the shares of '{name}' need each of {', '.join(known[name].values)}, and 1 together"
+            )
+    return tuple(tuple(named[a.name][v] for v in a.values) if a.name in named else () for a in attributes)
