@@ -14,6 +14,7 @@ from audit.core.capabilities import Capability
 from audit.core.identity import Digest
 from audit.core.measurements import Interval, Measurement, Undefined
 from audit.core.references import DataRef, ModelRef
+from audit.core.register import AT_RISK
 from audit.core.rows import text_rows, texts_of
 from audit.core.subjects import DataCard, ModelCard, Subject
 from audit.evaluators.privacy.exposure import CanaryExposure
@@ -115,6 +116,9 @@ def test_the_limits_are_the_doses_from_which_secrets_are_known(
             at = _found(outcomes, dose=str(dose))
             assert at["completed"].value == float(dose >= least)
             assert (_interval(at[""]).low > 2) is (dose >= least)
+    risks = next(e.content for e in found["completed"].evidence if e.kind == AT_RISK)
+    assert risks.num_rows == len(known)
+    assert set(risks.column("split").to_pylist()) <= {"canaries"}
     listed = found[""].evidence[0]
     assert listed.sensitive
     assert set(texts_of(listed.content)) == {f"{row['prefix']}{row['text']}" for row in included}

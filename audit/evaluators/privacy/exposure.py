@@ -35,6 +35,7 @@ from audit.core.evaluators import About, Needs
 from audit.core.measurements import Evidence, Group, Outcome
 from audit.core.metrics import HIGHER, LOWER, Metric
 from audit.core.recipes import Shards
+from audit.core.register import AtRisk, register_evidence
 from audit.core.rows import Rows, Vector
 from audit.core.subjects import Subject
 from audit.evaluators.privacy.canaries import LEAST_TWINS, Ladder
@@ -145,7 +146,7 @@ class CanaryExposure:
     def _together(self, ladder: Ladder) -> Iterator[Outcome]:
         inside = ladder.included
         yield self._exposure(ladder, inside, (), (_list(ladder, self.examples),))
-        yield self._completed(ladder, inside, (), (_curve(ladder),))
+        yield self._completed(ladder, inside, (), (_curve(ladder), *register_evidence(_register(ladder))))
         for metric, hit in (("detection_limit", ladder.noticed), ("completion_limit", ladder.completed)):
             doses = ladder.doses.tolist()
             found = [int(hit[inside & (ladder.dose == dose)].sum()) for dose in doses]
@@ -224,6 +225,21 @@ def _list(ladder: Ladder, most: int) -> Evidence:
         }
     )
     return Evidence("texts", "Canaries of the training data, best known first", rows, sensitive=True)
+
+
+def _register(ladder: Ladder) -> Iterator[AtRisk]:
+    """Yield every completed canary, as a row of the split that lists them."""
+    twins = ladder.completed[~ladder.included]
+    for row in np.flatnonzero(ladder.included & ladder.completed).tolist():
+        yield AtRisk(
+            row=row,
+            attack="canary completion",
+            found=f"completed from its prefix; it stands {ladder.dose[row]:.0f} times in the training data",
+            score=float(ladder.logp[row]),
+            chance=(1 + int(twins.sum())) / (1 + len(twins)),
+            content=ladder.texts[row],
+            split="canaries",
+        )
 
 
 def _curve(ladder: Ladder) -> Evidence:
