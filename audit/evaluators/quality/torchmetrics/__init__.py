@@ -1,0 +1,1 @@
+"""Any metric of torchmetrics, by its name."""
