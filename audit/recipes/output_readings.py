@@ -1,9 +1,9 @@
-"""What each output of a model carries as it is handed over: its credential, read against a list of authorities."""
+"""What each output of a model carries as it is handed over: its credential, read against a list of authorities, and labels."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import Any, ClassVar
 
@@ -12,6 +12,7 @@ from audit.core.recipes import Context, Recipe, shard_count, shard_range
 from audit.core.references import ModelRef
 from audit.core.rows import FILE, TEXT, Rows, texts_of
 from audit.core.subjects import Subject
+from audit.marks.labels import Labels, labels_in
 from audit.marks.manifests.carriers import kind_of
 from audit.marks.manifests.reading import TEXT as PLAIN
 from audit.marks.manifests.reading import Held, Reading, Verifier
@@ -36,6 +37,11 @@ class OutputReading:
     time_stamped: bool = False
     ingredients: int = 0
     soft_bindings: tuple[str, ...] = ()
+    label_types: tuple[str, ...] = ()
+    aigc: str = ""
+    label_problems: tuple[str, ...] = ()
+    says_generated: bool = False
+    says_otherwise: bool = False
 
     @classmethod
     def of(cls, held: Held, verifier: Verifier) -> OutputReading:
@@ -49,7 +55,19 @@ class OutputReading:
             return cls("", "its format is none that can hold a credential and is read here")
         mime = PLAIN if kind is None else kind.mime
         name = "text" if kind is None else kind.name
-        return cls._read(name, verifier.read(Held(mime, held.file, held.sidecar)))
+        reading = cls._read(name, verifier.read(Held(mime, held.file, held.sidecar)))
+        return reading if kind is None else reading._with(labels_in(held.file))
+
+    def _with(self, labels: Labels) -> OutputReading:
+        aigc = "" if labels.aigc is None else "incomplete" if labels.problems else "complete"
+        return replace(
+            self,
+            label_types=labels.source_types,
+            aigc=aigc,
+            label_problems=labels.problems,
+            says_generated=labels.says_generated,
+            says_otherwise=labels.says_otherwise,
+        )
 
     @classmethod
     def _read(cls, name: str, reading: Reading) -> OutputReading:
@@ -148,6 +166,11 @@ def as_rows(readings: Iterable[OutputReading]) -> Rows:
         ("time_stamped", pa.bool_()),
         ("ingredients", pa.int32()),
         ("soft_bindings", several),
+        ("label_types", several),
+        ("aigc", pa.string()),
+        ("label_problems", several),
+        ("says_generated", pa.bool_()),
+        ("says_otherwise", pa.bool_()),
     ]
     return pa.Table.from_pylist([asdict(r) for r in readings], schema=pa.schema(fields))
 
