@@ -79,9 +79,10 @@ def assemble(spec: AuditSpec) -> Assembled:
             f"The model makes {card.modality} and the data are {data_card.modality}; "
             f"name data of {card.modality} in [data]."
         )
-    if "features" not in spec.extractors and (default := _default_extractor(data_card)):
-        said = f"Compared in the features '{default}': the default for these data, for the spec names none."
-        data_card = replace(data_card, notes=(*data_card.notes, said))
+    for role, name in _default_extractors(data_card).items():
+        if role not in spec.extractors:
+            said = f"Read with '{name}' in the role '{role}': the default for these data, for the spec names none."
+            data_card = replace(data_card, notes=(*data_card.notes, said))
     drawn = min(spec.samples, card.most_samples or spec.samples)
     _check_shards({"samples": drawn, **{f"rows of '{s}'": n for s, n in data_card.splits}}, spec.shard_size)
     subject = Subject(
@@ -151,15 +152,15 @@ def _device(asked: str) -> str:
     return asked
 
 
-def _default_extractor(data: DataCard) -> str:
-    """Return the extractor that the data name, else that of their modality, else nothing."""
-    return data.extractor or _DEFAULT_EXTRACTORS.get(data.modality, "")
+def _default_extractors(data: DataCard) -> dict[str, str]:
+    """Return the extractors that the data name, by role; ``features`` has a default where one is always there."""
+    usual = _DEFAULT_EXTRACTORS.get(data.modality)
+    return {**({"features": usual} if usual else {}), **dict(data.extractors)}
 
 
 def _extractors(named: Mapping[str, str], data: DataCard) -> tuple[tuple[str, ExtractorRef], ...]:
-    """Return the extractors of an audit by role; ``features`` has a default where one is always there."""
-    default = _default_extractor(data)
-    chosen = {**({"features": default} if default else {}), **named}
+    """Return the extractors of an audit by role: those that the spec names, else the defaults."""
+    chosen = {**_default_extractors(data), **named}
     return tuple((role, _extractor(role, name, data.modality)) for role, name in sorted(chosen.items()))
 
 

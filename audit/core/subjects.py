@@ -61,8 +61,8 @@ class DataCard:
     ``problems`` are sentences about what was left out or looks wrong; what can
     be counted about copies, pictures and lengths stands in the fields after
     them too, for whatever has to decide by it. ``alike`` says how many of the first
-    rows of a split are like those of the others, where the rest was planted. ``extractor`` is the one
-    that sees these examples best, where that is known: what they are compared in unless the spec says.
+    rows of a split are like those of the others, where the rest was planted. ``extractors`` names
+    those that see these examples best, by role, where that is known: what they are read with unless the spec says.
     """
 
     modality: str
@@ -76,7 +76,7 @@ class DataCard:
     pictures: tuple[Pictures, ...] = ()
     texts: tuple[Texts, ...] = ()
     alike: tuple[tuple[str, int], ...] = ()
-    extractor: str = ""
+    extractors: tuple[tuple[str, str], ...] = ()
 
     def repeated(self, split: str) -> tuple[int, ...]:
         """Return the rows of a split that are copies of an earlier row of it."""

@@ -58,7 +58,9 @@ class Digits:
             "image",
             (("train", train), ("holdout", _ROWS - train)),
             groups=("label",),
-            extractor="pixels",  # their 64 pixels themselves; enlarged 28 times they are blur to a network of photographs
+            extractors=(
+                ("features", "pixels"),
+            ),  # their 64 pixels themselves; enlarged 28 times they are blur to a network of photographs
             randomised=True,
             problems=copies.sentences(),
             notes=(

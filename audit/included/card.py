@@ -19,8 +19,6 @@ from audit.included.training.recipe import RECIPES, TrainingRecipe
 CARD, SPEC, PICTURE, NOTES = "CARD.md", "audit.toml", "samples.png", "notes.md"
 _COLUMNS, _LINES = 16, 3
 _SAMPLES = 1000
-_FEATURES = {"portraits": "portraits-encoder"}
-"""The extractor in which models of a dataset are compared, where it is not the usual one."""
 
 
 def write_card(
@@ -50,7 +48,7 @@ def spec_of(recipe: TrainingRecipe, weights: str | None) -> str:
 
     ``weights`` is relative to the folder of the spec; None means those that ship.
     """
-    data, features = recipe.data, _FEATURES.get(recipe.data.use)
+    data = recipe.data
     lines = [
         f"# Audits {recipe.name} on the data of its recipe, with every evaluator that applies.",
         f"name = {json.dumps(recipe.name)}",
@@ -61,7 +59,6 @@ def spec_of(recipe: TrainingRecipe, weights: str | None) -> str:
         "\n[data]",
         f"use = {json.dumps(data.use)}",
         *(f"{name} = {json.dumps(value)}" for name, value in data.options),
-        *(["\n[features]", f"use = {json.dumps(features)}"] if features else []),
         '\n[policy]\nuse = "default"',
     ]
     return "\n".join(lines) + "\n"

@@ -91,7 +91,7 @@ class Portraits:
             (("train", int(options["train"])), ("holdout", int(options["holdout"]))),
             groups=tuple(FACTORS),
             randomised=True,
-            extractor="portraits-encoder",
+            extractors=(("features", "portraits-encoder"), ("attributes", "portraits-attributes")),
             notes=(
                 "Cartoon people drawn by a program: every factor is known, nobody is real.",
                 "'presentation' is how hair, face and dress are drawn; it says nothing about anybody's identity.",
