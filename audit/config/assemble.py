@@ -79,10 +79,11 @@ def assemble(spec: AuditSpec) -> Assembled:
             f"The model makes {card.modality} and the data are {data_card.modality}; "
             f"name data of {card.modality} in [data]."
         )
-    for role, name in _default_extractors(data_card).items():
-        if role not in spec.extractors:
-            said = f"Read with '{name}' in the role '{role}': the default for these data, for the spec names none."
-            data_card = replace(data_card, notes=(*data_card.notes, said))
+    defaults = {r: n for r, n in _default_extractors(data_card).items() if r not in spec.extractors}
+    if defaults:
+        named = " and ".join(f"{role} '{name}'" for role, name in defaults.items())
+        said = f"Read with the {named}: the default for these data, for the spec names none."
+        data_card = replace(data_card, notes=(*data_card.notes, said))
     drawn = min(spec.samples, card.most_samples or spec.samples)
     _check_shards({"samples": drawn, **{f"rows of '{s}'": n for s, n in data_card.splits}}, spec.shard_size)
     subject = Subject(

@@ -68,7 +68,7 @@ def test_images_are_compared_in_the_best_features_that_ship_unless_the_spec_says
     ):
         subject = assemble(parse_spec(tomllib.loads(f'name = "x"\n{tables}'), Path())).plan.subject
         assert dict(subject.extractors)["features"].name == expected
-        assert f"features '{expected}': the default" in subject.data_card.notes[-1]
+        assert f"Read with the features '{expected}'" in subject.data_card.notes[-1]
     assert "default" not in " ".join(assembled('[features]\nuse = "pixels"').plan.subject.data_card.notes)
 
 
