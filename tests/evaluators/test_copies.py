@@ -19,7 +19,7 @@ from audit.core.identity import Digest
 from audit.core.measurements import Interval, Measurement
 from audit.core.references import DataRef, ExtractorRef, ModelRef
 from audit.core.register import AT_RISK
-from audit.core.rows import image_rows, images_of
+from audit.core.rows import image_rows, images_of, text_rows, texts_of
 from audit.core.subjects import DataCard, ModelCard, Subject
 from audit.evaluators.privacy.copies.alterations import COMPRESSED, CROPPED, MIRRORED, altered, beside
 from audit.evaluators.privacy.copies.near_copies import NearCopies
@@ -28,6 +28,7 @@ from audit.testing.memory import HandedOut, Kitchen
 
 SIDE = 8
 TRAIN, HOLDOUT, SAMPLES = 600, 400, 400
+SIZES = {"train": TRAIN, "holdout": HOLDOUT}
 
 
 def pictures(rng: np.random.Generator, n: int) -> Any:
@@ -251,6 +252,36 @@ def test_cropped_training_images_are_found_where_they_are_asked_for(real: dict[s
 def test_parameters_that_mean_nothing_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=next(iter(wrong))):
         NearCopies(**wrong)
+
+
+def test_one_record_over_and_over_is_no_training_set_to_compare_with() -> None:
+    copies = Copies("train", (tuple(range(TRAIN - 50)),), TRAIN - 51, TRAIN, TRAIN)
+    (gap,) = NearCopies().unmet(subject(copies=(copies,)))
+    assert gap.found == "51 different ones among 600 rows"
+
+
+def test_texts_stand_one_after_the_other() -> None:
+    rng = np.random.default_rng(2)
+    texts = {
+        name: [" ".join(map(str, rng.integers(0, 99, 6))) for _ in range(n)] for name, n in SIZES.items()
+    }
+
+    class Reciter:
+        def sample(self, n: int, rng: np.random.Generator, condition: Any = None) -> Any:
+            drawn = [" ".join(map(str, rng.integers(0, 99, 6))) for _ in range(n)]
+            drawn[::4] = [texts["train"][i] for i in rng.integers(0, 5, len(drawn[::4]))]
+            return text_rows(drawn)
+
+    def read(rows: Any) -> Any:
+        return np.array([[float(word) for word in text.split()] for text in texts_of(rows)])
+
+    splits = {name: text_rows(values) for name, values in texts.items()}
+    kitchen = Kitchen(bench=HandedOut(Reciter(), splits, read))
+    excess = kitchen.measure(NearCopies(permutations=99), subject(modality="text", dimensions=6))[0]
+    assert isinstance(excess, Measurement)
+    assert excess.value > 0.2
+    (pairs,) = (e for e in excess.evidence if e.kind == "texts")
+    assert pairs.content.column("text").to_pylist() == pairs.content.column("prefix").to_pylist()
 
 
 @pytest.mark.slow

@@ -167,12 +167,20 @@ class NearCopies:
                 )
 
     def unmet(self, subject: Subject) -> tuple[Unmet, ...]:
-        shared = subject.data_card.overlap("train", "holdout")
-        if shared is None or shared.share <= MOST_SHARED:
-            return ()
-        found = f"{len(shared.rows):,} of {shared.total:,} rows of 'holdout' also stand in 'train'"
-        remedy = "take them out of 'holdout': what is close to a training example is read off examples that were not trained on"
-        return (Unmet("a holdout that was not trained on", found, remedy),)
+        card, gaps = subject.data_card, []
+        shared = card.overlap("train", "holdout")
+        if shared is not None and shared.share > MOST_SHARED:
+            found = f"{len(shared.rows):,} of {shared.total:,} rows of 'holdout' also stand in 'train'"
+            remedy = "take them out of 'holdout': what is close to a training example is read off examples that were not trained on"
+            gaps.append(Unmet("a holdout that was not trained on", found, remedy))
+        for split in ("train", "holdout"):
+            different = subject.splits[split] - len(card.repeated(split))
+            if different < LEAST:
+                found = f"{different} different ones among {subject.splits[split]:,} rows"
+                gaps.append(
+                    Unmet(f"at least {LEAST} different examples in '{split}'", found, "bring more data")
+                )
+        return tuple(gaps)
 
     def foreseen(self, subject: Subject) -> tuple[Foreseen, ...]:
         samples, unseen = subject.sample_count, subject.splits["holdout"]
