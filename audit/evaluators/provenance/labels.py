@@ -125,8 +125,7 @@ class MetadataLabels:
             reason = (
                 _NO_FILES if any(r.format == PIXELS for r in found) else "no output is a file with metadata"
             )
-            for metric in self.about.metrics:
-                yield self.about.undefined(metric.name, reason)
+            yield from (self.about.undefined(metric.name, reason) for metric in self.about.metrics)
             return
         apart = Counter(r.inapplicable for r in found if r.inapplicable)
         notes = [f"Not applicable to {n} of {len(found)} outputs: {why}." for why, n in apart.most_common()]

@@ -125,7 +125,7 @@ class Survival:
 
     about: ClassVar[About] = About(
         name="provenance.survival",
-        summary="Which marks survive.",
+        summary="Marks that survive.",
         metrics=(
             Metric(
                 "none_survives",

@@ -107,7 +107,7 @@ class ContentCredentials:
 
     about: ClassVar[About] = About(
         name="provenance.credentials",
-        summary="C2PA credentials that outputs carry.",
+        summary="C2PA credentials of outputs.",
         metrics=METRICS,
         needs=Needs(capabilities=((Capability.SAMPLE,),), modalities=("image", "text")),
         references=(
