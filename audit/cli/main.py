@@ -26,6 +26,8 @@ COMMANDS = {
     "risks": "List the training records that a run found at risk: open, closed, new.",
     "report": "Write the report of a run as HTML, JSON or a model card.",
     "compare": "Compare two runs: what changed, beyond noise.",
+    "detect": "Say which marks of provenance files carry, and what each proves.",
+    "mark": "Sign, label and watermark a folder of outputs into another.",
     "fetch": "Bring a pinned, hash-checked asset into the local asset store.",
     "train": "Train an included model again from its recipe.",
     "store": "Check a store, or free what no run needs.",

@@ -47,7 +47,7 @@ class ImageWatermark:
     """Marks ``n`` outputs with each of ``marks``; ``key`` is the mark's key, and ``wrong_keys`` others read the same outputs."""
 
     marks: tuple[str, ...] = ("dwt_dct", "spread_spectrum")
-    n: int = 64
+    n: int = 80
     key: int = 15485863
     wrong_keys: int = 20
 

@@ -125,8 +125,9 @@ class MetadataLabels:
             reason = (
                 _NO_FILES if any(r.format == PIXELS for r in found) else "no output is a file with metadata"
             )
-            for declared in self.about.metrics:
-                yield self.about.undefined(declared.name, reason)
+            yield self.about.undefined("iptc", reason)
+            yield self.about.undefined("aigc", "as for 'iptc': no file")
+            yield self.about.undefined("faulty", "as for 'iptc': no file")
             return
         apart = Counter(r.inapplicable for r in found if r.inapplicable)
         notes = [f"Not applicable to {n} of {len(found)} outputs: {why}." for why, n in apart.most_common()]

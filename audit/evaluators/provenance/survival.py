@@ -120,12 +120,12 @@ class Survival:
     """Gives ``n`` outputs a credential and each of ``marks``, changes them, and reads what is left; ``key`` is that of the first mark."""
 
     marks: tuple[str, ...] = ("spread_spectrum", "dwt_dct")
-    n: int = 48
+    n: int = 80
     key: int = 32452843
 
     about: ClassVar[About] = About(
         name="provenance.survival",
-        summary="Which marks survive.",
+        summary="Marks that survive.",
         metrics=(
             Metric(
                 "none_survives",

@@ -60,26 +60,36 @@ class Bench(Verifier):
     """The library set up twice: to sign without thumbnails, and to verify against one trusted authority."""
 
     def __init__(self, anchors: str) -> None:
-        import c2pa
-
         super().__init__(anchors)
-        trust = {"trust_anchors": anchors}
-        self._signing = c2pa.Context.from_dict(
-            {"builder": {"thumbnail": {"enabled": False}}, "verify": {**OFFLINE}, "trust": trust}
-        )
+        self._signing = signing_context(anchors)
 
     def sign(self, plain: bytes, mime: str, signer: Signer, opened: Any) -> Signed:
         """Sign a file; a text gets a sidecar. ``opened`` is ``signer.open()``. Raise what the library raises."""
-        import c2pa
-
-        sidecar, out = mime == TEXT, io.BytesIO()
-        with c2pa.Builder(CLAIM, context=self._signing) as builder:
-            if sidecar:
-                builder.set_no_embed()
-            manifest = bytes(builder.sign(opened, mime, io.BytesIO(plain), out))
-        held = Held(mime, plain, manifest) if sidecar else Held(mime, out.getvalue())
-        signed = Signed(plain, held, manifest)
+        signed = sign_with(self._signing, plain, mime, opened)
         if signer.forged is None:
             return signed
-        forged = signer.put_forged(manifest)
+        forged = signer.put_forged(signed.manifest)
         return Signed(plain, signed.with_manifest(forged), forged)
+
+
+def signing_context(anchors: str = "") -> Any:
+    """Return the library set up to sign without thumbnails and without a network."""
+    import c2pa
+
+    trust = {"trust": {"trust_anchors": anchors}} if anchors else {}
+    return c2pa.Context.from_dict(
+        {"builder": {"thumbnail": {"enabled": False}}, "verify": {**OFFLINE}, **trust}
+    )
+
+
+def sign_with(context: Any, plain: bytes, mime: str, opened: Any) -> Signed:
+    """Sign a file with the library's signer ``opened``; a text gets a sidecar. Raise what the library raises."""
+    import c2pa
+
+    sidecar, out = mime == TEXT, io.BytesIO()
+    with c2pa.Builder(CLAIM, context=context) as builder:
+        if sidecar:
+            builder.set_no_embed()
+        manifest = bytes(builder.sign(opened, mime, io.BytesIO(plain), out))
+    held = Held(mime, plain, manifest) if sidecar else Held(mime, out.getvalue())
+    return Signed(plain, held, manifest)

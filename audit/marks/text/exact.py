@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +43,7 @@ def weighted_bits_tail(score: int, n: int, p: float, weights: NDArray[np.int64])
     """Return P(X >= score) and P(X > score) for the sum over ``weights`` of w · Bin(n, p), all independent; weights are whole, at least 1.
 
     The distribution is multiplied by exp(t x), with t such that the score becomes its mean, and convolved by Fourier
-    transform over 13 standard deviations on either side; so tails keep their relative accuracy however small they are.
+    transform over nine standard deviations on either side; so tails keep their relative accuracy however small they are.
     """
     most = n * int(weights.sum())
     if score < 0 or score > most:
@@ -60,15 +61,25 @@ def weighted_bits_tail(score: int, n: int, p: float, weights: NDArray[np.int64])
     if score < centre - reach:
         return 1.0, 1.0
     size = 1 << math.ceil(math.log2(2 * reach + 2))
-    turn = np.exp(-2j * math.pi * np.arange(size // 2 + 1) / size)
-    transform = np.ones(len(turn), np.complex128)
-    for weight, share, count in zip(different.tolist(), shares.tolist(), times.tolist(), strict=True):
-        transform *= (1 - share + share * turn**weight) ** count
+    turns = _turns(size, tuple(different.tolist()))
+    transform = np.ones(size // 2 + 1, np.complex128)
+    for turn, share, count in zip(turns, shares.tolist(), times.tolist(), strict=True):
+        factor = share * turn
+        factor += 1 - share
+        for _ in range(count):
+            transform *= factor
     density = np.clip(np.fft.irfft(np.exp(n * np.log(transform)), size), 0.0, None)
     above = np.arange(score, min(most, math.ceil(centre + reach)) + 1)
     tail = density[above % size] * np.exp(log_scale - tilt * above)
     above_it = float(tail[1:].sum())
     return min(1.0, above_it + float(tail[0])), min(1.0, above_it)
+
+
+@lru_cache(maxsize=16)
+def _turns(size: int, weights: tuple[int, ...]) -> list[NDArray[np.complex128]]:
+    """Return exp(-i w angle) for each weight w at half the frequencies of a transform of this size."""
+    angles = -2j * math.pi * np.arange(size // 2 + 1) / size
+    return [np.exp(angles * weight) for weight in weights]
 
 
 def _tilt(score: int, n: int, p: float, weights: NDArray[np.int64]) -> float:

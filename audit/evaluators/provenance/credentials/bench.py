@@ -53,7 +53,7 @@ def libraries() -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class CredentialTrials(Recipe[Rows]):
-    """One row per output, format and case; the columns are the fields of ``Trial``.
+    """One row per output, format and case, of the ``first`` outputs; the columns are the fields of ``Trial``.
 
     Signatures are random and certificates are made anew for each shard, so a
     shard holds outcomes and sizes only: they are the same each time. Of random
@@ -65,6 +65,7 @@ class CredentialTrials(Recipe[Rows]):
     source: Recipe[Rows]
     seed: int
     libraries: tuple[str, ...]
+    first: int
 
     @property
     def label(self) -> str:
@@ -73,7 +74,8 @@ class CredentialTrials(Recipe[Rows]):
     def make(self, context: Context, source: Rows) -> Rows:
         import pyarrow as pa
 
-        trials = list(run_trials(source, context.rng()))
+        left = max(0, self.first - self.source.rows_of(context.shard).start)
+        trials = list(run_trials(source.slice(0, left), context.rng()))
         types = {"output": pa.int32(), "declared": pa.bool_(), "added": pa.int64()}
         return pa.table(
             {

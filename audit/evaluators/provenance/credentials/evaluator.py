@@ -107,7 +107,7 @@ class ContentCredentials:
 
     about: ClassVar[About] = About(
         name="provenance.credentials",
-        summary="C2PA credentials that outputs carry.",
+        summary="C2PA credentials of outputs.",
         metrics=METRICS,
         needs=Needs(capabilities=((Capability.SAMPLE,),), modalities=("image", "text")),
         references=(
@@ -156,7 +156,7 @@ class ContentCredentials:
             {
                 "readings": OutputReadings.of(subject, self.n, self.anchors),
                 "trusting": trusting,
-                "trials": CredentialTrials(subject.samples(self.signed), subject.seed, used),
+                "trials": CredentialTrials(samples, subject.seed, used, self.signed),
                 "touched": (),
             },
             null,
@@ -189,7 +189,7 @@ class ContentCredentials:
             pixels = any(r.format == PIXELS for r in found)
             reason = _NO_FILES if pixels else " ".join(_apart(found)) or "there are no outputs"
             yield self.about.undefined("carried", reason)
-            yield self.about.undefined("broken", reason)
+            yield self.about.undefined("broken", "as for 'carried': no output can carry one")
             return
         table = (Evidence("table", "What the outputs carry", _table(carriers), sensitive=False),)
         yield self._share("carried", len(carriers), len(asked), _apart(found), table if carriers else ())
