@@ -186,7 +186,7 @@ def _listed(files: tuple[Path, ...]) -> list[Path]:
 
 def read_bytes(place: Path) -> bytes:
     """Return a file's bytes. Raise InputError for what is no regular file, or a giant one."""
-    from audit.formats.regular import require
+    from audit.formats.files import require
 
     if not place.exists():
         raise InputError(f"There is no file '{visible(str(place))}'.")
