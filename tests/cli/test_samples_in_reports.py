@@ -70,7 +70,8 @@ def test_pictures_are_in_the_store_and_members_are_hidden(cli: Any, tmp_path: Pa
 
 def test_texts_come_out_as_text(cli: Any, tmp_path: Path) -> None:
     for name in ("s", "h"):
-        lines = (json.dumps({"text": f"{name}{i} {HOSTILE}"}) for i in range(30))
+        words = ("".join(chr(97 + (i * j * 7 + j) % 26) for j in range(120)) for i in range(30))
+        lines = (json.dumps({"text": f"{name} {word} {HOSTILE}"}) for word in words)
         (tmp_path / f"{name}.jsonl").write_text("\n".join(lines), encoding="utf-8")
     data = f'use = "text"\npath = "{tmp_path / "h.jsonl"}"'
     text, _ = reported(cli, tmp_path, spec(tmp_path, f'path = "{tmp_path / "s.jsonl"}"', data))

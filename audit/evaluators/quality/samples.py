@@ -115,11 +115,10 @@ class SamplesShown:
         }
         if not subject.splits.get(self.reference):
             return asked
-        real = subject.real(self.reference)
-        asked["real"] = Picked(real, shown)
+        asked["real"] = Picked(subject.drawn(self.reference, shown), shown)
         enough = min(subject.sample_count, subject.splits[self.reference]) >= _LEAST
         if picture and "features" in dict(subject.extractors) and enough:
-            asked["near"] = self._near(subject, samples, real)
+            asked["near"] = self._near(subject, samples, subject.real(self.reference))
         return asked
 
     def _members(self, subject: Subject, samples: Recipe[Rows]) -> Recipe[Rows]:
