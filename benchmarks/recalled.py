@@ -2,9 +2,11 @@
 
     audit run SPEC            # of portraits-ddpm-copying, say, with privacy.copies and privacy.membership
     python benchmarks/recalled.py register [RUN] [--store audit-store]
+    python benchmarks/recalled.py members [--model portraits-ddpm-copying] [--rows 300]
     python benchmarks/recalled.py altered [--extractor pixels] [--rows 300]
 
-The truth is the world's: who was planted at which dose. ``altered`` takes training images through an alteration and says which share is
+The truth is the world's: who was planted at which dose. ``members`` attacks all planted people, 200 others who were trained on and ``rows``
+who were not, by denoising loss: an audit draws 10,000 of 20,000, and with them half of the planted. ``altered`` takes training images through an alteration and says which share is
 closer to a training image than the closest hundredth (thousandth) of 5,000 unseen people, and closest to the right one.
 """
 
@@ -19,8 +21,11 @@ from audit.cli.show import evidence_reader
 from audit.core.register import register
 from audit.core.rows import image_rows, images_of
 from audit.data.worlds.portraits.world import DOSES, Portraits, plan_of
+from audit.evaluators.privacy.attacks import LEVELS
 from audit.evaluators.privacy.copies.alterations import COMPRESSED, CROPPED, MIRRORED, altered
+from audit.models.included import Included
 from audit.registry import catalogue
+from audit.stats.at_risk import standing_out
 from audit.stats.copying import closeness
 from audit.stats.neighbours import Nearest
 from audit.store.location import resolve
@@ -50,6 +55,27 @@ def recalled(run: str | None, place: str | None) -> None:
         print(
             f"{attack}: {sum(by_dose.values())} of {len(plan.planted)} planted people ({said}); {others} others listed"
         )
+
+
+def members(name: str, rows: int) -> None:
+    """Print which planted people a diffusion model's denoising loss names, by dose, and how many others."""
+    model = Included.open(Included.refer({"use": name}), "cpu")
+    ref = Portraits.refer({})
+    plan, train = plan_of(ref), Portraits.load(ref, "train")
+    planted = [i for i, n in enumerate(plan.train) if n in plan.planted and not plan.copies[i]]
+    others = [i for i, n in enumerate(plan.train) if n not in plan.planted][:200]
+    sides = train.take([*planted, *others]), Portraits.load(ref, "holdout").slice(0, rows)
+    ours, theirs = (
+        -np.stack([model.denoising_loss(side, level, np.random.default_rng(0)) for level in LEVELS], axis=1)
+        for side in sides
+    )
+    found = standing_out(ours, theirs)
+    doses = [plan.planted[int(plan.train[i])] for i in planted]
+    named = [doses[i] for i in found.places if i < len(planted)]
+    said = ", ".join(f"dose {d}: {named.count(d)} of {doses.count(d)}" for d in DOSES)
+    print(
+        f"{name}: {len(named)} of {len(planted)} planted people named ({said}); {len(found.places) - len(named)} of {len(others)} others"
+    )
 
 
 def noisy(images: np.ndarray, how: str) -> np.ndarray:
@@ -92,14 +118,17 @@ def seen(name: str, rows: int) -> None:
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    options.add_argument("what", choices=("register", "altered"))
+    options.add_argument("what", choices=("register", "members", "altered"))
     options.add_argument("run", nargs="?")
     options.add_argument("--store")
+    options.add_argument("--model", default="portraits-ddpm-copying")
     options.add_argument("--extractor", default="pixels")
     options.add_argument("--rows", type=int, default=300)
     given = options.parse_args()
     if given.what == "register":
         recalled(given.run, given.store)
+    elif given.what == "members":
+        members(given.model, given.rows)
     else:
         seen(given.extractor, given.rows)
 

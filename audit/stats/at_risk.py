@@ -13,7 +13,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 FALSE_DISCOVERIES = 0.1
-"""Of the examples that are named, at most this share is expected to be there by chance."""
+"""Of the examples that are named, at most this share is expected to be there by chance, on average over audits; where few are named
+beyond all negatives, how many are there by chance varies much from audit to audit."""
 FALSE_ALARMS = 0.05
 """Where nothing is to be found, the chance that any example is named."""
 
@@ -21,11 +22,13 @@ FALSE_ALARMS = 0.05
 @dataclass(frozen=True, slots=True)
 class StandOut:
     """Examples that stand out, the surest first: their places (r,), which score says so most clearly (r,), and ``chance`` (r,): the
-    share of negatives whose own clearest score is as high, (1 + count) / (n + 1)."""
+    share of negatives whose own clearest score is as high, (1 + count) / (n + 1). ``heights`` (r,) are that score less the
+    negatives' median, over their spread: they rank those that no negative reaches."""
 
     places: Ints
     scores: Ints
     chance: Floats
+    heights: Floats
 
 
 def standing_out(positives: Floats, negatives: Floats) -> StandOut:
@@ -38,7 +41,7 @@ def standing_out(positives: Floats, negatives: Floats) -> StandOut:
     highest of all examples have a probability of at most 5 % under shuffled labels (hypergeometric): a rate among few says little.
     """
     m, n = len(positives), len(negatives)
-    nothing = StandOut(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
+    nothing = StandOut(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
     if not m or not n:
         return nothing
     ours, theirs = _on_one_scale(positives, negatives)
@@ -49,7 +52,7 @@ def standing_out(positives: Floats, negatives: Floats) -> StandOut:
     if not len(named) or _tail(len(named), int(beaten[named].max()), m, n) > FALSE_ALARMS:
         return nothing
     order = named[np.lexsort((-best[named], chance[named]))]
-    return StandOut(order.astype(np.int64), which[order].astype(np.int64), chance[order])
+    return StandOut(order.astype(np.int64), which[order].astype(np.int64), chance[order], best[order])
 
 
 def _on_one_scale(positives: Floats, negatives: Floats) -> tuple[Floats, Floats]:

@@ -34,6 +34,7 @@ def test_a_few_that_stand_far_out_are_named_among_many_that_do_not() -> None:
     assert len(found.places) <= 66
     assert found.scores[0] == 1
     assert found.chance[0] == pytest.approx(1 / 5001)
+    assert set(found.places[:60].tolist()) == set(range(60)), "those farthest out come first"
     blurred = members * [1.0, 1e6], others * [1.0, 1e6]  # scales mean nothing
     np.testing.assert_array_equal(standing_out(*blurred).places, found.places)
 

@@ -212,7 +212,8 @@ def usable(scores: AttackScores) -> np.ndarray[Any, np.dtype[np.bool_]]:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """Members that can be named: their rows in the split (r,), the attack that says so most clearly, its score and chance."""
+    """Members that can be named: their rows in the split (r,), the attack that says so most clearly, how far its score is above
+    the median of non-members, in their spreads, and chance."""
 
     rows: NDArray[np.int64]
     attacks: tuple[str, ...]
@@ -250,7 +251,7 @@ class NamedMembers(Recipe[Named]):
         return Named(
             self.train.numbers()[places],
             tuple(inside.names[i] for i in found.scores),
-            inside.values[places, found.scores],
+            found.heights,
             found.chance,
         )
 

@@ -61,6 +61,10 @@ class Exposed:
         yield Evidence(kind, "Training examples the attack is surest of", rows, sensitive=True)
 
 
+def _told(height: float) -> str:
+    return f"told from examples that were not trained on: {height:.1f} of their spreads above their median"
+
+
 def curve(contest: Contest) -> Evidence:
     """Return the ROC curve of the attack chosen beforehand."""
     import pyarrow as pa
