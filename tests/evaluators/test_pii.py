@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from audit.core.capabilities import Capability
+from audit.core.data_facts import Overlap
 from audit.core.identity import Digest
 from audit.core.measurements import Interval, Measurement
 from audit.core.references import DataRef, ModelRef
@@ -142,3 +143,13 @@ def test_words_are_those_outside_personal_data() -> None:
     found = PersonalData.of(["ann.lee@example.org"])
     assert NAMES[found.kind[0]] == "email"
     assert b"ann" not in found.value.tobytes()
+
+
+def test_a_holdout_that_stands_in_train_is_no_control() -> None:
+    card = DataCard(
+        "text",
+        (("train", 60), ("holdout", 60)),
+        overlaps=(Overlap("train", "holdout", tuple(range(30)), (), 60, 60),),
+    )
+    (gap,) = ASKED.unmet(replace(_subject(60, 60, 60), data_card=card))
+    assert "30 of 60 rows of 'holdout' also stand in 'train'" in gap.found

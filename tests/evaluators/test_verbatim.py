@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from audit.core.capabilities import Capability
+from audit.core.data_facts import Overlap
 from audit.core.identity import Digest
 from audit.core.measurements import Interval, Measurement
 from audit.core.references import DataRef, ModelRef
@@ -115,3 +116,13 @@ def test_empty_samples(score: Callable[..., Any]) -> None:
     assert [o.value for o in found] == [0.0, 0.0]
     assert any("could not count" in note for note in found[0].notes)
     assert "50 samples" in ASKED.unmet(_subject(50, 50, 10))[0].need
+
+
+def test_a_holdout_that_stands_in_train_is_no_control() -> None:
+    card = DataCard(
+        "text",
+        (("train", 60), ("holdout", 60)),
+        overlaps=(Overlap("train", "holdout", tuple(range(30)), (), 60, 60),),
+    )
+    (gap,) = ASKED.unmet(replace(_subject(60, 60, 60), data_card=card))
+    assert "30 of 60 rows of 'holdout' also stand in 'train'" in gap.found
