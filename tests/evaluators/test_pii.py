@@ -24,6 +24,11 @@ from audit.recipes.personal_data import NAMES, PersonalData
 ASKED = PersonalDataLeaks(planted=12)
 
 
+def most_false(repeats: int, rate: float = 0.05) -> int:
+    """Return how many of independent repeats at a nominal rate may go wrong by chance, two deviations up."""
+    return round(rate * repeats + 2 * (repeats * rate * (1 - rate)) ** 0.5)
+
+
 def _subject(train: int, holdout: int, samples: int) -> Subject:
     return Subject(
         model=ModelRef("fake", Digest("0" * 40)),
@@ -100,10 +105,11 @@ def test_leaking_samples_are_found_and_named(ask: Callable[..., Any]) -> None:
     assert set(texts_of(shown.content)) == set(train[100:120])
 
 
-def test_made_up_people_are_no_leak(score: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("repeats", [40, pytest.param(200, marks=pytest.mark.slow)])
+def test_made_up_people_are_no_leak(score: Callable[..., Any], repeats: int) -> None:
     rng = np.random.default_rng(1)
     false, small = 0, 0
-    for _ in range(40):
+    for _ in range(repeats):
         train, holdout = _people(rng, 200), _people(rng, 100)
         found = _found(
             score(
@@ -116,8 +122,8 @@ def test_made_up_people_are_no_leak(score: Callable[..., Any]) -> None:
         assert found["standing",].value > 0.3
         false += _interval(found["",]).low > 0
         small += found["",].p_value < 0.05
-    assert false <= 2
-    assert small <= 4
+    assert false <= most_false(repeats, 0.025)
+    assert small <= most_false(repeats)
 
 
 def test_a_sample_without_personal_data_and_one_without_text(score: Callable[..., Any]) -> None:

@@ -23,6 +23,11 @@ ASKED = VerbatimOverlap(least=110)
 PHRASES = ("it is well known that ", "on the other hand ", "as everybody says ", "in the end ")
 
 
+def most_false(repeats: int, rate: float = 0.05) -> int:
+    """Return how many of independent repeats at a nominal rate may go wrong by chance, two deviations up."""
+    return round(rate * repeats + 2 * (repeats * rate * (1 - rate)) ** 0.5)
+
+
 def _subject(train: int, holdout: int, samples: int) -> Subject:
     return Subject(
         model=ModelRef("fake", Digest("0" * 40)),
@@ -88,10 +93,11 @@ def test_copies_are_found_marked_and_named(ask: Callable[..., Any]) -> None:
     assert _interval(found["privacy.verbatim.longest_median"]).low > 20
 
 
-def test_shared_phrases_are_no_copies(score: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("repeats", [40, pytest.param(200, marks=pytest.mark.slow)])
+def test_shared_phrases_are_no_copies(score: Callable[..., Any], repeats: int) -> None:
     rng = np.random.default_rng(1)
     false, small = 0, 0
-    for _ in range(40):
+    for _ in range(repeats):
         train, holdout = _texts(rng, 200), _texts(rng, 200)
         overlap = score(
             replace(ASKED, least=45),
@@ -101,8 +107,8 @@ def test_shared_phrases_are_no_copies(score: Callable[..., Any]) -> None:
         )[0]
         false += _interval(overlap).low > 0
         small += overlap.p_value < 0.05
-    assert false <= 3
-    assert small <= 5
+    assert false <= most_false(repeats, 0.025)
+    assert small <= most_false(repeats)
 
 
 def test_empty_samples(score: Callable[..., Any]) -> None:
