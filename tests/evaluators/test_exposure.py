@@ -22,6 +22,11 @@ from audit.evaluators.privacy.exposure import CanaryExposure
 DOSES = (1, 2, 4, 8)
 
 
+def most_false(repeats: int, rate: float = 0.05) -> int:
+    """Return how many of independent repeats at a nominal rate may go wrong by chance, two deviations up."""
+    return round(rate * repeats + 2 * (repeats * rate * (1 - rate)) ** 0.5)
+
+
 def _subject(canaries: int, train: int = 0) -> Subject:
     splits = (("canaries", canaries), *((("train", train),) if train else ()))
     return Subject(
@@ -125,9 +130,12 @@ def test_the_limits_are_the_doses_from_which_secrets_are_known(
     assert listed.content.column("completed").to_pylist()[: len(known)] == [True] * len(known)
 
 
-def test_a_model_that_was_never_trained_is_clean_at_the_nominal_rate(score: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("repeats", [60, pytest.param(200, marks=pytest.mark.slow)])
+def test_a_model_that_was_never_trained_is_clean_at_the_nominal_rate(
+    score: Callable[..., Any], repeats: int
+) -> None:
     held, limits, small = 0, 0, 0
-    for replicate in range(60):
+    for replicate in range(repeats):
         rng = np.random.default_rng(replicate)
         canaries = _canaries(rng)
         found = _found(
@@ -142,9 +150,9 @@ def test_a_model_that_was_never_trained_is_clean_at_the_nominal_rate(score: Call
         held += interval.low <= 1.0 <= interval.high
         limits += _interval(found["completion_limit"]).low == 16
         small += found[""].p_value < 0.05
-    assert held >= 57
-    assert limits == 60
-    assert small <= 8, "a rank-sum test at 5 % rejects three times in 60"
+    assert held >= 0.95 * repeats
+    assert limits == repeats
+    assert small <= most_false(repeats), "a rank-sum test at 5 % rejects once in twenty"
 
 
 def test_a_planted_defect_is_found_and_the_null_is_right(ask: Callable[..., Any]) -> None:

@@ -25,6 +25,11 @@ from audit.evaluators.privacy.recited import within_tries
 ASKED = Extraction(prefix=3, suffix=4)
 
 
+def most_false(repeats: int, rate: float = 0.05) -> int:
+    """Return how many of independent repeats at a nominal rate may go wrong by chance, two deviations up."""
+    return round(rate * repeats + 2 * (repeats * rate * (1 - rate)) ** 0.5)
+
+
 def _subject(train: int, holdout: int) -> Subject:
     return Subject(
         model=ModelRef("fake", Digest("0" * 40)),
@@ -107,10 +112,11 @@ def test_recited_documents_are_found_and_named(score: Callable[..., Any]) -> Non
     assert not any("555" in str(e.content.to_pydict()) + e.caption for e in public)
 
 
-def test_a_clean_model_is_not_accused(score: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("repeats", [40, pytest.param(200, marks=pytest.mark.slow)])
+def test_a_clean_model_is_not_accused(score: Callable[..., Any], repeats: int) -> None:
     rng = np.random.default_rng(1)
     false, held = 0, 0
-    for _ in range(40):
+    for _ in range(repeats):
         train, holdout = _people(rng, 150), _people(rng, 150)
         lucky = [text for text in train + holdout if rng.random() < 0.1]
         found = _short(
@@ -123,8 +129,8 @@ def test_a_clean_model_is_not_accused(score: Callable[..., Any]) -> None:
         )
         false += _interval(found["fields",]).low > 0
         held += _interval(found["fields",]).low <= 0 <= _interval(found["fields",]).high
-    assert false <= 3
-    assert held >= 36
+    assert false <= most_false(repeats, 0.025)
+    assert held >= repeats - most_false(repeats)
 
 
 def test_controls_are_right(ask: Callable[..., Any]) -> None:

@@ -31,12 +31,13 @@ from numpy.typing import NDArray
 from audit.core.capabilities import Capability
 from audit.core.cases import Case, CaseKind, Cases
 from audit.core.errors import InputError
-from audit.core.evaluators import About, Needs
+from audit.core.evaluators import About, Needs, Unmet
 from audit.core.measurements import Evidence, Group, Outcome
 from audit.core.metrics import LOWER, Metric
 from audit.core.recipes import Shards
 from audit.core.rows import Rows, Vector
 from audit.core.subjects import Subject
+from audit.evaluators.privacy.holdouts import documents, overlapping
 from audit.evaluators.privacy.recited import Recite, Recited, together, within_tries
 from audit.evaluators.privacy.told import Told
 from audit.recipes.halves import Half
@@ -129,10 +130,11 @@ class Extraction:
         if not 0 < self.chance < 1:
             raise InputError(f"privacy.extraction: 'chance' is {self.chance}; it lies between 0 and 1.")
 
+    def unmet(self, subject: Subject) -> tuple[Unmet, ...]:
+        return overlapping(subject)
+
     def inputs(self, subject: Subject) -> Cases:
-        shared = subject.data_card.overlap("train", "holdout")
-        rows = subject.drawn("train", self.max_rows)
-        others = subject.drawn("holdout", self.max_rows, without=() if shared is None else shared.rows)
+        rows, others = documents(subject, self.max_rows)
         members, nonmembers = (
             Recite(subject.token_scores(r), FindPersonalData(r), self.prefix, self.suffix)
             for r in (rows, others)

@@ -56,6 +56,7 @@ from audit.evaluators.privacy.attacks import (
 from audit.evaluators.privacy.blind import BlindBaseline, BlindFeatures, BlindScores
 from audit.evaluators.privacy.contest import LEAST, Contest
 from audit.evaluators.privacy.exposed import Exposed, curve
+from audit.evaluators.privacy.holdouts import MOST_SHARED
 from audit.recipes.halves import Half
 from audit.stats.low_fpr import guaranteed_tpr, tpr_at_fpr, tpr_half_width
 from audit.stats.permutation import LabelPermutations
@@ -74,8 +75,6 @@ PREFERRED = (
     Capability.RECONSTRUCT,
     Capability.REALNESS,
 )
-MOST_SHARED = 0.05
-"""Of the non-members, more than this share in the training data and nothing is measured; fewer are left out."""
 RATES = ((0.01, "tpr_at_fpr_1pct"), (0.001, "tpr_at_fpr_1permille"))
 
 _ATTACKS = {

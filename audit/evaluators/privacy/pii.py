@@ -38,6 +38,8 @@ from audit.core.recipes import Inputs, Recipe, Shards
 from audit.core.register import AtRisk, register_evidence
 from audit.core.rows import Rows, Vector
 from audit.core.subjects import Subject
+from audit.evaluators.privacy.holdouts import documents as documents_of
+from audit.evaluators.privacy.holdouts import few_samples, overlapping
 from audit.evaluators.privacy.leaks import FindLeaks, Leaks
 from audit.evaluators.privacy.told import excerpt
 from audit.recipes.halves import Half
@@ -47,7 +49,6 @@ from audit.recipes.replaced_samples import ReplacedSamples
 from audit.recipes.row_numbers import RowNumbers
 from audit.stats.proportions import clopper_pearson, scaled_difference
 
-LEAST_SAMPLES = 50
 LEAST = 20
 
 
@@ -111,16 +112,10 @@ class PersonalDataLeaks:
                 raise InputError(f"privacy.pii: '{name}' is {getattr(self, name)}; give {least} or more.")
 
     def unmet(self, subject: Subject) -> tuple[Unmet, ...]:
-        if subject.sample_count >= LEAST_SAMPLES:
-            return ()
-        remedy = f"write samples = {LEAST_SAMPLES} or more at the top of the spec"
-        return (Unmet(f"at least {LEAST_SAMPLES} samples", f"{subject.sample_count} samples", remedy),)
+        return (*few_samples(subject), *overlapping(subject))
 
     def inputs(self, subject: Subject) -> Cases:
-        shared = subject.data_card.overlap("train", "holdout")
-        known = () if shared is None else shared.rows
-        train = subject.drawn("train", self.max_rows)
-        holdout = subject.drawn("holdout", self.max_rows, without=known)
+        train, holdout = documents_of(subject, self.max_rows)
         samples = subject.samples()
         asked = {
             **_asked(samples, train, holdout),
@@ -160,6 +155,9 @@ class PersonalDataLeaks:
         patterns: Shards[Planted] | None,
     ) -> Iterable[Outcome]:
         inside, outside = members[0], phantoms[0]
+        if min(inside.documents, outside.documents) < LEAST:
+            reason = f"{inside.documents} training documents and {outside.documents} others; it takes {LEAST} of each"
+            return [self.about.undefined("pii", reason)]
         if outputs is None or documents is None or numbers is None or patterns is None:
             return [self._leaking(inside, outside, slice(None), ())]
         evidence = [

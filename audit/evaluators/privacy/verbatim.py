@@ -34,6 +34,8 @@ from audit.core.recipes import Inputs, Recipe, Shards
 from audit.core.register import AtRisk, register_evidence
 from audit.core.rows import Rows, Vector
 from audit.core.subjects import Subject
+from audit.evaluators.privacy.holdouts import documents as documents_of
+from audit.evaluators.privacy.holdouts import few_samples, overlapping
 from audit.recipes.halves import Half
 from audit.recipes.longest_matches import LongestMatches
 from audit.recipes.replaced_samples import ReplacedSamples
@@ -42,7 +44,6 @@ from audit.stats.proportions import scaled_difference
 from audit.stats.quantiles import median_bounds
 from audit.stats.suffixes import Matches
 
-LEAST_SAMPLES = 50
 LEAST = 20
 
 
@@ -102,15 +103,10 @@ class VerbatimOverlap:
                 )
 
     def unmet(self, subject: Subject) -> tuple[Unmet, ...]:
-        if subject.sample_count >= LEAST_SAMPLES:
-            return ()
-        remedy = f"write samples = {LEAST_SAMPLES} or more at the top of the spec"
-        return (Unmet(f"at least {LEAST_SAMPLES} samples", f"{subject.sample_count} samples", remedy),)
+        return (*few_samples(subject), *overlapping(subject))
 
     def inputs(self, subject: Subject) -> Cases:
-        shared = subject.data_card.overlap("train", "holdout")
-        train = subject.drawn("train", self.max_rows)
-        holdout = subject.drawn("holdout", self.max_rows, without=() if shared is None else shared.rows)
+        train, holdout = documents_of(subject, self.max_rows)
         samples = subject.samples()
         asked = {
             **_asked(samples, train, holdout),
@@ -146,6 +142,10 @@ class VerbatimOverlap:
         from scipy import stats
 
         inside, outside = members[0], others[0]
+        if min(sizes) < LEAST:
+            reason = f"{sizes[0]} training documents and {sizes[1]} others; it takes {LEAST} of each"
+            yield self.about.undefined("verbatim", reason)
+            return
         n, factor = len(inside.length), sizes[0] / max(1, sizes[1])
         a, b = (int((side.length >= self.least).sum()) for side in (inside, outside))
         value, interval = scaled_difference(a, n, b, n, factor)
