@@ -35,11 +35,13 @@ class _Bar:
 def interval_chart(rows: Rows, caption: str) -> Markup | None:
     """Draw ``label``, ``value``, ``low``, ``high`` and perhaps ``target`` (a tick) as one row each; None where nothing is finite."""
     columns = _columns(rows, ("label", "value", "low", "high", "target"), MOST_BARS)
-    bars = [
-        _Bar(shortened(str(label), 24), *ends, target)
-        for label, *numbers_, target in zip(*columns, strict=True)
-        if (ends := _finite(numbers_)) is not None
-    ]
+    bars = []
+    for label, value, low, high, target in zip(*columns, strict=True):
+        found = _finite([value, low, high])
+        if found is not None:
+            aim = _finite([target])
+            words = shortened(str(label), 24)
+            bars.append(_Bar(words, found[0], found[1], found[2], aim[0] if aim is not None else None))
     if not bars:
         return None
     measured = [x for bar in bars for x in (bar.value, bar.low, bar.high, bar.target) if x is not None]
@@ -51,8 +53,8 @@ def interval_chart(rows: Rows, caption: str) -> Markup | None:
     for number, bar in enumerate(bars):
         y = _ROW * number + _ROW / 2
         parts.append(element("text", {"x": _LABEL - 8, "y": y + 4, "text-anchor": "end"}, bar.label))
-        ends = {"x1": _x(axis, bar.low), "x2": _x(axis, bar.high), "y1": y, "y2": y}
-        parts.append(element("line", {"class": "interval", **ends}))
+        line: dict[str, object] = {"x1": _x(axis, bar.low), "x2": _x(axis, bar.high), "y1": y, "y2": y}
+        parts.append(element("line", {"class": "interval", **line}))
         parts.append(element("circle", {"class": "value", "cx": _x(axis, bar.value), "cy": y, "r": 4}))
         if bar.target is not None:
             x = _x(axis, bar.target)
@@ -107,7 +109,7 @@ def _columns(rows: Rows, names: Sequence[str], most: int) -> list[list[Any]]:
     return [shown.column(n).to_pylist() if n in known else [None] * shown.num_rows for n in names]
 
 
-def _finite(values: Sequence[Any]) -> tuple[Any, ...] | None:
+def _finite(values: Sequence[Any]) -> tuple[float, ...] | None:
     kept = tuple(float(v) for v in values if isinstance(v, int | float) and math.isfinite(v))
     return kept if len(kept) == len(values) else None
 
