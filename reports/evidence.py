@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from audit.core.errors import InputError
 from audit.core.measurements import Evidence
 from audit.core.renderers import EvidenceReader
 from audit.core.rows import IMAGE, PREFIX, TEXT, Images, Rows, images_of
-from reports import numbers
+from reports import charts, numbers
 from reports.curves import Curve
 from reports.redact import shortened
 
@@ -68,6 +69,7 @@ class Exhibit:
     columns: tuple[str, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
     curve: Curve | None = None
+    drawing: Markup | None = None
     left_out: str = ""
 
     @property
@@ -117,6 +119,10 @@ def _content(about: Exhibit, rows: Rows) -> Exhibit:
         case "curve" if {"x", "y"} <= names:
             curve = _curve(rows)
             return replace(about, curve=curve) if curve is not None else _table(about, rows)
+        case "intervals" if names >= charts.INTERVALS:
+            return replace(_table(about, rows), drawing=charts.interval_chart(rows, about.caption))
+        case "heatmap" if names >= charts.HEATMAP:
+            return replace(_table(about, rows), drawing=charts.heat_map(rows, about.caption))
         case _:
             return _table(about, rows)
 

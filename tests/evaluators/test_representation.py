@@ -92,7 +92,7 @@ def test_a_group_that_is_missing_is_found_and_the_clean_twin_is_not(ask: Any) ->
     (table,) = lost["tone"].evidence
     light = table.content.to_pylist()[0]
     assert light["low"] <= 0.7 <= light["high"]
-    assert light["share as read"] < light["share"], "uncorrected beside corrected"
+    assert light["share as read"] < light["value"], "uncorrected beside corrected"
     assert "tone" in lost[""].notes[0]
 
 
@@ -124,7 +124,7 @@ def test_one_attribute_within_another_is_fairlearns_with_our_intervals(ask: Any)
     (table,) = found[""].evidence
     rows = table.content.to_pylist()
     assert len(rows) == 6
-    assert all(row["low"] <= row["share"] <= row["high"] for row in rows if row["share"] is not None)
+    assert all(row["low"] <= row["value"] <= row["high"] for row in rows if row["value"] is not None)
     codes = np.random.default_rng(1).integers(0, 3, (200, 2))
     shares = within(codes, 4, 3)
     for a in range(3):

@@ -196,16 +196,16 @@ def _shares(spread: Spread, attribute: Attribute) -> Evidence:
     shares, target = np.clip(v.shares, 1e-4, 1 - 1e-4), np.clip(v.target, 1e-4, 1 - 1e-4)
     odds = shares / (1 - shares) / (target / (1 - target))
     columns = {
-        attribute.name: list(attribute.values),
-        "target": v.target.round(4),
-        "share": v.shares.round(4),
+        "label": list(attribute.values),
+        "value": v.shares.round(4),
         "low": spread.low.round(4),
         "high": spread.high.round(4),
+        "target": v.target.round(4),
         "share as read": spread.read.round(4),
         "odds over target's": odds.round(2),
     }
     caption = f"Shares of {attribute.name}, corrected for the classifier's errors, against their target"
-    return Evidence("table", caption, pa.table(columns), sensitive=False)
+    return Evidence("intervals", caption, pa.table(columns), sensitive=False)
 
 
 def _crossing(crossing: Crossing, attributes: tuple[Attribute, ...]) -> Evidence:
@@ -215,7 +215,7 @@ def _crossing(crossing: Crossing, attributes: tuple[Attribute, ...]) -> Evidence
     rows = list(_cells(crossing, first, second))
     table = pa.table({name: [row[name] for row in rows] for name in rows[0]})
     caption = f"{second.name} within each {first.name}, as read: share among samples, with its interval, and in the data"
-    return Evidence("table", caption, table, sensitive=False)
+    return Evidence("heatmap", caption, table, sensitive=False)
 
 
 def _cells(crossing: Crossing, first: Attribute, second: Attribute) -> Iterator[dict[str, object]]:
@@ -223,10 +223,10 @@ def _cells(crossing: Crossing, first: Attribute, second: Attribute) -> Iterator[
         for j, other in enumerate(second.values):
             shown = bool(np.isfinite(crossing.shares[i, j]))
             yield {
-                first.name: value,
-                second.name: other,
+                "row": value,
+                "column": other,
                 "samples": int(crossing.sizes[i]) if shown else None,
-                "share": round(float(crossing.shares[i, j]), 4) if shown else None,
+                "value": round(float(crossing.shares[i, j]), 4) if shown else None,
                 "low": round(float(crossing.low[i, j]), 4) if shown else None,
                 "high": round(float(crossing.high[i, j]), 4) if shown else None,
                 "data": round(float(crossing.real[i, j]), 4),
