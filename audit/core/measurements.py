@@ -50,18 +50,13 @@ class Direction(enum.StrEnum):
 class Evidence:
     """Something a reader can inspect to believe a measurement.
 
-        ``kind`` says how to show ``content``: ``images`` (rows with an ``image``
-    <<<<<<< HEAD
-        column; further columns of images are shown beside it, under their names), ``texts`` (rows with a ``text`` column), ``table`` (any rows) or
-        ``curve`` (rows with columns ``x``, ``y`` and perhaps ``low``, ``high``); ``units``
-    =======
-        column), ``texts`` (rows with a ``text`` column), ``table`` (any rows),
-        ``curve`` (rows with columns ``x``, ``y`` and perhaps ``low``, ``high``), ``intervals`` (``label``, ``value``, ``low``,
-        ``high`` and perhaps ``target``) or ``heatmap`` (``row``, ``column``, ``value``); ``units``
-    >>>>>>> h-fairness
-        (``audit.core.units``) is for comparisons and not shown.
-        ``sensitive`` evidence may show training examples and is hidden unless a
-        reader asks for it. The store replaces ``content`` with its digest.
+    ``kind`` says how to show ``content``: ``images`` (rows with an ``image`` column; further columns of images are
+    shown beside it, under their names), ``texts`` (rows with a ``text`` column), ``table`` (any rows),
+    ``curve`` (rows with columns ``x``, ``y`` and perhaps ``low``, ``high``), ``intervals`` (``label``, ``value``, ``low``,
+    ``high`` and perhaps ``target``) or ``heatmap`` (``row``, ``column``, ``value``); ``units``
+    (``audit.core.units``) is for comparisons and not shown.
+    ``sensitive`` evidence may show training examples and is hidden unless a
+    reader asks for it. The store replaces ``content`` with its digest.
     """
 
     kind: str
