@@ -87,7 +87,7 @@ def assemble(spec: AuditSpec) -> Assembled:
         offers=offers,
         data=data,
         data_card=data_card,
-        extractors=_extractors(spec.extractors, card.modality),
+        extractors=_extractors({**dict(data_card.extractors), **spec.extractors}, card.modality),
         sample_size=spec.samples,
         seed=spec.seed,
         shard_size=spec.shard_size,

@@ -59,7 +59,8 @@ class DataCard:
     ``problems`` are sentences about what was left out or looks wrong; what can
     be counted about copies, pictures and lengths stands in the fields after
     them too, for whatever has to decide by it. ``alike`` says how many of the first
-    rows of a split are like those of the others, where the rest was planted.
+    rows of a split are like those of the others, where the rest was planted. ``extractors`` names
+    extractors that know rows of this kind, by role, for specs that name none.
     """
 
     modality: str
@@ -73,6 +74,7 @@ class DataCard:
     pictures: tuple[Pictures, ...] = ()
     texts: tuple[Texts, ...] = ()
     alike: tuple[tuple[str, int], ...] = ()
+    extractors: tuple[tuple[str, str], ...] = ()
 
     def repeated(self, split: str) -> tuple[int, ...]:
         """Return the rows of a split that are copies of an earlier row of it."""

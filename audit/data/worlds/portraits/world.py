@@ -101,6 +101,7 @@ class Portraits:
                 if planted
                 else "No duplicates are planted.",
             ),
+            extractors=(("attributes", "portraits-attributes"),),
             copies=(Copies("train", clusters, surplus, len(plan.train), len(plan.train)),)
             if clusters
             else (),
