@@ -29,7 +29,9 @@ def test_a_known_target_and_a_reader_without_errors_by_hand() -> None:
     found = variation(Side.of(codes, 2), Side(None, np.array([0.5, 0.5])), [np.eye(2)])
     assert found.naive == found.read == pytest.approx(0.1)
     assert found.value == pytest.approx(0.1)
-    assert found.interval.low == pytest.approx(max(0.1 - 1.96 * np.sqrt(0.6 * 0.4 / 100), 0.0), abs=1e-4)
+    assert found.interval.low == pytest.approx(
+        max(0.1 - 1.96 * 1.2793 * np.sqrt(0.6 * 0.4 / 100), 0.0), abs=1e-4
+    )
     np.testing.assert_allclose(found.shares, [0.6, 0.4])
 
 
@@ -47,7 +49,7 @@ def test_noise_is_no_distance() -> None:
     rng = np.random.default_rng(0)
     runs = np.array([one(10, 500, 0.0, 0.1, rng) for _ in range(60)])
     assert runs[:, 1].mean() < 0.02, "where the plain estimate has .05"
-    assert (runs[:, 2] <= 0).mean() >= 0.88
+    assert (runs[:, 2] <= 0).mean() >= 0.95
 
 
 @pytest.mark.slow
@@ -57,7 +59,7 @@ def test_noise_is_no_distance() -> None:
 def test_intervals_cover(k: int, shift: float, n: int) -> None:
     rng = np.random.default_rng(k)
     runs = np.array([one(k, n, shift, 0.1, rng) for _ in range(500)])
-    assert ((runs[:, 2] <= shift) & (shift <= runs[:, 3])).mean() >= 0.925
+    assert ((runs[:, 2] <= shift) & (shift <= runs[:, 3])).mean() >= 0.93
 
 
 def test_too_few_rows_are_refused() -> None:

@@ -6,10 +6,10 @@ user names. The total variation is the share of samples that would have to show 
 Shares as read are wrong by the classifier's errors, and 20 tones read from 1,000 pictures differ from any target by chance: both are
 taken off. One attribute within another (``crossed``) is shown as a table with intervals, small cells drawn towards the rest or withheld.
 
-Formula: ``distance = ½ sum |p - t|`` over values, p and t shares times the inverse confusion matrix; cross-fitted: ``½ sum s(d of one half of the
-samples) d of the other``, the mean of both orders, s the sign and d = p - t, which is 0 on average where nothing differs. The first number is that of the
+Formula: ``distance = ½ sum |p - t|`` over values, p and t shares times the inverse confusion matrix; cross-fitted: ``½ sum s(d of one half of
+both sides) d of the other``, the mean of both orders, s the sign and d = p - t, which is 0 on average where nothing differs. The first number is that of the
 attribute with the greatest lower bound.
-Interval: cross-fitted value less z standard errors of the linear form to plain value plus z, from multinomial variances and draws of the
+Interval: cross-fitted value less 1.28 z standard errors of the linear form to plain value plus z, from multinomial variances and draws of the
 confusion matrix; Bonferroni over attributes. Shares: Dirichlet draws; cells: Wilson's, below 50 samples a hierarchical beta-binomial posterior.
 Gate: no value where the classifier is less sure of more than half of the samples than of all but 1 % of the real examples. An
 attribute is left out whose confusion matrix cannot be inverted. Cells of fewer than 10 samples are withheld.
