@@ -16,26 +16,25 @@ from audit.marks.image.catalogue import image_mark
 from audit.marks.image.detection import ImageMark
 from audit.marks.text.detection import Detection
 
-MARKED, WRONG = "marked", "wrong key"
+MARKED, WRONG, FORGED, REMOVED = "marked", "wrong key", "forged by averaging", "removed by averaging"
 LARGEST = 256
 """Side of the square at which larger images are marked."""
 
 
+TOO_SMALL = f"the images have fewer than {2 * SIDE} pixels a side, too few to hold a watermark"
+
+
 def side_of(images: Images) -> int:
-    """Return the side of the square at which images of this size are marked. Raise ValueError for ones too small."""
+    """Return the side of the square at which images of this size are marked, 0 for ones too small."""
     side: int = min(LARGEST, images.shape[1] // SIDE * SIDE, images.shape[2] // SIDE * SIDE)
-    if side < 2 * SIDE:
-        raise ValueError(
-            f"an image needs {2 * SIDE} pixels a side to hold a watermark; these have {images.shape[2]} × {images.shape[1]}"
-        )
-    return side
+    return side if side >= 2 * SIDE else 0
 
 
 @dataclass(frozen=True)
 class ImageDetections(Recipe[Rows]):
     """A row per test: the case, its strength, the p-value, the same made continuous, and the quality (PSNR) against the unmarked output.
 
-    Without ``marked`` the outputs are read as they are.
+    Without ``marked`` the outputs are read as they are. Outputs too small for a mark give no rows.
     """
 
     kind: ClassVar[str] = "image-detections"
@@ -54,17 +53,20 @@ class ImageDetections(Recipe[Rows]):
         import pyarrow as pa
 
         images, rng = images_of(source), context.rng()
-        mark = image_mark(self.mark)(self.mark_key, side_of(images))
-        found = list(self._tests(images, mark, rng))
-        uniforms = rng.random(len(found))
-        columns: dict[str, Any] = {
-            "case": [case for case, _, _, _ in found],
-            "strength": [strength for _, strength, _, _ in found],
-            "p": [d.p_value for _, _, d, _ in found],
-            "continuous": d_continuous([d for _, _, d, _ in found], uniforms.tolist()),
-            "psnr": [min(quality, 999.0) for _, _, _, quality in found],
-        }
-        return pa.table(columns)
+        side, found = side_of(images), list[tuple[str, int, Detection, float]]()
+        if side:
+            found += self._tests(images, image_mark(self.mark)(self.mark_key, side), rng)
+        continuous = d_continuous([d for _, _, d, _ in found], rng.random(len(found)).tolist())
+        numbers = pa.float64()
+        return pa.table(
+            {
+                "case": pa.array([case for case, _, _, _ in found], pa.string()),
+                "strength": pa.array([strength for _, strength, _, _ in found], pa.int64()),
+                "p": pa.array([d.p_value for _, _, d, _ in found], numbers),
+                "continuous": pa.array(continuous, numbers),
+                "psnr": pa.array([min(quality, 999.0) for _, _, _, quality in found], numbers),
+            }
+        )
 
     def _tests(
         self, images: Images, mark: ImageMark, rng: Rng
@@ -79,6 +81,7 @@ class ImageDetections(Recipe[Rows]):
                 yield WRONG, 0, mark.rekeyed(int(key)).detect(image[None])[0], 0.0
         if not self.marked:
             return
+        yield from _by_averaging(images, marked, mark)
         for name, (attack, strengths) in ATTACKS.items():
             for strength in strengths:
                 attacked = [attack(image, strength, rng) for image in marked]
@@ -86,6 +89,25 @@ class ImageDetections(Recipe[Rows]):
                 for image, before in zip(attacked, images, strict=True):
                     quality = psnr(before, image) if same else 0.0
                     yield name, strength, mark.detect(image[None])[0], quality
+
+
+def _by_averaging(
+    images: Images, marked: Images, mark: ImageMark
+) -> Iterator[tuple[str, int, Detection, float]]:
+    """Forge and remove a mark from averages of pictures alone (Yang et al. 2024).
+
+    The attacker has the first half of the outputs, half of them marked and half not, and takes the difference of the means for the
+    mark. Added to unmarked outputs of the second half it is a forgery, taken from marked ones a removal.
+    """
+    half = len(images) // 2
+    n = half // 2
+    if n < 2:
+        return
+    pattern = marked[:n].astype(np.float64).mean(axis=0) - images[n : 2 * n].astype(np.float64).mean(axis=0)
+    for case, rest, sign in ((FORGED, images[half:], 1.0), (REMOVED, marked[half:], -1.0)):
+        changed = np.rint(np.clip(rest + sign * pattern, 0, 255)).astype(np.uint8)
+        for before, after, d in zip(images[half:], changed, mark.detect(changed), strict=True):
+            yield case, n, d, psnr(before, after)
 
 
 def d_continuous(found: list[Detection], uniforms: list[float]) -> list[float]:

@@ -14,7 +14,7 @@ from audit.marks.text.catalogue import TEXT_MARKS
 from audit.marks.text.exact import binomial_tail, gamma_tail, hypergeometric_tail, weighted_bits_tail
 from audit.marks.text.kgw import KGW
 from audit.marks.text.synthid import SynthID
-from audit.marks.text.torch_numbers import bits, first_of_permutations
+from audit.marks.text.torch_numbers import Shuffles, bits, first_of_permutations
 from audit.stats.uniformity import kolmogorov
 
 V = 512
@@ -45,12 +45,15 @@ def test_the_numbers_of_torch_are_drawn_without_torch(seed: int, size: int) -> N
     wanted = torch.randperm(size, generator=generator).numpy()
     (found,) = next(first_of_permutations([seed], size, size))
     assert (found == wanted).all()
+    shuffles = Shuffles(size, size // 3)
+    assert [n for n in range(size) if shuffles.holds(seed, n)] == sorted(found[: size // 3].tolist())
     generator.manual_seed(seed % 2**62)
     assert (torch.randint(0, 2, (1000,), generator=generator).numpy() == bits(seed % 2**62, 1000)).all()
 
 
-def test_green_lists_are_those_of_transformers() -> None:
-    mark, (tokens,) = KGW(15485863, V), _unmarked(1, 60)
+@pytest.mark.parametrize("vocabulary", [V, 9000])
+def test_green_lists_are_those_of_transformers(vocabulary: int) -> None:
+    mark, (tokens,) = KGW(15485863, vocabulary), _unmarked(1, 60)
     theirs = mark.processor()
     pairs = np.stack([tokens[:-1], tokens[1:]], 1)
     wanted = [t in theirs._get_greenlist_ids(torch.tensor([b])) for b, t in pairs.tolist()]

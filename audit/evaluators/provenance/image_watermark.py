@@ -8,7 +8,7 @@ Marks are ``dwt_dct``, ``spread_spectrum`` and any that an installed package off
 and a size that returns something with ``embed`` and ``detect`` (``audit.marks.image.detection.Codec`` makes one of any pair of functions).
 
 Formula: ``power`` is the share of marked outputs with p <= 1/1000, ``after_jpeg`` the same after JPEG of quality 50, ``false_alarms`` that share of
-tests with wrong keys, ``psnr`` the mean of 10 log10(255² / mean squared change). Nothing is fitted, so no data are set apart.
+tests with wrong keys, ``forged`` that of unmarked outputs to which the difference of the means of marked and of other outputs was added, ``psnr`` the mean of 10 log10(255² / mean squared change). Nothing is fitted, so no data are set apart.
 
 Interval: Clopper-Pearson (exact) over outputs and over tests; Student's t for ``psnr``.
 
@@ -32,9 +32,8 @@ from audit.core.metrics import HIGHER, LOWER, Metric
 from audit.core.recipes import Shards
 from audit.core.rows import Rows
 from audit.core.subjects import Subject
-from audit.marks.image.attacks import ATTACKS
 from audit.marks.image.catalogue import IMAGE_MARKS, image_mark
-from audit.recipes.marked_images import MARKED, WRONG, ImageDetections, continuous, pooled
+from audit.recipes.marked_images import FORGED, MARKED, TOO_SMALL, WRONG, ImageDetections, continuous, pooled
 from audit.stats.clusters import clustered_mean
 from audit.stats.proportions import clopper_pearson
 from audit.stats.uniformity import kolmogorov
@@ -68,6 +67,13 @@ class ImageWatermark:
                 question="Does the watermark outlive compression?",
             ),
             Metric(
+                "forged",
+                "Share of unmarked outputs that the detector accepts after a pattern was added that is the mean of marked "
+                "outputs minus the mean of others",
+                LOWER,
+                question="Can others put the watermark into their own pictures, knowing no key?",
+            ),
+            Metric(
                 "false_alarms",
                 "Share of tests with a wrong key that come out at 1/1000",
                 LOWER,
@@ -87,6 +93,7 @@ class ImageWatermark:
             "Chen & Wornell 2001 (quantisation index modulation)",
             "Cox et al. 1997 (spread spectrum)",
             "An et al. 2024 (WAVES: attacks)",
+            "Yang et al. 2024 (averaging)",
         ),
         shards_matter=True,
         caveats=(
@@ -120,6 +127,10 @@ class ImageWatermark:
         for name, shards in found.items():
             rows, group = pooled(shards), (("mark", name),)
             wrong = [row for row in rows if row["case"] == WRONG]
+            if not wrong:
+                metrics = [m.name for m in self.about.metrics] if marked else ["false_alarms"]
+                yield from (self.about.undefined(metric, TOO_SMALL, group) for metric in metrics)
+                continue
             uniform = kolmogorov(continuous(rows))
             if marked:
                 yield from self._of_marked(name, rows, uniform)
@@ -136,7 +147,11 @@ class ImageWatermark:
         group: Group = (("mark", name),)
         plain = [row for row in rows if row["case"] == MARKED]
         jpeg = [row for row in rows if row["case"] == "jpeg" and row["strength"] == QUALITY]
-        for metric, tests in (("power", plain), ("after_jpeg", jpeg)):
+        forged = [row for row in rows if row["case"] == FORGED]
+        for metric, tests in (("power", plain), ("after_jpeg", jpeg), ("forged", forged)):
+            if not tests:
+                yield self.about.undefined(metric, "it takes eight outputs to average some of them", group)
+                continue
             if uniform < UNIFORM:
                 reason = f"void: p-values under wrong keys are not uniform (p = {uniform:.2g})"
                 yield self.about.undefined(metric, reason, group)
@@ -162,7 +177,8 @@ def _table(name: str, rows: list[dict[str, Any]]) -> Evidence:
     import pyarrow as pa
 
     lines = []
-    for attack, strength in [(MARKED, 0), *((a, s) for a, (_, each) in ATTACKS.items() for s in each)]:
+    tried = dict.fromkeys((row["case"], row["strength"]) for row in rows if row["case"] != WRONG)
+    for attack, strength in tried:
         tests = [row for row in rows if (row["case"], row["strength"]) == (attack, strength)]
         hits = sum(row["p"] <= RATE for row in tests)
         interval = clopper_pearson(hits, len(tests))

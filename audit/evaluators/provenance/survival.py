@@ -36,7 +36,7 @@ from audit.marks.manifests.carriers import IMAGE_FORMATS, decode, write
 from audit.marks.manifests.reading import Answer, Held
 from audit.marks.manifests.signers import ephemeral_signers
 from audit.marks.manifests.signing import Bench
-from audit.recipes.marked_images import side_of
+from audit.recipes.marked_images import TOO_SMALL, side_of
 from audit.stats.proportions import clopper_pearson
 
 CREDENTIAL, RATE = "credential", 1e-3
@@ -70,7 +70,10 @@ class LayersLeft(Recipe[Rows]):
     def make(self, context: Context, source: Rows) -> Rows:
         import pyarrow as pa
 
-        return pa.Table.from_pylist(list(self._read(images_of(source), context.rng())))
+        images, names = images_of(source), (CREDENTIAL, *self.marks)
+        rows = list(self._read(images, context.rng())) if side_of(images) else []
+        kinds = [("change", pa.string()), *((name, pa.bool_()) for name in names)]
+        return pa.Table.from_pylist(rows, schema=pa.schema(kinds))
 
     def _read(self, images: Images, rng: Rng) -> Iterator[dict[str, Any]]:
         side, signers = side_of(images), ephemeral_signers()
@@ -161,6 +164,12 @@ class Survival:
     def measure(self, left: Shards[Rows]) -> Iterable[Outcome]:
         rows = [row for shard in left for row in shard.to_pylist()]
         layers = (CREDENTIAL, *self.marks)
+        if not rows:
+            groups = [(("change", change),) for change in CHANGES]
+            return [self.about.undefined("none_survives", TOO_SMALL, group) for group in groups]
+        return self._of_changes(rows, layers)
+
+    def _of_changes(self, rows: list[dict[str, Any]], layers: tuple[str, ...]) -> Iterator[Outcome]:
         table = _picture(rows, layers)
         for change, meaning in CHANGES.items():
             own = [row for row in rows if row["change"] == change]

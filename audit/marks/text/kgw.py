@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,11 @@ from numpy.typing import NDArray
 
 from audit.marks.text.detection import Detection, Tokens, grams
 from audit.marks.text.exact import binomial_tail
-from audit.marks.text.torch_numbers import first_of_permutations
+from audit.marks.text.torch_numbers import Shuffles, first_of_permutations
 
 _MOST_BYTES = 256_000_000
+_LARGE = 8192
+"""Vocabularies above it are asked token by token."""
 
 
 class _Lists:
@@ -77,9 +80,30 @@ class KGW:
 
     def is_green(self, pairs: Tokens) -> NDArray[np.bool_]:
         """Say of each (token before, token) whether the token is green there; shape (n,)."""
+        if self.vocabulary > _LARGE:
+            return self._asked_one_by_one(pairs)
         rows = self._lists.rows(pairs[:, 0], self)
         token = pairs[:, 1]
         return np.asarray(self._lists.packed[rows, token >> 3] >> (7 - (token & 7)) & 1, np.bool_)
+
+    def _asked_one_by_one(self, pairs: Tokens) -> NDArray[np.bool_]:
+        """Ask of each pair by itself: with a large vocabulary a whole list takes longer than all that a text asks of it."""
+        answers = np.empty(len(pairs), np.bool_)
+        for i, (before, token) in enumerate(pairs.tolist()):
+            known = self._answers.get((before, token))
+            if known is None:
+                known = self._shuffles.holds(self.key * before % (2**64 - 1), token)
+                self._answers[(before, token)] = known
+            answers[i] = known
+        return answers
+
+    @cached_property
+    def _shuffles(self) -> Shuffles:
+        return Shuffles(self.vocabulary, self.green)
+
+    @cached_property
+    def _answers(self) -> dict[tuple[int, int], bool]:
+        return {}
 
     def drawn(self, before: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Return the green lists after these tokens, a bit per token of the vocabulary, packed; shape (n, V / 8)."""

@@ -43,3 +43,40 @@ def first_of_permutations(seeds: Iterable[int], size: int, first: int) -> Iterat
             cards[aim, rows] = cards[step]
             cards[step] = drawn
         yield np.ascontiguousarray(cards[:first].T)
+
+
+class Shuffles:
+    """Which numbers stand among the ``first`` of ``torch.randperm(size)``, one number at a time: no permutation is made.
+
+    Step i of the shuffle swaps place i with a place further on. So a number is among the first if some step takes it from where it is; and a
+    step that finds it in its way moves it to where that step took from.
+    """
+
+    _MOST = 2048
+
+    def __init__(self, size: int, first: int) -> None:
+        self._twister = np.random.MT19937()
+        self._steps = min(first, size - 1)
+        self._left = size - np.arange(self._steps, dtype=np.uint64)
+        self._aims: dict[int, NDArray[np.int32]] = {}
+
+    def holds(self, seed: int, number: int) -> bool:
+        """Return whether ``number`` is among the first after ``manual_seed(seed)``."""
+        aims = self._aims_of(seed & 0xFFFFFFFF)
+        place, start = number, 0
+        while True:
+            taken = aims[start : place + 1] == place  # a step aims at its own place or further on
+            if taken.any():
+                return True
+            if not start <= place < self._steps:
+                return False
+            place, start = int(aims[place]), place + 1
+
+    def _aims_of(self, seed: int) -> NDArray[np.int32]:
+        if seed not in self._aims:
+            if len(self._aims) >= self._MOST:
+                self._aims.pop(next(iter(self._aims)))
+            self._twister._legacy_seeding(seed)  # as of 2002, which torch uses
+            drawn = self._twister.random_raw(self._steps) % self._left
+            self._aims[seed] = (drawn + np.arange(self._steps, dtype=np.uint64)).astype(np.int32)
+        return self._aims[seed]
