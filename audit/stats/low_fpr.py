@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +22,8 @@ from audit.stats.proportions import normal_quantile
 from audit.stats.ranking import operating_point
 
 Floats = NDArray[np.float64]
+
+_NORMAL = NormalDist()
 
 METHOD = "binomial-beta mixture over both classes"
 
@@ -105,13 +108,14 @@ def tpr_at_fpr(
 
 def tpr_half_width(rate: float, positives: int, negatives: int, value: float, level: float = 0.95) -> float:
     """Return about how far the interval of ``tpr_at_fpr`` will reach: binomial for the positives, and for the threshold as far as
-    the negatives at ``rate`` are off, where the ROC curve is as steep as its chord.
+    the negatives at ``rate`` are off, on the ROC curve of two normal distributions of equal spread.
 
     >>> round(tpr_half_width(0.01, 5000, 5000, 0.01), 4)
     0.0039
     """
-    steepness = max(1.0, value / rate) if value < 1 else 0.0
-    variance = value * (1 - value) / positives + steepness**2 * rate * (1 - rate) / negatives
+    share = min(max(value, 1e-9), 1 - 1e-9)
+    steepness = _NORMAL.pdf(_NORMAL.inv_cdf(share)) / _NORMAL.pdf(_NORMAL.inv_cdf(rate))
+    variance = share * (1 - share) / positives + steepness**2 * rate * (1 - rate) / negatives
     return normal_quantile((1 + level) / 2) * math.sqrt(variance)
 
 

@@ -113,3 +113,9 @@ def test_the_foreseen_widths_of_shares_are_about_those_of_their_intervals() -> N
         for _ in range(20)
     ]
     assert np.mean(found) == pytest.approx(tpr_half_width(0.01, 2000, 5000, 0.01), rel=0.25)
+    points = [
+        tpr_at_fpr(rng.normal(1, 1, 2000), rng.normal(size=5000), rng.random(2000), rng.random(5000), 0.01)
+        for _ in range(20)
+    ]
+    expected = tpr_half_width(0.01, 2000, 5000, float(np.mean([p.value for p in points])))
+    assert np.mean([p.interval.half_width for p in points]) == pytest.approx(expected, rel=0.25)
