@@ -159,3 +159,19 @@ def test_a_holdout_that_stands_in_train_is_no_control() -> None:
     )
     (gap,) = ASKED.unmet(replace(_subject(60, 60, 60), data_card=card))
     assert "30 of 60 rows of 'holdout' also stand in 'train'" in gap.found
+
+
+def test_the_number_of_a_firm_is_nobodys_own(score: Callable[..., Any]) -> None:
+    rng = np.random.default_rng(4)
+    train = [f"{text} Our line is +1-646-555-0100." for text in _people(rng, 60)]
+    said = [f"{' '.join(text.split()[:5])}. Our line is +1-646-555-0100." for text in train[:50]]
+    found = _found(
+        score(
+            ASKED,
+            _subject(60, 60, 50),
+            model=Speaker(said),
+            splits={"train": text_rows(train), "holdout": text_rows(_people(rng, 60))},
+        )
+    )
+    assert found["standing",].value == 1.0
+    assert found["",].value == 0.0

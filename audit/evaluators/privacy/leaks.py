@@ -22,6 +22,8 @@ RARE = 0.01
 """A word is rare if no more than this share of the documents holds it; so is one that a single document holds."""
 TIED = 2
 """Rare words that a sample shares with a document, beside the datum, before it is said to say whose datum that is."""
+OWN = 10
+"""A datum that more documents state than this, and more than are rare, is nobody's own: the number of a firm."""
 _WORD = re.compile(r"[^\W\d_]{3,40}")
 
 
@@ -87,12 +89,16 @@ class FindLeaks(Recipe[Leaks]):
             ]
             total += len(texts_here)
         most = max(1, int(RARE * total))
-        listed: set[tuple[int, int, int]] = set()
         own = {row: words(texts[row]) for places in values.values() for row, _ in places}
-        for value, document, bag in holders:
-            rare = {word for word in bag if frequency[word] <= most}
+        for value, times in Counter(value for value, *_ in holders).items():
             for row, kind in values[value]:
                 standing[row, kind] = True
+            if times > max(OWN, most):
+                del values[value]
+        listed: set[tuple[int, int, int]] = set()
+        for value, document, bag in holders:
+            rare = {word for word in bag if frequency[word] <= most}
+            for row, kind in values.get(value, ()):
                 if len(rare & own[row]) >= TIED:
                     tied[row, kind] = True
                     listed.add((row, document, kind))

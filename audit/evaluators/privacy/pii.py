@@ -16,7 +16,8 @@ that state any personal data, ``standing`` the share that state a datum of ``tra
 Interval: ``pii``: Newcombe's score interval with one rate scaled (Zou and Donner 2008). The shares: Clopper-Pearson. The p-value of ``pii`` is exact: given
 how many samples are tied to either split, the number tied to ``train`` is binomial where nothing was learnt.
 
-Gate: 50 samples, and 20 documents a side. Rows that the data planted, such as canaries, are not searched.
+Gate: 50 samples, and 20 documents a side. Rows that the data planted, such as canaries, are not searched. A datum that more than
+ten documents state, and more than 1 % of them, is nobody's own and ties nothing.
 """
 
 from __future__ import annotations
