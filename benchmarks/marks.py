@@ -5,6 +5,7 @@ python benchmarks/marks.py
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Callable
 
@@ -28,6 +29,9 @@ def timed(work: Callable[[], object]) -> float:
 
 
 def main() -> None:
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     rng = np.random.default_rng(0)
     for vocabulary in (2048, 50257):
         tokens = rng.zipf(1.3, TOKENS) % vocabulary

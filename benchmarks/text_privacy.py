@@ -6,6 +6,7 @@ one process, alternating, one thread, timed in processor time.
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import time
 from collections.abc import Callable
@@ -28,6 +29,9 @@ DOCUMENTS, ROUNDS = 500, 5
 
 
 def main() -> None:
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     from audit.core.artifacts import RealRows, TokenScores
 
     torch.set_num_threads(1)
