@@ -110,6 +110,44 @@ def _detections(
             yield length, mark.detect(passage), True
 
 
+@dataclass(frozen=True)
+class OwnTextDetections(Recipe[Rows]):
+    """What the detector of a mark says of each of the model's own texts, whose tokens are in ``scores``, and with wrong keys."""
+
+    kind: ClassVar[str] = "own-text-detections"
+    along: ClassVar[tuple[str, ...]] = ("scores",)
+    scores: Recipe[Rows]
+    model: ModelRef
+    mark: str
+    mark_key: int
+    wrong_keys: int
+
+    @property
+    def label(self) -> str:
+        return f"{self.mark} in {self.scores.label}"
+
+    def make(self, context: Context, scores: Rows) -> Rows:
+        import pyarrow as pa
+
+        size, rng = int(context.model(self.model).vocabulary), context.rng()
+        mark = TEXT_MARKS[self.mark](self.mark_key, size)
+        found: list[tuple[Detection, bool]] = []
+        for tokens in scores.column("token").to_pylist():
+            text = [np.array(tokens, np.int64)]
+            found.append((mark.detect(text), True))
+            keys = rng.integers(1 << 20, 1 << 31, self.wrong_keys).tolist()
+            found += [(mark.rekeyed(int(key)).detect(text), False) for key in keys]
+        continuous = [d.above + float(rng.random()) * (d.p_value - d.above) for d, _ in found]
+        return pa.table(
+            {
+                "p": pa.array([d.p_value for d, _ in found], pa.float64()),
+                "continuous": pa.array(continuous, pa.float64()),
+                "scored": pa.array([d.scored for d, _ in found], pa.int64()),
+                "right": pa.array([right for _, right in found], pa.bool_()),
+            }
+        )
+
+
 def passages(texts: Sequence[Tokens], length: int) -> list[list[Tokens]]:
     """Return passages of exactly ``length`` tokens, each made of whole texts but for the last, which is cut.
 
