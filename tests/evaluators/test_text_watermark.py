@@ -65,7 +65,12 @@ def test_power_is_high_where_the_model_has_a_choice_and_low_where_it_has_none(as
             assert alarms.n >= 900
             curve, table = power.evidence
             assert curve.content.column("x").to_pylist() == [25, 50, 100, 200]
-            assert table.content.column("tokens").to_pylist() == [25, 50, 100, 200]
+            rows = table.content.to_pylist()
+            assert [(r["tokens"], r["replaced"]) for r in rows[3:]] == [
+                (200, f"{e}%") for e in (0, 10, 20, 40)
+            ]
+            found_at = [float(r["found at 0.001"].split()[0]) for r in rows[3:]]
+            assert found_at[3] <= found_at[0]
 
 
 def test_unmarked_texts_are_the_null_case_and_it_is_right(ask: Any) -> None:

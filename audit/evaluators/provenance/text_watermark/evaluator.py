@@ -33,6 +33,7 @@ from audit.core.recipes import Shards
 from audit.core.rows import Rows
 from audit.core.subjects import Subject
 from audit.evaluators.provenance.text_watermark.recipes import (
+    EDITS,
     MarkedTokens,
     OwnTextDetections,
     TextDetections,
@@ -179,7 +180,7 @@ class TextWatermark:
     def _of_mark(self, name: str, rows: list[dict[str, float]], marked: bool) -> Iterator[Outcome]:
         group = (("mark", name),)
         wrong = [row for row in rows if not row["right"]]
-        right = [row for row in rows if row["right"] and row["length"] == self.length]
+        right = [row for row in rows if row["right"] and row["length"] == self.length and not row["edited"]]
         if not wrong:
             reason = f"the model's texts are too short for passages of {self.lengths[2]} tokens; raise 'n' or 'most'"
             yield self.about.undefined("power", reason, group)
@@ -226,18 +227,20 @@ class TextWatermark:
 
         curve: dict[str, list[float]] = {c: [] for c in ("x", "y", "low", "high")}
         table: list[dict[str, object]] = []
-        for length in self.lengths:
-            p = [row["p"] for row in rows if row["right"] and row["length"] == length]
+        for length, edit in [*((n, 0.0) for n in self.lengths), *((self.length, e) for e in EDITS)]:
+            p = [
+                row["p"] for row in rows if row["right"] and row["length"] == length and row["edited"] == edit
+            ]
             if not p:
                 continue
-            line: dict[str, object] = {"tokens": length, "passages": len(p)}
+            line: dict[str, object] = {"tokens": length, "replaced": f"{edit:.0%}", "passages": len(p)}
             for rate in RATES:
                 hits = sum(value <= rate for value in p)
                 interval = clopper_pearson(hits, len(p))
                 line[f"found at {rate:g}"] = (
                     f"{hits / len(p):.3f} ({interval.low:.3f} to {interval.high:.3f})"
                 )
-                if rate == _RATE:
+                if rate == _RATE and not edit:
                     for column, value in zip(
                         curve, (length, hits / len(p), interval.low, interval.high), strict=True
                     ):
@@ -249,7 +252,7 @@ class TextWatermark:
             ),
             Evidence(
                 "table",
-                f"{name}: share found, by length and false-positive rate",
+                f"{name}: share found, by length, share of tokens replaced and false-positive rate",
                 pa.Table.from_pylist(table),
                 False,
             ),
