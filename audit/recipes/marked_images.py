@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from audit.core.errors import InputError
 from audit.core.recipes import Context, Recipe
 from audit.core.rows import Images, Rng, Rows, images_of
 from audit.marks.image.attacks import ATTACKS, psnr
@@ -113,6 +114,17 @@ def _by_averaging(
 def d_continuous(found: list[Detection], uniforms: list[float]) -> list[float]:
     """Return p-values that are uniform without the mark, although scores are whole numbers."""
     return [d.above + u * (d.p_value - d.above) for d, u in zip(found, uniforms, strict=True)]
+
+
+def named_marks(who: str, own: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
+    """Return names and keys of marks that are written name:key. Raise InputError in the name of ``who``."""
+    found = []
+    for said in own:
+        name, _, key = said.partition(":")
+        if not key.isdecimal() or int(key) >= 1 << 63:
+            raise InputError(f"{who}: '{said}' in 'own' is not name:key with a whole number below 2**63.")
+        found.append((name, int(key)))
+    return tuple(found)
 
 
 def pooled(shards: Any) -> list[dict[str, Any]]:

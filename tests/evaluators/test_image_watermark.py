@@ -14,12 +14,13 @@ from audit.core.errors import InputError
 from audit.core.identity import Digest
 from audit.core.measurements import Undefined
 from audit.core.references import DataRef, ModelRef
-from audit.core.rows import image_rows
+from audit.core.rows import image_rows, images_of
 from audit.core.subjects import DataCard, ModelCard, Subject
 from audit.evaluators.provenance.image_watermark import ImageWatermark
 from audit.evaluators.provenance.survival import CHANGES, Survival
 from audit.marks.image import dwt_dct
 from audit.marks.image.blocks import resized
+from audit.marks.image.dwt_dct import DwtDct
 from audit.marks.text.detection import Detection
 
 
@@ -64,7 +65,7 @@ def test_outputs_too_small_for_a_mark_have_no_numbers_and_the_reason(ask: Any) -
     survival = ask(Survival(n=4), _subject(), Painter(12)).outcomes
     for outcome in (*_marked(ask, side=12).outcomes, *survival):
         assert isinstance(outcome, Undefined)
-        assert "16 pixels a side" in outcome.reason
+        assert "16 pixels a side" in outcome.reason or outcome.metric.endswith(".present")
 
 
 def test_a_detector_that_says_yes_to_wrong_keys_is_void(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,8 +105,35 @@ def test_a_pattern_that_is_the_same_in_every_picture_is_forged_from_averages(ask
     assert forged["spread_spectrum"].n == 48
 
 
+class Provider(Painter):
+    """Marks its outputs with a key of its own, all but a share."""
+
+    def __init__(self, key: int, share: float = 1.0) -> None:
+        super().__init__(64)
+        self.mark, self.marked = DwtDct(key, 64), share
+
+    def sample(self, n: int, rng: np.random.Generator, condition: Any = None) -> Any:
+        plain = images_of(super().sample(n, rng))
+        keep = np.arange(n) < round(self.marked * n)
+        return image_rows(np.where(keep[:, None, None, None], self.mark.embed(plain), plain))
+
+
+@pytest.mark.parametrize(("key", "share", "value"), [(99, 1.0, 1.0), (99, 0.5, 0.5), (98, 1.0, 0.0)])
+def test_the_providers_own_mark_is_found_in_its_outputs_and_one_with_another_key_is_not(
+    ask: Any, key: int, share: float, value: float
+) -> None:
+    evaluator = ImageWatermark((), n=16, wrong_keys=20, own=(f"dwt_dct:{key}",))
+    found = ask(evaluator, _subject(), Provider(99, share))
+    (present,) = found.outcomes
+    assert (present.metric, present.value) == ("provenance.image_watermark.present", value)
+    (null,) = [c for c in found.controls if c.kind is CaseKind.NULL]
+    assert null.value == 0.0
+
+
 def test_unknown_marks_are_refused_with_a_hint() -> None:
     with pytest.raises(InputError, match="no mark is called 'dwt'"):
         ImageWatermark(("dwt",))
+    with pytest.raises(InputError, match="is not name:key"):
+        ImageWatermark(own=("dwt_dct",))
     with pytest.raises(InputError, match="dwt_dct"):
         Survival(("dct",))

@@ -41,7 +41,10 @@ class Chain:
 
 
 def _subject() -> Subject:
-    card, offers = ModelCard("fake", "text", 1), frozenset({Capability.SAMPLE, Capability.MARKED_SAMPLE})
+    card, offers = (
+        ModelCard("fake", "text", 1),
+        frozenset({Capability.SAMPLE, Capability.MARKED_SAMPLE, Capability.TOKEN_SCORES}),
+    )
     model, data = ModelRef("fake", Digest("0" * 40)), DataRef("fake", Digest("1" * 40))
     return Subject(model, card, offers, data, DataCard("text", ()), (), 10, 0, 10)
 
@@ -62,7 +65,12 @@ def test_power_is_high_where_the_model_has_a_choice_and_low_where_it_has_none(as
             assert alarms.n >= 900
             curve, table = power.evidence
             assert curve.content.column("x").to_pylist() == [25, 50, 100, 200]
-            assert table.content.column("tokens").to_pylist() == [25, 50, 100, 200]
+            rows = table.content.to_pylist()
+            assert [(r["tokens"], r["replaced"]) for r in rows[3:]] == [
+                (200, f"{e}%") for e in (0, 10, 20, 40)
+            ]
+            found_at = [float(r["found at 0.001"].split()[0]) for r in rows[3:]]
+            assert found_at[3] <= found_at[0]
 
 
 def test_unmarked_texts_are_the_null_case_and_it_is_right(ask: Any) -> None:
@@ -85,7 +93,37 @@ def test_texts_too_short_for_a_passage_say_so(ask: Any) -> None:
     evaluator = TextWatermark(("unigram",), n=2, most=16, length=200, wrong_keys=1)
     for outcome in ask(evaluator, _subject(), Chain(1.0)).outcomes:
         assert isinstance(outcome, Undefined)
-        assert "raise 'n'" in outcome.reason
+        assert "raise 'n'" in outcome.reason or outcome.metric.endswith(".present")
+
+
+class Provider(Chain):
+    """Writes texts with a mark of its own, and scores a text by giving its tokens back."""
+
+    def __init__(self, key: int) -> None:
+        super().__init__(0.5)
+        self._mark = unigram.Unigram(key, V)
+
+    def sample(self, n: int, rng: Any, condition: Any = None) -> Any:
+        rows = self.marked_sample(n, rng, None, self._mark.processor, 120)
+        return pa.table({"text": [" ".join(map(str, t)) for t in rows.column("tokens").to_pylist()]})
+
+    def token_scores(self, rows: Any) -> Any:
+        return pa.table(
+            {"token": [[int(t) for t in text.split()] for text in rows.column("text").to_pylist()]}
+        )
+
+
+@pytest.mark.parametrize(("key", "least", "most"), [(99, 0.8, 1.0), (98, 0.0, 0.1)])
+def test_the_providers_own_mark_is_found_in_its_texts_and_one_with_another_key_is_not(
+    ask: Any, key: int, least: float, most: float
+) -> None:
+    evaluator = TextWatermark((), n=16, wrong_keys=70, own=(f"unigram:{key}",))
+    found = ask(evaluator, _subject(), Provider(99))
+    (present,) = found.outcomes
+    assert present.metric == "provenance.text_watermark.present"
+    assert least <= present.value <= most
+    (null,) = [c for c in found.controls if c.kind is CaseKind.NULL]
+    assert null.value <= 0.1
 
 
 def test_unknown_marks_and_models_that_cannot_be_marked_are_refused_with_the_reason() -> None:
@@ -95,5 +133,5 @@ def test_unknown_marks_and_models_that_cannot_be_marked_are_refused_with_the_rea
         TextWatermark(n=0)
     from dataclasses import replace
 
-    (unmet,) = TextWatermark.about.needs.unmet(replace(_subject(), offers=frozenset({Capability.SAMPLE})))
+    unmet, _ = TextWatermark.about.needs.unmet(replace(_subject(), offers=frozenset({Capability.SAMPLE})))
     assert "marked_sample" in unmet.need

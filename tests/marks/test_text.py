@@ -121,8 +121,8 @@ def test_texts_shorter_than_a_context_and_foreign_tokens_say_nothing(name: str) 
 def test_a_normal_p_value_over_repeated_pairs_accuses_what_the_exact_test_does_not() -> None:
     """methods.md §9.7: transformers' detector counts repeats and takes a binomial number for a normal one."""
     mark = KGW(15485863, V)
-    green = next(t for t in range(V) if mark.is_green(np.array([[5, t]]))[0])
-    back = next(t for t in range(V) if not mark.is_green(np.array([[green, t]]))[0])
+    green = next(t for t in range(1, V) if mark.is_green(np.array([[5, t]]))[0])
+    back = next(t for t in range(1, V) if not mark.is_green(np.array([[green, t]]))[0])
     text = np.array([5, green, back, 5, green, 5, green, 5, green] + [5, green] * 30)
     pairs = np.stack([text[:-1], text[1:]], 1)
     hits = mark.is_green(pairs)
@@ -149,6 +149,16 @@ def test_a_pooled_corpus_is_not_surprising_by_itself() -> None:
         exact.append(found.p_value)
     assert np.std(naive) > 1.5
     assert min(exact) > 1e-3
+
+
+def test_what_follows_token_0_says_nothing_of_a_key() -> None:
+    """The seed of transformers' green list is the key times the token before: after token 0 every key has the same list."""
+    after_zero = [(0, token) for token in range(V)]
+    lists = [KGW(key, V).is_green(np.array(after_zero)) for key in (5, 1234567)]
+    assert (lists[0] == lists[1]).all()
+    text = np.array([t for token in np.flatnonzero(lists[0])[:60] for t in (0, token)])
+    assert KGW(5, V).detect([text]).scored < 70  # the pairs back to 0 alone
+    assert KGW(5, V).detect([text]).p_value > 1e-3
 
 
 def test_a_text_says_which_mark_it_carries_and_no_other() -> None:

@@ -7,7 +7,7 @@ marked pictures to average, can put the mark into pictures of their own, so a ma
 Marks are ``dwt_dct``, ``spread_spectrum`` and any that an installed package offers under the entry point ``audit.image_marks``: a callable of a key
 and a size that returns something with ``embed`` and ``detect`` (``audit.marks.image.detection.Codec`` makes one of any pair of functions).
 
-Formula: ``power`` is the share of marked outputs with p <= 1/1000, ``after_jpeg`` the same after JPEG of quality 50, ``false_alarms`` that share of
+Formula: ``present`` is the share of the model's own outputs in which a mark that ``own`` names is found, ``power`` the share of marked outputs with p <= 1/1000, ``after_jpeg`` the same after JPEG of quality 50, ``false_alarms`` that share of
 tests with wrong keys, ``forged`` that of unmarked outputs to which the difference of the means of marked and of other outputs was added, ``psnr`` the mean of 10 log10(255² / mean squared change). Nothing is fitted, so no data are set apart.
 
 Interval: Clopper-Pearson (exact) over outputs and over tests; Student's t for ``psnr``.
@@ -33,27 +33,49 @@ from audit.core.recipes import Shards
 from audit.core.rows import Rows
 from audit.core.subjects import Subject
 from audit.marks.image.catalogue import IMAGE_MARKS, image_mark
-from audit.recipes.marked_images import FORGED, MARKED, TOO_SMALL, WRONG, ImageDetections, continuous, pooled
+from audit.recipes.marked_images import (
+    FORGED,
+    MARKED,
+    TOO_SMALL,
+    WRONG,
+    ImageDetections,
+    continuous,
+    named_marks,
+    pooled,
+)
 from audit.stats.clusters import clustered_mean
 from audit.stats.proportions import clopper_pearson
 from audit.stats.uniformity import kolmogorov
 
 RATE, UNIFORM, QUALITY = 1e-3, 1e-4, 50
+_OTHER = 0x5A5A5A5A
+"""What makes another key of a key: the null case reads the outputs with it."""
+NOT_NAMED = 'no mark is named that the outputs should carry; write own = ["NAME:KEY"] for this evaluator'
 
 
 @dataclass(frozen=True, slots=True)
 class ImageWatermark:
-    """Marks ``n`` outputs with each of ``marks``; ``key`` is the mark's key, and ``wrong_keys`` others read the same outputs."""
+    """Reads ``n`` outputs for each mark in ``own``, written name:key, which the provider says they carry; then marks them itself.
+
+    Each of ``marks`` is put in with ``key``, and ``wrong_keys`` others read the same outputs.
+    """
 
     marks: tuple[str, ...] = ("dwt_dct", "spread_spectrum")
     n: int = 80
     key: int = 15485863
     wrong_keys: int = 20
+    own: tuple[str, ...] = ()
 
     about: ClassVar[About] = About(
         name="provenance.image_watermark",
         summary="Whether image watermarks would be found.",
         metrics=(
+            Metric(
+                "present",
+                "Share of the model's own outputs in which the detector of a mark in ``own`` finds its key at 1/1000",
+                HIGHER,
+                question="Do the outputs carry the provider's watermark?",
+            ),
             Metric(
                 "power",
                 "Share of marked outputs that the detector finds at a false-positive rate of 1/1000",
@@ -103,7 +125,7 @@ class ImageWatermark:
     )
 
     def __post_init__(self) -> None:
-        for name in self.marks:
+        for name in (*self.marks, *(mark for mark, _ in self.named)):
             try:
                 image_mark(name)
             except KeyError:
@@ -113,22 +135,40 @@ class ImageWatermark:
         if min(self.n, self.wrong_keys) < 1:
             raise InputError("provenance.image_watermark: 'n' and 'wrong_keys' are at least 1.")
 
+    @property
+    def named(self) -> tuple[tuple[str, int], ...]:
+        """The marks in ``own`` with their keys. Raise InputError for one that is not name:key."""
+        return named_marks(self.about.name, self.own)
+
     def inputs(self, subject: Subject) -> Cases:
         def asked(marked: bool) -> dict[str, object]:
             samples = subject.samples(self.n)
+            own = {
+                f"{name}:{key}": ImageDetections(
+                    samples, name, key if marked else key ^ _OTHER, self.wrong_keys, False
+                )
+                for name, key in self.named
+            }
             found = {
                 name: ImageDetections(samples, name, self.key, self.wrong_keys, marked) for name in self.marks
             }
-            return {"found": found, "marked": marked}
+            return {"found": found, "own": own, "marked": marked}
 
         return Cases(asked(True), Case(CaseKind.NULL, asked(False), "outputs without a mark"))
 
-    def measure(self, found: dict[str, Shards[Rows]], marked: bool) -> Iterable[Outcome]:
+    def measure(
+        self, found: dict[str, Shards[Rows]], own: dict[str, Shards[Rows]], marked: bool
+    ) -> Iterable[Outcome]:
+        yield from presence(self.about, {name: pooled(shards) for name, shards in own.items()}, marked)
         for name, shards in found.items():
             rows, group = pooled(shards), (("mark", name),)
             wrong = [row for row in rows if row["case"] == WRONG]
             if not wrong:
-                metrics = [m.name for m in self.about.metrics] if marked else ["false_alarms"]
+                metrics = (
+                    [m.name for m in self.about.metrics if m.name != "present"]
+                    if marked
+                    else ["false_alarms"]
+                )
                 yield from (self.about.undefined(metric, TOO_SMALL, group) for metric in metrics)
                 continue
             uniform = kolmogorov(continuous(rows))
@@ -171,6 +211,26 @@ class ImageWatermark:
             return
         value, interval = clustered_mean(quality, np.arange(len(quality)))
         yield self.about.measurement("psnr", value, interval, len(quality), group=group)
+
+
+def presence(about: About, own: dict[str, list[dict[str, Any]]], marked: bool) -> Iterator[Outcome]:
+    """Yield in what share of the outputs each own mark is found; void where its detector is not calibrated."""
+    if not own and marked:
+        yield about.undefined("present", NOT_NAMED)
+    for name, rows in own.items():
+        group: Group = (("mark", name.partition(":")[0]),)
+        tests = [row for row in rows if row["case"] == MARKED]
+        uniform = kolmogorov(continuous(rows)) if tests else 1.0
+        if not tests or uniform < UNIFORM:
+            reason = (
+                f"void: p-values under wrong keys are not uniform (p = {uniform:.2g})" if tests else TOO_SMALL
+            )
+            yield about.undefined("present", reason, group)
+            continue
+        hits = sum(row["p"] <= RATE for row in tests)
+        yield about.measurement(
+            "present", hits / len(tests), clopper_pearson(hits, len(tests)), len(tests), group=group
+        )
 
 
 def _table(name: str, rows: list[dict[str, Any]]) -> Evidence:

@@ -4,7 +4,8 @@ The green lists are those of ``transformers.WatermarkLogitsProcessor`` with the 
 token alone whatever context width it is given, on the CPU: a GPU generator draws other lists from the same key.
 
 Formula: G green among T different (token before, token) pairs; p = P(Bin(T, share) >= G), with the share that is really green,
-int(share · V) / V. Pairs that share their first token are drawn without replacement, which makes p conservative.
+int(share · V) / V. Pairs that share their first token are drawn without replacement, which makes p conservative. Pairs after token 0 are
+left out: its seed is 0 times the key, so the list after it is the same for every key.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ class KGW:
 
     def detect(self, tokens: Sequence[Tokens]) -> Detection:
         pairs = grams(tokens, 2)
-        pairs = pairs[((pairs >= 0) & (pairs < self.vocabulary)).all(axis=1)]
+        pairs = pairs[((pairs >= 0) & (pairs < self.vocabulary)).all(axis=1) & (pairs[:, 0] > 0)]
         if not len(pairs):
             return Detection.nothing()
         n, found = len(pairs), int(self.is_green(pairs).sum())
