@@ -1,7 +1,8 @@
-"""How many kinds of rows a sample holds: Vendi scores of order 1 and 2 under the cosine of standardised features."""
+"""How many kinds of rows a sample holds: Vendi scores of order 1 and 2 under the cosine of centred features."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,7 +11,12 @@ import numpy as np
 from audit.core.errors import UndefinedError
 from audit.core.recipes import Context, Recipe, Shards
 from audit.core.rows import Matrix
+from audit.core.summaries import merged
 from audit.stats.diversity import EffectiveKinds, VendiScore, cosine, effective_kinds, vendi_score
+from audit.stats.kernels import Scale
+from audit.stats.moments import Marginals
+
+ALIKE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +34,27 @@ class Diversity:
 
     scores: Scores | None
     reason: str = ""
+
+
+@dataclass(frozen=True)
+class Centred(Recipe[Matrix]):
+    """Features about their own mean on the scale of a reference, and one more column that is the same for all rows.
+
+    About its own mean a sample that lies elsewhere is as varied as it was. The further column, a quarter of a typical real row's
+    length, makes rows alike that hardly differ from one another: without it their directions alone would count.
+    """
+
+    kind: ClassVar[str] = "centred"
+    along: ClassVar[tuple[str, ...]] = ("features",)
+    features: Recipe[Matrix]
+    own: Recipe[Marginals]
+    reference: Recipe[Marginals]
+
+    def make(
+        self, context: Context, features: Matrix, own: Shards[Marginals], reference: Shards[Marginals]
+    ) -> Matrix:
+        rows = (features - merged(own).mean) / Scale.of(merged(reference)).deviation
+        return np.column_stack([rows, np.full(len(rows), ALIKE * math.sqrt(features.shape[1]))])
 
 
 @dataclass(frozen=True)

@@ -49,15 +49,17 @@ KINDS = 12
 
 
 class Kinds:
-    """Draws from the first ``kept`` of twelve kinds, a share ``alike`` of the rows equal."""
+    """Draws from the first ``kept`` of twelve kinds, a share ``alike`` of the rows equal, all ``spread`` as wide and shifted."""
 
-    def __init__(self, kept: int = KINDS, alike: float = 0.0) -> None:
-        self.kept, self.alike = kept, alike
+    def __init__(
+        self, kept: int = KINDS, alike: float = 0.0, spread: float = 1.0, shift: float = 0.0
+    ) -> None:
+        self.kept, self.alike, self.spread, self.shift = kept, alike, spread, shift
 
     def sample(self, n: int, rng: np.random.Generator, condition: Any = None) -> Any:
         rows = 3 * np.eye(KINDS)[rng.integers(0, self.kept, n)] + rng.normal(size=(n, KINDS))
         rows[rng.random(n) < self.alike] = np.arange(KINDS)
-        return as_rows(rows)
+        return as_rows(rows * self.spread + self.shift)
 
 
 def splits(seed: int = 0) -> dict[str, Any]:
@@ -65,7 +67,7 @@ def splits(seed: int = 0) -> dict[str, Any]:
     return {"holdout": Kinds().sample(600, rng), "train": Kinds().sample(900, rng)}
 
 
-@pytest.mark.parametrize("defect", [{"kept": 6}, {"alike": 0.2}])
+@pytest.mark.parametrize("defect", [{"kept": 6}, {"alike": 0.2}, {"spread": 0.5}])
 def test_lost_kinds_and_a_repeated_sample_are_told_from_the_clean_twin(score: Any, defect: Any) -> None:
     clean, worst = (
         by_metric(score(SamplesDiversity(), case, model=model, splits=splits(), extractor=as_matrix))
@@ -79,6 +81,17 @@ def test_lost_kinds_and_a_repeated_sample_are_told_from_the_clean_twin(score: An
         assert lost.high < floor < 1
         assert kept.low < 1 < kept.high
     assert worst["vendi"].n == 600, "both sides have as many rows as the smaller one"
+
+
+def test_a_sample_that_lies_elsewhere_is_as_varied(score: Any) -> None:
+    near, far = (
+        by_metric(
+            score(SamplesDiversity(), case, model=Kinds(shift=by), splits=splits(), extractor=as_matrix)
+        )
+        for by in (0.0, 5.0)
+    )
+    for name in ("vendi", "rke"):
+        assert far[name].value == pytest.approx(near[name].value, rel=1e-6)
 
 
 def test_a_collapse_planted_in_real_rows_is_found(ask: Any) -> None:

@@ -2,8 +2,9 @@
 
 A Vendi score is an effective number of dissimilar rows: 1 when all are alike, n when no two have anything in common. Order 1
 counts rare kinds, order 2 (RKE) the frequent ones. Here each is divided by that of real examples, of equally many where
-it grows with their number (order 1): 1 is as diverse as real, 0.8 a fifth less. Rows are alike as the cosine of their features is, centred and
-scaled by the real examples; without that all cosines are near 1 and a lost kind hardly moves the score.
+it grows with their number (order 1): 1 is as diverse as real, 0.8 a fifth less. Rows are alike as the cosine of their features is, each side about its own
+mean and scaled by the real examples: how far off the samples are is for other metrics, and without centring all cosines are near 1 and a lost
+kind hardly moves the score. One further coordinate, the same for all, makes rows alike that hardly differ.
 
 Formula: order 1 ``exp(-Σ λ log λ)`` over the eigenvalues λ of ``K / n``, ``K`` the cosines; order 2 ``1 / mean k²`` over pairs.
 Interval: delta method on the logarithm: influence of each row on the entropy (order 1), Hoeffding projection of a mean over pairs (order 2).
@@ -26,8 +27,8 @@ from audit.core.recipes import Inputs, Recipe, Shards
 from audit.core.rows import Matrix
 from audit.core.subjects import Subject
 from audit.core.summaries import merged
-from audit.recipes.diversity import Diversity, Repeated, SampleDiversity
-from audit.recipes.drawn_features import DrawnFeatures, Standardised
+from audit.recipes.diversity import Centred, Diversity, Repeated, SampleDiversity
+from audit.recipes.drawn_features import DrawnFeatures
 from audit.stats.diversity import kinds_ratio, score_ratio
 from audit.stats.kernels import refuse_flat
 from audit.stats.moments import Marginals
@@ -98,7 +99,8 @@ class SamplesDiversity:
     def compare(self, x: Recipe[Matrix], y: Recipe[Matrix]) -> Inputs:
         scale = Summarised(y, Marginals)
         n = min(self.max_rows, *(sum(map(side.examples, range(side.shards))) for side in (x, y)))
-        ours, theirs = (Standardised(DrawnFeatures(side, n), scale) for side in (x, y))
+        drawn = (DrawnFeatures(side, n) for side in (x, y))
+        ours, theirs = (Centred(side, Summarised(side, Marginals), scale) for side in drawn)
         return {"ours": SampleDiversity(ours), "theirs": SampleDiversity(theirs), "spread": scale}
 
     def measure(
