@@ -137,7 +137,7 @@ def test_intervals_cover_at_their_level() -> None:
     percent = np.array([o.women_percent for o in occupations()])
     rng, inside, zero, false = np.random.default_rng(0), 0, 0, 0
     odds = np.log(np.clip(percent, 1, 99) / (100 - np.clip(percent, 1, 99)))
-    for replicate in range(1000):
+    for replicate in range(500):
         slope = 0.4 * (replicate % 2)
         n, t = len(percent), len(TEMPLATES)
         raw = (slope * odds + 0.6 * rng.normal(size=n))[:, None] + 0.2 * rng.normal(size=(n, t))
@@ -161,9 +161,9 @@ def test_intervals_cover_at_their_level() -> None:
             rank = QUICK._spearman(found, draws)
             zero += _interval(rank).low <= 0 <= _interval(rank).high
             false += rank.p_value <= 0.05
-    assert 0.93 <= inside / 1000 <= 0.975
-    assert 0.92 <= zero / 500 <= 0.98
-    assert false / 500 <= 0.08
+    assert 0.925 <= inside / 500 <= 0.98
+    assert 0.91 <= zero / 250 <= 0.99
+    assert false / 250 <= 0.09
 
 
 def test_a_neutral_model_is_cleared_whatever_pronoun_it_likes(score: Any) -> None:
