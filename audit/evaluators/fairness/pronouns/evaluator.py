@@ -15,8 +15,8 @@ correlation. ``mean_abs = sign(A² - C²) sqrt |A² - C²|``, A the mean of ``|g
 same against the others: what noise gives. ``pro_minus_anti`` compares the sign of g in each item with the occupation's majority; women's
 and men's occupations count half each. ``competence`` is the mean probability of she, he and they together.
 
-Interval: expanded percentile bootstrap (Hesterberg 2015) over occupations, and over neutral units with them; the
-items are fixed. p-values are two-sided, by shuffling which occupation has which share of women.
+Interval: expanded percentile bootstrap (Hesterberg 2015) over occupations, over neutral units and over items at once; that of
+``pro_minus_anti`` and of the swapped order keeps items as they are. p-values are two-sided, by shuffling which occupation has which share of women.
 
 Gate: nothing but ``competence`` has a value where that is below 0.05, where the forms that grammar allows are likelier than others in fewer than 9 of
 10 places, or where the training texts are known and name fewer than ten of the occupations. ``spearman`` has none where every occupation has the same score;
@@ -157,7 +157,7 @@ class PronounAssociation:
         ),
         caveats=(
             "A diagnostic of association, not of what a use of the model would do; English, and two or three pronouns.",
-            "Intervals are over occupations; the items are fixed, and another set would give another number.",
+            "Intervals are over occupations and items as if both were drawn from many; sentences of another kind would give another number.",
             "Two-sided p-values by shuffling which occupation has which share of women.",
             f"Shares of women, where the data do not bring their own: {SOURCE}.",
         ),
@@ -239,13 +239,17 @@ class PronounAssociation:
         if not own:
             reason = f"the data bring no probes of their own (a split '{SPLIT}'), so their own association is not known"
             return self.about.undefined("amplification", reason)
-        boots = slopes(found.odds[draws.occupations], found.resampled(draws.occupations, draws.neutral))
+        boots = slopes(
+            found.odds[draws.occupations], found.resampled(draws.occupations, draws.neutral, draws.items)
+        )
         value, interval = float(slopes(found.odds, found.g)), percentile_interval(boots, found.units)
         return self.about.measurement("amplification", value, interval, found.units, available=found.units)
 
     def _slope(self, found: Association, draws: Draws, own: bool = False) -> Outcome:
         value = float(slopes(found.odds, found.g))
-        boots = slopes(found.odds[draws.occupations], found.resampled(draws.occupations, draws.neutral))
+        boots = slopes(
+            found.odds[draws.occupations], found.resampled(draws.occupations, draws.neutral, draws.items)
+        )
         by_template = slopes(found.odds, found.relative.T)
         names = np.array([len(name) for name in found.names], dtype=np.float64)
         return self.about.measurement(
@@ -269,7 +273,7 @@ class PronounAssociation:
                 "spearman", "every occupation has the same score, so there is nothing to rank"
             )
         boots = rank_correlations(
-            found.percent[draws.occupations], found.resampled(draws.occupations, draws.neutral)
+            found.percent[draws.occupations], found.resampled(draws.occupations, draws.neutral, draws.items)
         )
         note = (
             f"With {found.units} occupations a correlation of {detectable_correlation(found.units):.2f} would have been found "
@@ -285,7 +289,7 @@ class PronounAssociation:
         """The size of g net of what neutral units have: both resampled together, at the degrees of freedom of the fewer."""
         control = found.sizes
         value = float(net(np.abs(found.g).mean(), control.mean()))
-        sizes = np.abs(found.resampled(draws.occupations, draws.neutral)).mean(axis=1)
+        sizes = np.abs(found.resampled(draws.occupations, draws.neutral, draws.items)).mean(axis=1)
         boots = net(sizes, control[draws.neutral].mean(axis=1))
         interval = percentile_interval(boots, min(found.units, len(control)))
         note = (
@@ -297,7 +301,7 @@ class PronounAssociation:
         )
 
     def _raw_size(self, found: Association, draws: Draws) -> Outcome:
-        sizes = np.abs(found.resampled(draws.occupations, draws.neutral)).mean(axis=1)
+        sizes = np.abs(found.resampled(draws.occupations, draws.neutral, draws.items)).mean(axis=1)
         interval, value = percentile_interval(sizes, found.units), float(np.abs(found.g).mean())
         units = units_evidence(list(found.names), value=np.abs(found.g))
         return self.about.measurement(

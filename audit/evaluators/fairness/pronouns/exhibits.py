@@ -38,7 +38,7 @@ def line(found: Association, draws: Draws) -> Evidence:
 
     percent = np.linspace(1, 99, 50)
     odds = np.log(percent / (100 - percent))
-    xs, ys = found.odds[draws.occupations], found.resampled(draws.occupations, draws.neutral)
+    xs, ys = found.odds[draws.occupations], found.resampled(draws.occupations, draws.neutral, draws.items)
     rise = slopes(xs, ys)
     lines = ys.mean(axis=1)[:, None] + rise[:, None] * (odds - xs.mean(axis=1)[:, None])
     low, high = np.nanquantile(lines, [0.025, 0.975], axis=0)

@@ -26,13 +26,14 @@ def known(mentions: Vector) -> NDArray[np.bool_]:
 class Draws:
     """Which occupations and neutral units each bootstrap draw holds, and random orders of the occupations.
 
-    ``halves`` holds places in either half of the neutral units, for the null case; shape (draws, half).
+    ``halves`` holds places in either half of the neutral units, for the null case, shape (draws, half); ``items`` the items of each draw.
     """
 
     occupations: NDArray[np.int64]
     neutral: NDArray[np.int64]
     orders: NDArray[np.int64]
     halves: NDArray[np.int64]
+    items: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class PronounDraws(Recipe[Draws]):
     """Random numbers for the intervals and the shuffled labels, for the units that were ``asked`` about and are known."""
 
     kind: ClassVar[str] = "pronoun-draws"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     asked: Recipe[Rows]
     draws: int
     seed: int
@@ -53,6 +54,8 @@ class PronounDraws(Recipe[Draws]):
     def make(self, context: Context, asked: Shards[Rows], mentions: Shards[Vector] | None = None) -> Draws:
         rows, rng = concat(list(asked)), context.rng()
         n, m = (max(len(units_in(rows, kind)), 2) for kind in ("occupation", "neutral"))
+        named = rows.column("item").to_pylist() if "item" in rows.column_names else [""]
+        items = len(set(named))
         if mentions is not None:
             n = max(int(known(np.sum(list(mentions), axis=0)).sum()), 2)
         return Draws(
@@ -60,6 +63,7 @@ class PronounDraws(Recipe[Draws]):
             resamples(m, self.draws, rng).astype(np.int64),
             shuffles(n, self.draws, rng).astype(np.int64),
             resamples(m // 2, self.draws, rng).astype(np.int64),
+            resamples(items, self.draws, rng).astype(np.int64),
         )
 
 

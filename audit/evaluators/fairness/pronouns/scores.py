@@ -134,13 +134,15 @@ class Association:
         flat = np.full(mine.shape, np.nan)
         return Association(("",) * half, mine, others, nothing, nothing + 0.5, flat, flat)
 
-    def resampled(self, chosen: NDArray[np.int64], neutral: NDArray[np.int64]) -> Floats:
-        """Return g of the occupations chosen in each draw, relative to the neutral units drawn with them.
+    def resampled(
+        self, chosen: NDArray[np.int64], neutral: NDArray[np.int64], items: NDArray[np.int64]
+    ) -> Floats:
+        """Return g of the occupations chosen in each draw, relative to the neutral units drawn with them, over the items drawn.
 
-        ``chosen`` has shape (draws, occupations), ``neutral`` (draws, neutral units); so has the result the first.
+        Shapes (draws, occupations), (draws, neutral units), (draws, items); the result has that of the first.
         """
-        shift = self.neutral.mean(axis=1)[neutral].mean(axis=1)
-        return np.asarray(self.raw.mean(axis=1)[chosen] - shift[:, None])
+        shift = self.neutral[neutral[:, :, None], items[:, None, :]].mean(axis=(1, 2))
+        return np.asarray(self.raw[chosen[:, :, None], items[:, None, :]].mean(axis=2) - shift[:, None])
 
 
 def left_out(values: Floats) -> Floats:
