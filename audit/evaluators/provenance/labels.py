@@ -127,7 +127,6 @@ class MetadataLabels:
             )
             yield self.about.undefined("iptc", reason)
             yield self.about.undefined("aigc", "as for 'iptc': no file")
-            yield self.about.undefined("faulty", "as for 'iptc': no file")
             return
         apart = Counter(r.inapplicable for r in found if r.inapplicable)
         notes = [f"Not applicable to {n} of {len(found)} outputs: {why}." for why, n in apart.most_common()]

@@ -212,7 +212,8 @@ class PronounAssociation:
             yield self._size(found, drawn)
             yield self._raw_size(found, drawn)
             yield self._they_share(found, drawn)
-            yield self._amplification(found, drawn, own)
+            if own:
+                yield self._amplification(found, drawn)
         yield self._slope(found, drawn, own)
         yield self._spearman(found, drawn)
         yield self._pro_minus_anti(found, drawn)
@@ -235,10 +236,7 @@ class PronounAssociation:
             f"after the others is nothing that it has learnt. Bring probes about what the data are about, in a split '{SPLIT}'"
         )
 
-    def _amplification(self, found: Association, draws: Draws, own: bool) -> Outcome:
-        if not own:
-            reason = f"the data bring no probes of their own (a split '{SPLIT}'), so their own association is not known"
-            return self.about.undefined("amplification", reason)
+    def _amplification(self, found: Association, draws: Draws) -> Outcome:
         boots = slopes(
             found.odds[draws.occupations], found.resampled(draws.occupations, draws.neutral, draws.items)
         )

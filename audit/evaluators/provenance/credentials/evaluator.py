@@ -189,7 +189,6 @@ class ContentCredentials:
             pixels = any(r.format == PIXELS for r in found)
             reason = _NO_FILES if pixels else " ".join(_apart(found)) or "there are no outputs"
             yield self.about.undefined("carried", reason)
-            yield self.about.undefined("broken", "as for 'carried': no output can carry one")
             return
         table = (Evidence("table", "What the outputs carry", _table(carriers), sensitive=False),)
         yield self._share("carried", len(carriers), len(asked), _apart(found), table if carriers else ())
