@@ -193,7 +193,8 @@ class ContentCredentials:
         table = (Evidence("table", "What the outputs carry", _table(carriers), sensitive=False),)
         yield self._share("carried", len(carriers), len(asked), _apart(found), table if carriers else ())
         broken = [r for r in carriers if r.answer not in _ACCEPTED]
-        yield self._share("broken", len(broken), len(asked), _codes(broken))
+        if carriers:
+            yield self._share("broken", len(broken), len(asked), _codes(broken))
 
     def _of_carriers(self, carriers: Sequence[OutputReading], trusting: bool) -> Iterator[Outcome]:
         if not carriers:
