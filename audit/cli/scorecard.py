@@ -144,6 +144,8 @@ def _measurements(record: AuditRecord, console: Console, groups: bool) -> None:
 
 
 def _absent(record: AuditRecord, console: Console) -> None:
+    for problem in record.data.get("problems") or ():
+        console.print(f"[yellow]data[/]       {clean(str(problem))}")
     for m in record.measurements:
         if m.void:
             console.print(f"[yellow]void[/]       {clean(name_of(m))}: {clean(m.void)}")

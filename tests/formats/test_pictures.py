@@ -444,9 +444,9 @@ def test_files_beside_pictures_are_named_and_no_error(tmp_path: Path) -> None:
 
 
 def test_manifests_are_counted_in_every_format_that_can_be_signed(tmp_path: Path) -> None:
-    from audit.evaluators.provenance.carriers import writable
-    from audit.evaluators.provenance.signers import ephemeral_signers
-    from audit.evaluators.provenance.signing import Bench
+    from audit.marks.manifests.carriers import writable
+    from audit.marks.manifests.signers import ephemeral_signers
+    from audit.marks.manifests.signing import Bench
 
     signers = ephemeral_signers()
     bench = Bench(signers.trusted.authority.pem)

@@ -10,7 +10,7 @@ import pyarrow as pa
 from audit.core.identity import Digest
 from audit.core.measurements import Evidence
 from reports.charts import MOST_CELLS, heat_map, interval_chart
-from reports.evidence import exhibit
+from reports.evidence import Exhibition
 
 SHARES = pa.table(
     {
@@ -55,11 +55,11 @@ def test_a_heat_map_leaves_what_is_withheld_empty() -> None:
 
 def test_evidence_shows_the_drawing_above_its_table() -> None:
     for kind, rows in (("intervals", SHARES), ("heatmap", CELLS)):
-        shown = exhibit(
-            Evidence(kind, "c", Digest("0" * 40), sensitive=False), lambda _, rows=rows: rows, False
-        )  # type: ignore[misc]
+        evidence = Evidence(kind, "c", Digest("0" * 40), sensitive=False)
+        shown = Exhibition(lambda _, rows=rows: rows).show(evidence)  # type: ignore[misc]
         assert shown.drawing is not None
         assert len(shown.rows) == rows.num_rows
-    wrong = exhibit(Evidence("heatmap", "c", Digest("0" * 40), sensitive=False), lambda _: SHARES, False)
+    evidence = Evidence("heatmap", "c", Digest("0" * 40), sensitive=False)
+    wrong = Exhibition(lambda _: SHARES).show(evidence)
     assert wrong.drawing is None
     assert wrong.rows
