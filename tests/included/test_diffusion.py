@@ -183,6 +183,7 @@ def test_the_bound_prefers_people_to_noise_and_loss_grows_with_information(model
         model.denoising_loss(rows, 1.5, rng)
 
 
+@pytest.mark.slow
 def test_a_prompt_is_heeded(model: Any) -> None:
     """Read by the included reader, whose errors on real people are a few per cent."""
     from audit.features.portraits_attributes import PortraitsAttributes
@@ -210,6 +211,7 @@ def test_options_are_checked_and_part_of_the_name() -> None:
         Included.refer({"use": "portraits-ddpm", "steps": 1})
 
 
+@pytest.mark.slow
 def test_the_copying_twin_copies_planted_people_and_the_clean_one_nobody(model: Any) -> None:
     """Brute force over pixels: nearer to a training image than any of 1,000 held-out people is."""
     ref = Portraits.refer({})

@@ -41,7 +41,7 @@ def record_of(cli: Callable[..., Any], folder: Path, executor: str, **words: str
     ("model", "evaluator", "data"),
     [
         ("portraits-gan", "quality.kid", "train = 300\nholdout = 40"),
-        ("portraits-ddpm", "quality.kid", "train = 300\nholdout = 40"),
+        pytest.param("portraits-ddpm", "quality.kid", "train = 300\nholdout = 40", marks=pytest.mark.slow),
         ("portraits-vae-overfit", "privacy.membership", "train = 200\nholdout = 400\nduplicates = false"),
     ],
 )
