@@ -135,6 +135,18 @@ def _toml(top: Mapping[str, Any], tables: Mapping[str, Mapping[str, Any]]) -> st
     return "\n".join(lines) + "\n"
 
 
+def data_for(name: str, clean: str) -> dict[str, dict[str, Any]]:
+    """Return the table [data] of a model: none, so that its card decides, but for a twin whose own data hold its defect.
+
+    A model that learnt a skewed association is faithful to what it was trained on; it is held against the data of the clean one.
+    """
+    if name == clean or DEFECT_OF.get(name.rpartition("-")[2]) is not Dimension.FAIRNESS:
+        return {}
+    adapter = catalogue("models").load("included")
+    trained_on = adapter.describe(adapter.refer({"use": clean}))[0].trained_on
+    return {"data": {"use": trained_on.loader, **dict(trained_on.options)}}
+
+
 def pairs(only: Iterable[str]) -> list[tuple[str, str]]:
     """Return each defective twin with the clean model whose name its own begins with."""
     known = catalogue("included").survey()
@@ -322,7 +334,7 @@ def main() -> None:
         try:
             for name in pair:
                 if name not in runs:
-                    spec = {"model": {"use": name}, "policy": {"use": "default"}}
+                    spec = {"model": {"use": name}, "policy": {"use": "default"}, **data_for(name, pair[1])}
                     runs[name] = audited(name, spec, arguments)
         except AuditError as error:
             problems.append(str(error))

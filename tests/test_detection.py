@@ -55,6 +55,15 @@ def test_every_twin_stands_beside_the_model_its_name_begins_with(detection: Modu
     assert detection.pairs(["portraits-vae"]) == [("portraits-vae-overfit", "portraits-vae")]
 
 
+def test_a_twin_that_learnt_skewed_data_is_held_against_the_data_of_the_clean_one(
+    detection: ModuleType,
+) -> None:
+    assert detection.data_for("portraits-gan-skewed", "portraits-gan")["data"]["use"] == "portraits"
+    assert detection.data_for("portraits-gan-skewed", "portraits-gan")["data"]["skew"] == 0.5
+    assert detection.data_for("portraits-gan-collapsed", "portraits-gan") == {}
+    assert detection.data_for("portraits-gan", "portraits-gan") == {}
+
+
 def test_a_twin_is_caught_in_the_dimension_of_its_defect_alone(detection: ModuleType) -> None:
     clean = run(detection, "model", 0.9, 0.1)
     assert detection.caught(run(detection, "model-collapsed", 0.2, 0.9), clean) == "yes (quality)"
