@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 
 from rich import box
 from rich.console import Console
@@ -143,17 +144,31 @@ def _measurements(record: AuditRecord, console: Console, groups: bool) -> None:
         console.print(f"{hidden} more by group: audit show --groups", highlight=False)
 
 
+def _together(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return each reason once, with every name that it was given for.
+
+    >>> _together([("too few rows", "a"), ("no pixels", "b"), ("too few rows", "c"), ("too few rows", "a")])
+    [('too few rows', 'a, c'), ('no pixels', 'b')]
+    """
+    found: dict[str, dict[str, None]] = {}
+    for reason, name in pairs:
+        found.setdefault(reason, {})[name] = None
+    return [(reason, ", ".join(names)) for reason, names in found.items()]
+
+
 def _absent(record: AuditRecord, console: Console) -> None:
     for problem in record.data.get("problems") or ():
         console.print(f"[yellow]data[/]       {clean(str(problem))}")
     for m in record.measurements:
         if m.void:
             console.print(f"[yellow]void[/]       {clean(name_of(m))}: {clean(m.void)}")
-    for undefined in record.undefined:
-        console.print(f"[cyan]no value[/]   {clean(undefined.metric)}: {clean(undefined.reason)}")
-    for skip in record.skipped:
-        why = "; ".join(f"needs {gap.need}; found {gap.found}; {gap.remedy}" for gap in skip.unmet)
-        console.print(f"[cyan]skipped[/]    {clean(skip.evaluator)}: {clean(why)}")
+    for reason, metrics in _together((u.reason, u.metric) for u in record.undefined):
+        console.print(f"[cyan]no value[/]   {clean(metrics)}: {clean(reason)}")
+    whys = (
+        "; ".join(f"needs {u.need}; found {u.found}; {u.remedy}" for u in s.unmet) for s in record.skipped
+    )
+    for why, names in _together(zip(whys, (skip.evaluator for skip in record.skipped), strict=True)):
+        console.print(f"[cyan]skipped[/]    {clean(names)}: {clean(why)}")
     for failure in record.failures[:_FAILURES]:
         told = f"{failure.what}, shard {failure.shard}: {failure.error}"
         console.print(f"[red]failed[/]     {clean(told)}")
