@@ -45,7 +45,7 @@ def print_plan(described: dict[str, Any], console: Console) -> None:
     from rich import box
     from rich.table import Table
 
-    from audit.cli.scorecard import clean
+    from audit.cli.scorecard import clean, together
 
     model, data = described["model"], described["data"]
     console.print(f"[bold]{clean(described['name'])}[/]")
@@ -72,9 +72,15 @@ def print_plan(described: dict[str, Any], console: Console) -> None:
     console.print(table)
     for evaluator in described["evaluators"]:
         console.print(f"[green]will run[/]  {clean(evaluator['name'])}")
-    for skip in described["skipped"]:
-        why = "; ".join(f"needs {u['need']}; found {u['found']}; {u['remedy']}" for u in skip["unmet"])
-        console.print(f"[cyan]skipped[/]   {clean(skip['evaluator'])}: {clean(why)}")
+    skips = [
+        (
+            "; ".join(f"needs {u['need']}; found {u['found']}; {u['remedy']}" for u in skip["unmet"]),
+            skip["evaluator"],
+        )
+        for skip in described["skipped"]
+    ]
+    for why, names in together(skips):
+        console.print(f"[cyan]skipped[/]   {clean(names)}: {clean(why)}")
     for forecast in described["preflight"]:
         sure = forecast["passes_clean"] and forecast["fails_from"] is not None
         word = "[green]can decide[/]" if sure else "[yellow]too small[/] "

@@ -144,10 +144,10 @@ def _measurements(record: AuditRecord, console: Console, groups: bool) -> None:
         console.print(f"{hidden} more by group: audit show --groups", highlight=False)
 
 
-def _together(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+def together(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """Return each reason once, with every name that it was given for.
 
-    >>> _together([("too few rows", "a"), ("no pixels", "b"), ("too few rows", "c"), ("too few rows", "a")])
+    >>> together([("too few rows", "a"), ("no pixels", "b"), ("too few rows", "c"), ("too few rows", "a")])
     [('too few rows', 'a, c'), ('no pixels', 'b')]
     """
     found: dict[str, dict[str, None]] = {}
@@ -162,12 +162,12 @@ def _absent(record: AuditRecord, console: Console) -> None:
     for m in record.measurements:
         if m.void:
             console.print(f"[yellow]void[/]       {clean(name_of(m))}: {clean(m.void)}")
-    for reason, metrics in _together((u.reason, u.metric) for u in record.undefined):
+    for reason, metrics in together((u.reason, u.metric) for u in record.undefined):
         console.print(f"[cyan]no value[/]   {clean(metrics)}: {clean(reason)}")
     whys = (
         "; ".join(f"needs {u.need}; found {u.found}; {u.remedy}" for u in s.unmet) for s in record.skipped
     )
-    for why, names in _together(zip(whys, (skip.evaluator for skip in record.skipped), strict=True)):
+    for why, names in together(zip(whys, (skip.evaluator for skip in record.skipped), strict=True)):
         console.print(f"[cyan]skipped[/]    {clean(names)}: {clean(why)}")
     for failure in record.failures[:_FAILURES]:
         told = f"{failure.what}, shard {failure.shard}: {failure.error}"

@@ -153,7 +153,7 @@ class Triples(Recipe[Rows]):
         loud = np.minimum(LOUDER * gap, 255).astype(np.uint8)
         columns = {
             IMAGE: presentable(before, ()).column(IMAGE),
-            "reconstructed": presentable(after, ()).column(IMAGE),
+            "output": presentable(after, ()).column(IMAGE),
             f"error ×{LOUDER}": presentable(pa.table({IMAGE: image_column(loud)}), ()).column(IMAGE),
             "root mean square error": pa.array(255 * np.sqrt(error[chosen])),
         }

@@ -154,7 +154,7 @@ def test_triples_show_the_picture_what_came_back_and_the_error(score: Any) -> No
     shown, worst = (e.content for e in found.evidence)
     assert not any(e.sensitive for e in found.evidence)
     for rows in (shown, worst):
-        before, after = images_of(rows).astype(int), images_of(rows, "reconstructed").astype(int)
+        before, after = images_of(rows).astype(int), images_of(rows, "output").astype(int)
         loud = np.minimum(4 * np.abs(before - after).max(axis=3, keepdims=True), 255)
         assert np.array_equal(images_of(rows, "error ×4"), loud)
         errors = np.sqrt(np.square(before - after).mean(axis=(1, 2, 3)))
