@@ -126,6 +126,7 @@ class FidelityScores(Recipe[Fidelity]):
     """Precision, recall, density and coverage of samples among real rows, each with its interval over random halves."""
 
     kind: ClassVar[str] = "fidelity"
+    version: ClassVar[int] = 2
     samples: Recipe[Nearest]
     real: Recipe[Nearest]
     pairs: Recipe[Pairs]

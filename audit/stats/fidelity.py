@@ -77,7 +77,10 @@ class Neighbourhoods:
         return cls(ours, theirs, pairs_within(x, y, ours.radii, theirs.radii), k)
 
     def metrics(self, kept: Sequence[Flags] | None = None) -> Floats:
-        """Return the six values, clipped density uncapped, of all rows or of those kept in each sample (real, generated)."""
+        """Return the six values, clipped density uncapped, of all rows or of those kept in each sample (real, generated).
+
+        The seventh is how full the balls are, of which clipped coverage is made.
+        """
         rows = (np.ones(len(self.real.radii), np.bool_), np.ones(len(self.generated.radii), np.bool_))
         inside, within = rows if kept is None else kept
         radii, others = _radii(self.real, inside, self.k), _radii(self.generated, within, self.k)
@@ -98,6 +101,7 @@ class Neighbourhoods:
                 float((of_real > 0).mean()),
                 self._clipped_density(inside, within, radii, (i, j, distance)),
                 equivalent_share(covered, n, m, k),
+                covered,
             ]
         )
 
@@ -149,16 +153,22 @@ def fidelity_of(
     n, m, k = len(found.real.radii), len(found.generated.radii), found.k
     if n and not found.real.distances.any():
         raise UndefinedError(f"the {n} reference rows are all alike, so nothing is near or far from them")
-    values = found.metrics()
+    *values, filling = found.metrics()
     errors = halving_errors(found.metrics, (n, m), rng, draws)
     intervals: dict[str, Interval] = {}
-    for name, value, error, rows in zip(METRICS, values, errors, (m, n, m, n, m, n), strict=True):
+    for name, value, error, rows in zip(METRICS, values, errors[:-1], (m, n, m, n, m, n), strict=True):
         if name in ("density", "clipped_density"):
             plain = halving_interval(float(value), float(error), level)
             top = 1.0 if name == "clipped_density" else np.inf
             intervals[name] = Interval(
                 max(0.0, min(plain.low, top)), min(plain.high, top), level, plain.method
             )
+        elif (
+            name == "clipped_coverage"
+        ):  # capped at 1, where its own spread says nothing: that of the filling is inverted
+            plain = share_interval(float(filling), float(errors[-1]), n, level)
+            low, high = (equivalent_share(end, n, m, k) for end in (plain.low, plain.high))
+            intervals[name] = Interval(min(low, value), max(high, value), level, plain.method)
         else:
             intervals[name] = share_interval(float(value), float(error), rows, level)
     return Fidelity(

@@ -102,7 +102,7 @@ def test_clipped_coverage_reads_as_the_share_of_good_samples(good: float) -> Non
     for _ in range(20):
         x, y = rng.normal(size=(400, 6)), rng.normal(size=(400, 6))
         y[int(good * 400) :] += 100
-        found.append(Neighbourhoods.between(x, y, 5).metrics()[4:])
+        found.append(Neighbourhoods.between(x, y, 5).metrics()[4:6])
     density, coverage = np.mean(found, axis=0)
     assert coverage == pytest.approx(good, abs=0.06)
     assert density == pytest.approx(good, abs=0.06)
