@@ -135,9 +135,7 @@ def examine(place: Path, ask: Ask, verifier: Verifier) -> list[Finding]:
     beside = next((p for p in _beside(place) if p.is_file()), None)
     held = held_of(file, None if beside is None else read_bytes(beside), is_text)
     findings = [
-        Finding(
-            "credential (C2PA)", UNKNOWN, "its format is none that can hold a credential and is read here"
-        )
+        Finding("credential (C2PA)", UNKNOWN, "its format cannot hold a credential, or is not read here")
         if held is None
         else credential(held, verifier)
     ]

@@ -201,7 +201,7 @@ def _image(name: str, path: Path, wanted: Wanted) -> tuple[bytes, str]:
     file = read_bytes(path)
     kind = kind_of(file)
     if kind is None:
-        raise ValueError("its format is none that can hold a credential")
+        raise ValueError("its format cannot hold a credential")
     labels = wanted.label or wanted.producer is not None
     if not wanted.marks and not labels:
         return file, kind.mime

@@ -9,9 +9,7 @@ ATTEMPTS = 3
 
 OUT_OF_MEMORY = f"it ran out of memory {ATTEMPTS} times, the last with a quarter of the batch"
 
-UNREADABLE = (
-    f"the worker gave an answer that is none {ATTEMPTS} times: something in it writes where workers answer"
-)
+UNREADABLE = f"what the worker answered could not be read, {ATTEMPTS} times: something in it writes where workers answer"
 
 
 def death(exit_code: int) -> str:

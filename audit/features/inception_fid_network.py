@@ -18,7 +18,7 @@ SIZE = 299
 _EPSILON = 1e-3
 
 Step: TypeAlias = tuple[str, int]
-"""The name of a convolution and its stride. Padding keeps the size at stride 1 and is none at stride 2, where not said otherwise."""
+"""The name of a convolution and its stride. Unless a row says otherwise, padding keeps the size at stride 1, and at stride 2 there is no padding."""
 Fork: TypeAlias = tuple[str, str]
 """Two convolutions of the same input, side by side in what comes out."""
 Branch: TypeAlias = tuple[Step | Fork, ...]

@@ -52,7 +52,7 @@ class OutputReading:
             return cls("", f"a file of more than {_MOST_BYTES:,} bytes is not read")
         kind = kind_of(held.file) if held.mime != PLAIN else None
         if kind is None and held.mime != PLAIN:
-            return cls("", "its format is none that can hold a credential and is read here")
+            return cls("", "its format cannot hold a credential, or is not read here")
         mime = PLAIN if kind is None else kind.mime
         name = "text" if kind is None else kind.name
         reading = cls._read(name, verifier.read(Held(mime, held.file, held.sidecar)))

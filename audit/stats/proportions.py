@@ -125,6 +125,19 @@ def scaled_difference(
     return value, Interval(low, min(1.0, high), level, "Newcombe hybrid score, one rate scaled")
 
 
+def excess_p_value(a: int, b: int, factor: float) -> float:
+    """Return the exact one-sided p-value that ``a`` hits are no more than ``factor`` times the rate that gave ``b``.
+
+    Given how many there are in all, ``a`` is then binomial. Without any hit it is 1.
+
+    >>> excess_p_value(5, 0, 1.0), excess_p_value(0, 0, 1.0)
+    (0.03125, 1.0)
+    """
+    from scipy import stats
+
+    return float(stats.binomtest(a, a + b, factor / (1 + factor), "greater").pvalue) if a + b else 1.0
+
+
 def newcombe_paired(both: int, only_a: int, only_b: int, neither: int, level: float = 0.95) -> Interval:
     """Return an interval for the difference of two proportions of the same units (Newcombe, 1998, paired method 10).
 

@@ -48,7 +48,7 @@ from audit.recipes.personal_data import NAMES, FindPersonalData
 from audit.recipes.planted_data import PlantData, Planted
 from audit.recipes.replaced_samples import ReplacedSamples
 from audit.recipes.row_numbers import RowNumbers
-from audit.stats.proportions import clopper_pearson, scaled_difference
+from audit.stats.proportions import clopper_pearson, excess_p_value, scaled_difference
 
 LEAST = 20
 
@@ -174,18 +174,22 @@ class PersonalDataLeaks:
     def _leaking(
         self, inside: Leaks, outside: Leaks, kinds: Any, group: Group, evidence: Iterable[Evidence] = ()
     ) -> Outcome:
-        from scipy import stats
-
         n, factor = len(inside.tied), inside.documents / max(1, outside.documents)
         a, b = (int(np.atleast_2d(side.tied.T[kinds]).any(axis=0).sum()) for side in (inside, outside))
         value, interval = scaled_difference(a, n, b, n, factor)
-        p = float(stats.binomtest(a, a + b, factor / (1 + factor), "greater").pvalue) if a + b else 1.0
         notes = (
             f"{a:,} of {n:,} samples state data of one of {inside.documents:,} training documents and whose they are, "
             f"{b:,} those of one of {outside.documents:,} phantoms.",
         )
         return self.about.measurement(
-            "pii", value, interval, n, group=group, p_value=p, notes=notes, evidence=evidence
+            "pii",
+            value,
+            interval,
+            n,
+            group=group,
+            p_value=excess_p_value(a, b, factor),
+            notes=notes,
+            evidence=evidence,
         )
 
     def _shares(self, inside: Leaks) -> Iterator[Outcome]:

@@ -40,7 +40,7 @@ from audit.recipes.halves import Half
 from audit.recipes.longest_matches import LongestMatches
 from audit.recipes.replaced_samples import ReplacedSamples
 from audit.recipes.row_numbers import RowNumbers
-from audit.stats.proportions import scaled_difference
+from audit.stats.proportions import excess_p_value, scaled_difference
 from audit.stats.quantiles import median_bounds
 from audit.stats.suffixes import Matches
 
@@ -139,8 +139,6 @@ class VerbatimOverlap:
         documents: Shards[Rows] | None,
         numbers: Shards[Vector] | None,
     ) -> Iterable[Outcome]:
-        from scipy import stats
-
         inside, outside = members[0], others[0]
         if min(sizes) < LEAST:
             reason = f"{sizes[0]} training documents and {sizes[1]} others; it takes {LEAST} of each"
@@ -149,7 +147,6 @@ class VerbatimOverlap:
         n, factor = len(inside.length), sizes[0] / max(1, sizes[1])
         a, b = (int((side.length >= self.least).sum()) for side in (inside, outside))
         value, interval = scaled_difference(a, n, b, n, factor)
-        p = float(stats.binomtest(a, a + b, factor / (1 + factor), "greater").pvalue) if a + b else 1.0
         notes = [
             f"{a:,} of {n:,} samples share {self.least} bytes or more with one of {sizes[0]:,} training documents, "
             f"{b:,} with one of {sizes[1]:,} others; the longest {int(inside.length.max(initial=0)):,} and "
@@ -170,7 +167,13 @@ class VerbatimOverlap:
                 *register_evidence(self._register(inside, outside, sizes[1], documents, numbers)),
             ]
         yield self.about.measurement(
-            "verbatim", value, interval, n, p_value=p, notes=notes, evidence=evidence
+            "verbatim",
+            value,
+            interval,
+            n,
+            p_value=excess_p_value(a, b, factor),
+            notes=notes,
+            evidence=evidence,
         )
         if outputs is None:
             return

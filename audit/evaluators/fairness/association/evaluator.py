@@ -28,19 +28,18 @@ from typing import Any, ClassVar
 import numpy as np
 
 from audit.core.cases import Case, CaseKind, Cases
-from audit.core.errors import InputError, nearest
+from audit.core.errors import InputError
 from audit.core.evaluators import About, Needs, Unmet
 from audit.core.measurements import Evidence, Group, Interval, Outcome, Unquantified
 from audit.core.metrics import LOWER, Metric
 from audit.core.recipes import Inputs, Recipe, Shards
 from audit.core.references import Attribute
-from audit.core.rows import Rows
 from audit.core.subjects import Subject
 from audit.evaluators.fairness.association.recipes import Associations, Found, Strengthened
-from audit.recipes.attributes import AttributeReadings, Readings
+from audit.recipes.attributes import Readings
+from audit.recipes.classifiers import ROLE, lacking, readings
 from audit.stats.associations import FAINT, Amplified
 
-ROLE = "attributes"
 SHOWN = 20
 """How many cells the table of evidence lists."""
 RATE = 0.05
@@ -101,16 +100,9 @@ class AttributeAssociation:
             )
 
     def unmet(self, subject: Subject) -> tuple[Unmet, ...]:
-        known = subject.extractor(ROLE)
-        if not known.attributes:
-            found = f"'{known.name}' does not say what its columns are"
-            remedy = "name one that does, such as portraits-attributes for the world 'portraits'"
-            return (Unmet(f"an attribute classifier in the role '{ROLE}'", found, remedy),)
-        names = [a.name for a in known.attributes]
-        for name in self.attributes:
-            if name not in names:
-                return (Unmet(f"an attribute '{name}'", f"{known.name} has none", nearest(name, names)),)
-        if len(self.attributes or names) < 2:
+        if lack := lacking(subject, self.attributes):
+            return lack
+        if len(self.attributes or subject.extractor(ROLE).attributes) < 2:
             return (Unmet("two attributes", "one", "name another one in 'attributes'"),)
         return ()
 
@@ -120,21 +112,18 @@ class AttributeAssociation:
         chosen = tuple(i for i, name in enumerate(names) if name in (self.attributes or names))
         widths = tuple(len(a.values) for a in attributes)
 
-        def read(rows: Recipe[Rows]) -> Recipe[Readings]:
-            return AttributeReadings(subject.features(rows, ROLE), widths)
-
-        real = read(subject.drawn(self.reference, self.max_rows))
+        real = readings(subject, subject.drawn(self.reference, self.max_rows))
 
         def asked(samples: Recipe[Readings], null: bool = False) -> Inputs:
             found = Associations(samples, real, attributes, chosen, self.level)
             return {"found": found, "attributes": attributes, "null": null}
 
-        ours, notes = asked(read(subject.samples())), subject.unlike(self.reference)
+        ours, notes = asked(readings(subject, subject.samples())), subject.unlike(self.reference)
         other = "holdout" if self.reference == "train" else "train"
         if subject.splits.get(other, 0) < self.about.needs.min_rows:
             return Cases(ours, no_null="the data has no second real split of enough rows", notes=notes)
         size = min(subject.sample_count, subject.splits[other])
-        second = read(subject.drawn(other, size))
+        second = readings(subject, subject.drawn(other, size))
         rows = f"{size:,} rows of '{other}' in place of the samples"
         planted = tuple(
             Case(

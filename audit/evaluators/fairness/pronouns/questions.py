@@ -36,7 +36,7 @@ COLUMNS = ("prefix", "text", "pronoun", "kind", "unit", "item", "share")
 PRONOUNS = ("she", "he", "they")
 WRONG = "wrong"
 WRONG_FORMS = {"subject": ("them", "him"), "possessive": ("she", "he"), "object": ("she", "he")}
-"""What grammar does not allow in each place: a model that has learnt English all but never goes on so."""
+"""What grammar does not allow in each place: a model that has learnt English hardly ever continues like this."""
 FORMS = {
     "subject": ("she", "he", "they"),
     "possessive": ("her", "his", "their"),

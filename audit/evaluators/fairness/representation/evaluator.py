@@ -30,7 +30,6 @@ from audit.core.measurements import Evidence, Interval, Outcome
 from audit.core.metrics import LOWER, Metric
 from audit.core.recipes import Inputs, Recipe, Shards
 from audit.core.references import Attribute
-from audit.core.rows import Rows
 from audit.core.subjects import Subject
 from audit.evaluators.fairness.representation.recipes import (
     Crossing,
@@ -40,9 +39,9 @@ from audit.evaluators.fairness.representation.recipes import (
     Spread,
     given_shares,
 )
-from audit.recipes.attributes import AttributeReadings, Readings
+from audit.recipes.attributes import Readings
+from audit.recipes.classifiers import ROLE, lacking, readings
 
-ROLE = "attributes"
 TARGETS = ("data", "uniform")
 
 
@@ -98,17 +97,10 @@ class AttributeRepresentation:
             )
 
     def unmet(self, subject: Subject) -> tuple[Unmet, ...]:
-        known = subject.extractor(ROLE)
-        if not known.attributes:
-            found = f"'{known.name}' does not say what its columns are"
-            remedy = "name one that does, such as portraits-attributes for the world 'portraits'"
-            return (Unmet(f"an attribute classifier in the role '{ROLE}'", found, remedy),)
-        names = [a.name for a in known.attributes]
-        for name in (*self.attributes, *self.crossed):
-            if name not in names:
-                return (Unmet(f"an attribute '{name}'", f"{known.name} has none", nearest(name, names)),)
+        if lack := lacking(subject, (*self.attributes, *self.crossed)):
+            return lack
         try:
-            given_shares(known.attributes, self.target, self.shares)
+            given_shares(subject.extractor(ROLE).attributes, self.target, self.shares)
         except ValueError as error:
             return (Unmet("target shares of attributes", str(error), "correct 'shares'"),)
         return ()
@@ -118,24 +110,20 @@ class AttributeRepresentation:
         names = [a.name for a in attributes]
         chosen = tuple(i for i, name in enumerate(names) if name in (self.attributes or names))
         crossed = tuple(names.index(name) for name in self.crossed)
-        widths = tuple(len(a.values) for a in attributes)
         given = given_shares(attributes, self.target, self.shares)
 
-        def read(rows: Recipe[Rows]) -> Recipe[Readings]:
-            return AttributeReadings(subject.features(rows, ROLE), widths)
-
-        real = read(subject.drawn(self.reference, self.max_rows))
+        real = readings(subject, subject.drawn(self.reference, self.max_rows))
 
         def asked(samples: Recipe[Readings], targets: tuple[tuple[float, ...], ...] = ()) -> Inputs:
             found = Representation(samples, real, attributes, chosen, targets, crossed, self.level)
             return {"found": found, "attributes": attributes}
 
-        ours, notes = asked(read(subject.samples()), given), subject.unlike(self.reference)
+        ours, notes = asked(readings(subject, subject.samples()), given), subject.unlike(self.reference)
         other = "holdout" if self.reference == "train" else "train"
         if subject.splits.get(other, 0) < self.about.needs.min_rows:
             return Cases(ours, no_null="the data has no second real split of enough rows", notes=notes)
         size = min(subject.sample_count, subject.splits[other])
-        second = read(subject.drawn(other, size))
+        second = readings(subject, subject.drawn(other, size))
         rows = f"{size:,} rows of '{other}' in place of the samples, against the data"
         planted = tuple(
             Case(

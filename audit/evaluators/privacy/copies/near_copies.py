@@ -150,7 +150,7 @@ class NearCopies:
             "Bates et al. 2023, Testing for outliers with conformal p-values",
         ),
         caveats=(
-            "Copies are seen where these features see them, and in these samples: none found does not mean that there is none.",
+            "Copies are seen where these features see them, and in these samples: that no copy was found does not mean that the model makes no copies.",
             "C_T and authenticity take any sample that is nearer to training examples than real ones are for a copy, a blurred one too; "
             "judge by 'excess'.",
         ),
