@@ -95,6 +95,7 @@ class OutputReadings(Recipe[Rows]):
     """
 
     kind: ClassVar[str] = "output-readings"
+    version: ClassVar[int] = 2
     along: ClassVar[tuple[str, ...]] = ("source",)
     anchors: str
     libraries: tuple[str, ...]
