@@ -135,7 +135,7 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What an organisation requires. Silence never passes: an unmeasured criterion is NOT_ASSESSED."""
+    """What an organisation requires. Silence never passes: a required criterion that nobody measured is NOT_ASSESSED."""
 
     name: str
     version: str
