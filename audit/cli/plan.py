@@ -33,10 +33,10 @@ def command(
         from audit.cli.scorecard import terminal  # while the other process works
 
         (described,) = (event["plan"] for event in job.events())
-    if form == "json":
-        print_json(described)
-    else:
-        print_plan(described, terminal())
+        if form == "json":  # shown while the other process ends
+            print_json(described)
+        else:
+            print_plan(described, terminal())
     return 0
 
 

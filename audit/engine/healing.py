@@ -9,7 +9,8 @@ from typing import Any
 from audit.core.facts import Failed, Made
 from audit.core.identity import Digest, Key
 from audit.core.recipes import Recipe
-from audit.store.runs import Store, evidence_of
+from audit.store.rows import evidence_of
+from audit.store.runs import Store
 
 Place = tuple[Key, int]
 """A recipe's key and the number of a shard."""
@@ -17,7 +18,7 @@ Place = tuple[Key, int]
 
 def lost_shards(recipes: Iterable[Recipe[Any]], store: Store) -> dict[Place, Digest]:
     """Return the shards that were made and whose bytes are gone, with the digests that they had."""
-    return {(r.key, shard): fact.digest for r in recipes for shard, fact in store.lost(r.key).items()}
+    return {(fact.key, fact.shard): fact.digest for fact in store.lost([recipe.key for recipe in recipes])}
 
 
 def read_by(recipe: Recipe[Any], shard: int) -> Iterator[Place]:
@@ -60,7 +61,7 @@ def discard_damaged(keys: Iterable[Key], scorings: Iterable[Key], store: Store) 
 
     Reads every one of them. Returns what was damaged.
     """
-    wanted = {fact.digest for key in keys for fact in store.made(key).values()}
+    wanted = {fact.digest for made in store.made_of(list(keys)).values() for fact in made.values()}
     for key in scorings:
         if (scored := store.scored(key)) is not None:
             wanted.update(evidence_of(scored.outcomes))

@@ -115,7 +115,9 @@ _Facts = dict[str, tuple[dict[int, Made], dict[int, Failed]]]
 def _facts(plan: AuditPlan, store: Store | None) -> _Facts:
     if store is None:
         return {}
-    return {r.key: (dict(store.made(r.key)), dict(store.failed(r.key))) for r in plan.recipes()}
+    keys = [recipe.key for recipe in plan.recipes()]
+    made, failed = store.made_of(keys), store.failed_of(keys)
+    return {key: (made[key], failed[key]) for key in keys}
 
 
 def _artifacts(plan: AuditPlan, facts: _Facts) -> Iterable[RecordedArtifact]:

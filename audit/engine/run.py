@@ -61,10 +61,8 @@ def run(plan: AuditPlan, run_id: str, store: Store, executor: Executor) -> Itera
     a shard with a row is not made again.
     """
     recipes = plan.recipes()
-    ledger = _Ledger()
-    for recipe in recipes:
-        ledger.made[recipe.key] = dict(store.made(recipe.key))
-        ledger.failed[recipe.key] = dict(store.failed(recipe.key))
+    keys = [recipe.key for recipe in recipes]
+    ledger = _Ledger(store.made_of(keys), store.failed_of(keys))
     unscored = _questions(plan)
     lost = lost_shards(recipes, store)
     kept = still_read(lost, recipes, ledger.made)
@@ -91,7 +89,7 @@ def run(plan: AuditPlan, run_id: str, store: Store, executor: Executor) -> Itera
             yield fact
         yield from _score_ready(unscored, ledger, run_id, store)
     yield from _without_value(unscored, ledger)
-    if any(len(store.made(recipe.key)) < len(ledger.made[recipe.key]) for recipe in recipes):
+    if any(len(made) < len(ledger.made[key]) for key, made in store.made_of(keys).items()):
         raise OSError(
             errno.ESTALE,
             f"Blobs of the store {store.address} were deleted while it was in use. Run the same command again; they are made again.",
@@ -198,7 +196,7 @@ def forget_failures(plan: AuditPlan, store: Store) -> list[Digest]:
     """
     recipes = plan.recipes()
     store.forget_failures([recipe.key for recipe in recipes])
-    made = {recipe.key: dict(store.made(recipe.key)) for recipe in recipes}
+    made = store.made_of([recipe.key for recipe in recipes])
     keys = [_key_of(question, made) for question in _questions(plan) if _complete(question, made)]
     store.forget_failures(keys)
     return discard_damaged(made, keys, store)

@@ -130,7 +130,8 @@ class FileBlobs:
             changed.append(changed[-1].parent)
         unfinished = self.root / _UNFINISHED
         for folder in (unfinished, path.parent):
-            folder.mkdir(parents=True, exist_ok=True)
+            if not folder.is_dir():
+                folder.mkdir(parents=True, exist_ok=True)
         draft = unfinished / f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}"
         try:
             with draft.open("xb") as file:

@@ -8,29 +8,31 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from sqlalchemy import Connection, Table, delete, insert, select, text, update
 
 from audit.core.errors import InputError
 from audit.core.facts import Failed, Made, Scored
 from audit.core.identity import Digest, Key
-from audit.core.measurements import Measurement, Outcome, Undefined
-from audit.core.records import (
-    AuditRecord,
-    from_plain,
-    measurement_from_plain,
-    measurement_to_plain,
-    to_plain,
-)
+from audit.core.records import AuditRecord, from_plain, to_plain
 from audit.store import schema
 from audit.store.blobs import FileBlobs
 from audit.store.collect import claim
 from audit.store.ledger import Ledger, damaged, readable
 from audit.store.location import StoreAddress
+from audit.store.rows import (
+    evidence_of,
+    judgement_rows,
+    measurement_rows,
+    outcome_to_plain,
+    outcomes_of,
+    text_of,
+)
 
 _AT_ONCE = 500
 """Keys in one statement; SQLite takes 32,766 parameters, older ones 999."""
+_Fact = TypeVar("_Fact", Made, Failed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ class Store:
                 ).scalar()
                 if known is not None:
                     return str(known)
-                row = {"plan_key": plan_key, "name": _text(name), "began": began, "snapshot": kept}
+                row = {"plan_key": plan_key, "name": text_of(name), "began": began, "snapshot": kept}
                 _add(connection, schema.runs, {"run": _run_id(), **row})
             raise AssertionError("eight random run ids were all taken")
 
@@ -113,18 +115,28 @@ class Store:
 
     def made(self, key: Key) -> dict[int, Made]:
         """Return the shards that are made and whose bytes are there, by shard."""
-        return {fact.shard: fact for fact in self._made(key) if self.blobs.has(fact.digest)}
+        return self.made_of([key])[key]
 
-    def lost(self, key: Key) -> dict[int, Made]:
-        """Return the shards that were made and whose bytes are gone, by shard."""
-        return {fact.shard: fact for fact in self._made(key) if not self.blobs.has(fact.digest)}
+    def made_of(self, keys: Sequence[Key]) -> dict[Key, dict[int, Made]]:
+        """Return the shards of several recipes that are made and whose bytes are there, by recipe and shard."""
+        there = (fact for fact in self._made(keys) if self.blobs.has(fact.digest))
+        return _by_place(keys, there)
+
+    def lost(self, keys: Sequence[Key]) -> list[Made]:
+        """Return the shards of some recipes that were made and whose bytes are gone."""
+        return [fact for fact in self._made(keys) if not self.blobs.has(fact.digest)]
 
     def failed(self, key: Key) -> dict[int, Failed]:
         """Return the shards that could not be made, by shard."""
-        table = schema.failed
-        rows = self._rows(select(table).where(table.c.key == key).order_by(table.c.shard))
+        return self.failed_of([key])[key]
+
+    def failed_of(self, keys: Sequence[Key]) -> dict[Key, dict[int, Failed]]:
+        """Return the shards of several recipes that could not be made, by recipe and shard."""
+        rows = self._rows_of(schema.failed, keys)
         with readable(self.address):
-            return {int(r.shard): Failed(key, int(r.shard), r.error, r.detail, int(r.attempts)) for r in rows}
+            return _by_place(
+                keys, (Failed(r.key, int(r.shard), r.error, r.detail, int(r.attempts)) for r in rows)
+            )
 
     def scored(self, key: Key) -> Scored | None:
         """Return the outcomes of a scoring, if it was done and its evidence is there."""
@@ -133,7 +145,7 @@ class Store:
             return None
         row = rows[0]
         with readable(self.address):
-            scored = Scored(key, row.evaluator, _outcomes(row.outcomes), float(row.seconds))
+            scored = Scored(key, row.evaluator, outcomes_of(row.outcomes), float(row.seconds))
         there = all(self.blobs.has(digest) for digest in evidence_of(scored.outcomes))
         return scored if there else None
 
@@ -146,8 +158,8 @@ class Store:
                     self._record_made(connection, run, fact)
                 case Failed():
                     row = {
-                        "error": _text(fact.error),
-                        "detail": _text(fact.detail),
+                        "error": text_of(fact.error),
+                        "detail": text_of(fact.detail),
                         "attempts": fact.attempts,
                     }
                     _add(connection, schema.failed, {"key": fact.key, "shard": fact.shard, "run": run, **row})
@@ -186,8 +198,8 @@ class Store:
             )
             if ended.rowcount:
                 for table, rows in (
-                    (schema.measurements, _measurement_rows(run, plain["measurements"])),
-                    (schema.judgements, _judgement_rows(run, plain["judgements"])),
+                    (schema.measurements, measurement_rows(run, plain["measurements"])),
+                    (schema.judgements, judgement_rows(run, plain["judgements"])),
                 ):
                     if rows:
                         connection.execute(insert(table), rows)
@@ -233,7 +245,7 @@ class Store:
         records = self._rows(select(schema.runs.c.record).where(schema.runs.c.record.is_not(None)))
         with readable(self.address):
             for row in outcomes:
-                wanted.update(evidence_of(_outcomes(row.outcomes)))
+                wanted.update(evidence_of(outcomes_of(row.outcomes)))
             for row in records:
                 wanted.update(
                     Digest(e["digest"]) for m in json.loads(row.record)["measurements"] for e in m["evidence"]
@@ -247,12 +259,23 @@ class Store:
             if said != ["ok"]:
                 raise damaged(self.address, said[0].splitlines()[-1])
 
-    def _made(self, key: Key) -> list[Made]:
-        rows = self._rows(select(schema.made).where(schema.made.c.key == key).order_by(schema.made.c.shard))
+    def _made(self, keys: Sequence[Key]) -> list[Made]:
+        rows = self._rows_of(schema.made, keys)
         with readable(self.address):
             return [
-                Made(key, int(r.shard), Digest(str(r.digest)), float(r.seconds), str(r.worker)) for r in rows
+                Made(r.key, int(r.shard), Digest(str(r.digest)), float(r.seconds), str(r.worker))
+                for r in rows
             ]
+
+    def _rows_of(self, table: Table, keys: Sequence[Key]) -> list[Any]:
+        """Return the rows of some keys, those of one key in the order of its shards."""
+        found: list[Any] = []
+        for start in range(0, len(keys), _AT_ONCE):
+            some = keys[start : start + _AT_ONCE]
+            found += self._rows(
+                select(table).where(table.c.key.in_(some)).order_by(table.c.key, table.c.shard)
+            )
+        return found
 
     def _rows(self, statement: Any) -> Sequence[Any]:
         return self._ledger.read(lambda connection: connection.execute(statement).all())
@@ -282,7 +305,7 @@ class Store:
         )
 
     def _record_made(self, connection: Connection, run: str, fact: Made) -> None:
-        values = {"digest": fact.digest, "seconds": fact.seconds, "worker": _text(fact.worker), "run": run}
+        values = {"digest": fact.digest, "seconds": fact.seconds, "worker": text_of(fact.worker), "run": run}
         t = schema.made
         if _add(connection, t, {"key": fact.key, "shard": fact.shard, **values}):
             return
@@ -293,8 +316,8 @@ class Store:
 
     def _record_scored(self, connection: Connection, run: str, fact: Scored) -> None:
         values = {
-            "evaluator": _text(fact.evaluator),
-            "outcomes": json.dumps([_outcome_to_plain(o) for o in fact.outcomes], allow_nan=False),
+            "evaluator": text_of(fact.evaluator),
+            "outcomes": json.dumps([outcome_to_plain(o) for o in fact.outcomes], allow_nan=False),
             "seconds": fact.seconds,
             "run": run,
         }
@@ -302,18 +325,15 @@ class Store:
         if _add(connection, t, {"key": fact.key, **values}):
             return
         before = connection.execute(select(t.c.outcomes).where(t.c.key == fact.key)).scalar_one()
-        if not all(self.blobs.has(digest) for digest in evidence_of(_outcomes(before))):
+        if not all(self.blobs.has(digest) for digest in evidence_of(outcomes_of(before))):
             connection.execute(update(t).where(t.c.key == fact.key).values(**values))
 
 
-def evidence_of(outcomes: Iterable[Outcome]) -> list[Digest]:
-    """Return the digests of the evidence of some outcomes as the store keeps them."""
-    return [
-        Digest(str(evidence.content))
-        for outcome in outcomes
-        if isinstance(outcome, Measurement)
-        for evidence in outcome.evidence
-    ]
+def _by_place(keys: Iterable[Key], facts: Iterable[_Fact]) -> dict[Key, dict[int, _Fact]]:
+    found: dict[Key, dict[int, _Fact]] = {key: {} for key in keys}
+    for fact in facts:
+        found[fact.key][fact.shard] = fact
+    return found
 
 
 def _add(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
@@ -338,61 +358,3 @@ def _run_id() -> str:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _text(words: str) -> str:
-    """Return text that every database can hold: without the character NUL and half surrogate pairs."""
-    return words.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
-
-
-def _outcome_to_plain(outcome: Outcome) -> dict[str, Any]:
-    match outcome:
-        case Measurement():
-            return measurement_to_plain(outcome)
-        case Undefined():
-            return {"metric": outcome.metric, "undefined": outcome.reason, "group": dict(outcome.group)}
-
-
-def _outcomes(stored: str) -> tuple[Outcome, ...]:
-    return tuple(
-        Undefined(plain["metric"], plain["undefined"], tuple(plain["group"].items()))
-        if "undefined" in plain
-        else measurement_from_plain(plain)
-        for plain in json.loads(stored)
-    )
-
-
-def _measurement_rows(run: str, measurements: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    nothing = {"low": None, "high": None, "level": None, "method": None}
-    same = ("value", "n", "direction", "baseline", "noise_floor", "p_value")
-    return [
-        {
-            "run": run,
-            "position": position,
-            "metric": _text(m["metric"]),
-            "subgroup": json.dumps(m["group"]),
-            "unquantified": m["unquantified"] and _text(m["unquantified"]),
-            "unit": _text(m["unit"]),
-            **(m["interval"] or nothing),
-            **{name: m[name] for name in same},
-        }
-        for position, m in enumerate(measurements)
-    ]
-
-
-def _judgement_rows(run: str, judgements: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    return [
-        {
-            "run": run,
-            "position": position,
-            "metric": _text(j["criterion"]["metric"]),
-            "at_most": j["criterion"]["at_most"],
-            "at_least": j["criterion"]["at_least"],
-            "within_floor": j["criterion"]["within_floor"],
-            "every_group": j["criterion"]["every_group"],
-            "verdict": j["verdict"],
-            "value": (j["because"]["measurement"] or {}).get("value"),
-            "n_to_decide": j["n_to_decide"],
-        }
-        for position, j in enumerate(judgements)
-    ]

@@ -205,9 +205,9 @@ def test_what_is_lost_is_known_with_the_digest_it_had(store: Store) -> None:
     kept, lost = (Made(KEY, shard, store.blobs.put(bytes([shard])), 1.0, "w") for shard in range(2))
     for fact in (kept, lost):
         store.record(run, fact)
-    assert store.lost(KEY) == {}
+    assert store.lost([KEY]) == []
     store.blobs.delete(lost.digest)
-    assert (store.made(KEY), store.lost(KEY)) == ({0: kept}, {1: lost})
+    assert (store.made(KEY), store.lost([KEY])) == ({0: kept}, [lost])
 
 
 def test_failures_are_forgotten_on_request(store: Store) -> None:
