@@ -36,7 +36,7 @@ class ModelCardReport:
     """
 
     media_type: ClassVar[str] = "text/markdown; charset=utf-8"
-    suffix: ClassVar[str] = ".md"
+    suffix: ClassVar[str] = ".card.md"
 
     def render(self, record: AuditRecord, evidence: EvidenceReader, *, show_sensitive: bool = False) -> bytes:
         """Return the card. Pure: same record, same bytes."""

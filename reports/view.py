@@ -10,13 +10,14 @@ from markupsafe import Markup
 
 from audit.core.evaluators import Dimension, Unmet
 from audit.core.measurements import Interval, Measurement
-from audit.core.policy import Criterion, Judgement, Verdict, overall
+from audit.core.policy import Judgement, Verdict, overall
 from audit.core.records import AuditRecord, RecordedFailure
 from audit.core.renderers import EvidenceReader
 from reports import numbers
 from reports.axes import axis_over
 from reports.evidence import Exhibit
 from reports.figures import Bounds, interval_plot
+from reports.findings import GRAVEST_FIRST, Finding, bound_of, findings
 from reports.limits import limits
 from reports.redact import flattened, shortened
 from reports.sections import (
@@ -30,7 +31,6 @@ from reports.sections import (
     sections,
 )
 
-GRAVEST_FIRST = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.NOT_ASSESSED, Verdict.PASS)
 HEADLINES: Mapping[Verdict, str] = {
     Verdict.PASS: "Every criterion passed",
     Verdict.FAIL: "A criterion failed",
@@ -106,6 +106,8 @@ class View:
     finished: bool
     facts: tuple[tuple[str, str], ...]
     cards: tuple[Card, ...]
+    findings: tuple[Finding, ...]
+    """What did not pass, the gravest first, in sentences."""
     criteria: tuple[CriterionLine, ...]
     samples: tuple[Exhibit, ...]
     """What the model makes, to be looked at before any number."""
@@ -133,6 +135,7 @@ def view(record: AuditRecord, read: EvidenceReader, *, show_sensitive: bool = Fa
         finished=record.finished is not None,
         facts=facts(record),
         cards=cards(record),
+        findings=tuple(f for f in findings(record) if f.verdict is not Verdict.PASS),
         criteria=criteria(record),
         samples=samples,
         sections=measured,
@@ -290,7 +293,7 @@ def _criterion(judgement: Judgement) -> CriterionLine:
     common = {
         "verdict": judgement.verdict.value,
         "metric": criterion.metric,
-        "bound": _bound(criterion, because),
+        "bound": bound_of(judgement),
         "n_to_decide": judgement.to_decide
         or ("" if needed is None else f"About {numbers.count(needed)} units would decide."),
         "why": criterion.why,
@@ -320,21 +323,6 @@ def _plot(judgement: Judgement, measured: Measurement) -> Markup:
     references = [r for r in (measured.baseline, measured.noise_floor) if r is not None]
     axis = axis_over([*ends_of(measured), *bounds.lines], references)
     return interval_plot(measured, axis, bounds, judgement.verdict.value)
-
-
-def _bound(criterion: Criterion, because: object) -> str:
-    """Return the bound in numbers; one that is relative to the noise floor says so."""
-    if criterion.within_floor is None:
-        return numbers.bound(criterion.at_least, criterion.at_most)
-    relative = f"at most {numbers.plain(criterion.within_floor)} worse than the noise floor"
-    resolved = criterion.on(because) if isinstance(because, Measurement) else None
-    if resolved is None:
-        return relative
-    return f"{numbers.bound(_short(resolved.at_least), _short(resolved.at_most))}: {relative}"
-
-
-def _short(bound: float | None) -> float | None:
-    return None if bound is None else float(f"{bound:.3g}")
 
 
 def _skipped(record: AuditRecord) -> tuple[tuple[str, str, tuple[Unmet, ...]], ...]:

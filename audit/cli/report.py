@@ -19,6 +19,8 @@ _EPILOG = """\
 Examples:
   audit report -o report.html
   audit report 20260102-1f3a --format json -o record.json
+  audit report --format junit -o audit.xml       # also sarif, csv, markdown: for continuous integration
+  audit report --format markdown >> "$GITHUB_STEP_SUMMARY"
   audit report --format model-card -o README.md  # for the Hugging Face Hub
   audit report -o report.html --show-sensitive   # evidence that may show training examples
 """
@@ -30,7 +32,7 @@ Examples:
 @click.option(
     "--format",
     "form",
-    help="html, json, model-card, or an installed plugin. Default: by the ending of -o, else html.",
+    help="html, json, markdown, junit, sarif, csv, model-card, or an installed plugin. Default: by the ending of -o, html without one.",
 )
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False), help="Where to write. Default: standard output."
@@ -71,9 +73,16 @@ def write(path: Path, document: bytes) -> None:
 
 
 def _form_of(output: str | None) -> str:
-    suffix = Path(output).suffix if output else ""
-    formats = catalogue("reports").survey() if suffix else {}
-    return next(
-        (name for name, kind in formats.items() if suffix in (f".{name}", getattr(kind, "suffix", ""))),
-        "html",
-    )
+    """Return the format that a file's ending asks for: that of the longest ending, ``x.card.md`` before ``x.md``."""
+    if output is None:
+        return "html"
+    formats = catalogue("reports").survey()
+    endings = {f".{name}": name for name in formats}
+    endings |= {kind.suffix: name for name, kind in formats.items() if hasattr(kind, "suffix")}
+    fitting = [ending for ending in endings if output.lower().endswith(ending)]
+    if not fitting:
+        raise InputError(
+            f"The ending of {visible(output)} names no format. Name one with --format ({', '.join(formats)}), "
+            f"or end the file's name with {', '.join(sorted(endings))}."
+        )
+    return endings[max(fitting, key=len)]

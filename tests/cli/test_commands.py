@@ -196,14 +196,28 @@ def test_report_writes_every_format(cli, run_store: Path, tmp_path: Path) -> Non
     assert json.loads((tmp_path / "report.json").read_text())["verdict"] == "pass"
     assert (tmp_path / "report.line").read_text() == "letters: pass\n"
     for ending, begins in (
-        ("md", "---\ntags:"),
-        ("html", "<!DOCTYPE"),
-        ("other", "<!DOCTYPE"),
+        ("md", "# letters"),
+        ("card.md", "---\ntags:"),
+        ("xml", "<?xml"),
+        ("sarif", "{"),
+        ("csv", "run,dimension"),
+        ("HTML", "<!DOCTYPE"),
         ("line", "letters:"),
     ):
         out = tmp_path / f"by-ending.{ending}"
         assert cli("report", "--store", run_store, "-o", out).code == 0
         assert out.read_text(encoding="utf-8").lower().startswith(begins.lower())
+
+
+def test_an_ending_that_names_no_format_is_an_error_that_lists_them(
+    cli, run_store: Path, tmp_path: Path
+) -> None:
+    for name in ("report.docx", "report"):
+        said = cli("report", "--store", run_store, "-o", tmp_path / name)
+        assert said.code == 2
+        assert ".sarif" in said.err
+        assert "junit" in said.err
+        assert not (tmp_path / name).exists()
 
 
 def test_a_report_that_cannot_be_written_is_bad_input(cli, run_store: Path, tmp_path: Path) -> None:

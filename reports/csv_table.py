@@ -1,0 +1,84 @@
+"""Every measurement of a record as one row of CSV, for spreadsheets and data frames."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import ClassVar
+
+from audit.core.measurements import Interval, Measurement, Unquantified
+from audit.core.records import AuditRecord
+from audit.core.renderers import EvidenceReader
+from reports.findings import bound_of
+from reports.judged import Judged
+from reports.redact import shortened, visible
+from reports.sections import dimension_of, group_name, owners
+
+COLUMNS = (
+    "run", "dimension", "metric", "group", "value", "low", "high", "level", "method", "unquantified", "n", "unit",
+    "direction", "baseline", "noise_floor", "p_value", "void", "bound", "verdict",
+)  # fmt: skip
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""How a cell begins that a spreadsheet would compute."""
+
+
+class CsvReport:
+    """Renders the measurements of a record as CSV (RFC 4180), numbers in full precision, with the verdict on each.
+
+    A metric without a value has a row with the reason in ``unquantified``. Text that a spreadsheet would take for a
+    formula begins with an apostrophe. The table holds no evidence, so ``show_sensitive`` changes nothing.
+    """
+
+    media_type: ClassVar[str] = "text/csv; charset=utf-8"
+    suffix: ClassVar[str] = ".csv"
+
+    def render(self, record: AuditRecord, evidence: EvidenceReader, *, show_sensitive: bool = False) -> bytes:
+        """Return the document. Pure: same record, same bytes."""
+        written = io.StringIO(newline="")
+        writer = csv.writer(written)
+        writer.writerow(COLUMNS)
+        writer.writerows(_rows(record))
+        return written.getvalue().encode("utf-8")
+
+
+def _rows(record: AuditRecord) -> Iterator[list[object]]:
+    owned, judged = owners(record), Judged.of(record.judgements)
+    for m in record.measurements:
+        verdict, resting = judged.verdict(m), judged.on(m)
+        yield [
+            _text(record.run),
+            _text(dimension_of(m.metric, owned)),
+            _text(m.metric),
+            _text(group_name(m.group)),
+            m.value,
+            *_spread(m),
+            m.n,
+            _text(m.unit),
+            m.direction.value,
+            *("" if x is None else x for x in (m.baseline, m.noise_floor, m.p_value)),
+            _text(m.void),
+            _text("; ".join(bound_of(j) for j in resting)),
+            "" if verdict is None else verdict.value,
+        ]
+    for u in record.undefined:
+        first = [
+            _text(record.run),
+            _text(dimension_of(u.metric, owned)),
+            _text(u.metric),
+            _text(group_name(u.group)),
+        ]
+        yield [*first, *[""] * 5, _text(u.reason), *[""] * (len(COLUMNS) - 10)]
+
+
+def _spread(m: Measurement) -> list[object]:
+    match m.uncertainty:
+        case Interval(low=low, high=high, level=level, method=method):
+            return [low, high, level, _text(method), ""]
+        case Unquantified(reason=reason):
+            return ["", "", "", "", _text(reason)]
+
+
+def _text(value: str) -> str:
+    said = shortened(visible(str(value)), 2_000)
+    return f"'{said}" if said.startswith(_FORMULA) else said
