@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from audit.cli.options import address, format_option, print_json, store_option
-from audit.cli.scorecard import clean, number, terminal
+from audit.cli.scorecard import clean, number, terminal, word
 from audit.cli.show import evidence_reader
-from audit.core.measurements import Interval
+from audit.core.measurements import Group, Interval
 from audit.engine.comparison import Change, Comparison, Difference, compare
 
 _EPILOG = """\
@@ -21,13 +21,28 @@ Examples:
   audit list runs
   audit compare 20260102-1f3a 20260109-77b0
   audit compare 20260102-1f3a 20260109-77b0 --format json
+  audit compare 20260102-1f3a 20260109-77b0 --fail-on worse   # for continuous integration: exit code 1
 
 \b
 Units that both runs measured (documents, occupations) are compared in pairs;
 otherwise the interval treats the runs as independent, by the method of
-variance estimates recovery (Zou and Donner 2008).
+variance estimates recovery (Zou and Donner 2008). Of many metrics some look
+changed by chance: "beyond chance" is what stays by Holm's method.
+
+\b
+Exit codes of compare:
+  0    compared; with --fail-on, nothing of that kind was found
+  1    with --fail-on worse: a verdict is graver, or a metric is worse beyond chance;
+       with --fail-on verdict: a verdict is graver
+  2    bad input
 """
 _STYLES = {Change.BETTER: "green", Change.WORSE: "red", Change.CHANGED: "yellow"}
+_TITLES = {
+    Change.WORSE: "Worse",
+    Change.BETTER: "Better",
+    Change.CHANGED: "Changed, where neither direction is better",
+}
+_REST = {Change.WITHIN_NOISE: "Within noise", Change.UNKNOWN: "Without an interval"}
 
 
 @click.command("compare", epilog=_EPILOG)
@@ -35,7 +50,15 @@ _STYLES = {Change.BETTER: "green", Change.WORSE: "red", Change.CHANGED: "yellow"
 @click.argument("second")
 @store_option
 @format_option
-def command(first: str, second: str, store: str | None, form: str) -> int:
+@click.option(
+    "--all", "everything", is_flag=True, help="List what is within noise or without an interval, too."
+)
+@click.option(
+    "--fail-on", type=click.Choice(["worse", "verdict"]), help="End with 1 where the second run is worse."
+)
+def command(
+    first: str, second: str, store: str | None, form: str, everything: bool, fail_on: str | None
+) -> int:
     """Compare the run FIRST with the run SECOND: differences with their intervals."""
     from audit.store.runs import open_store
 
@@ -44,8 +67,15 @@ def command(first: str, second: str, store: str | None, form: str) -> int:
     if form == "json":
         print_json(_plain(comparison))
     else:
-        _print(comparison, terminal())
-    return 0
+        _print(comparison, terminal(), everything)
+    return exit_code(comparison, fail_on)
+
+
+def exit_code(comparison: Comparison, fail_on: str | None) -> int:
+    """Return 1 where the second run is worse in the way that ``--fail-on`` names, else 0."""
+    graver = [v for v in comparison.verdicts if v.graver]
+    worse = [d for d in comparison.of(Change.WORSE) if d.beyond_chance]
+    return int(bool(fail_on and graver) or bool(fail_on == "worse" and worse))
 
 
 def _plain(comparison: Comparison) -> dict[str, object]:
@@ -61,21 +91,47 @@ def _plain(comparison: Comparison) -> dict[str, object]:
             "unquantified": None if isinstance(d.uncertainty, Interval) else d.uncertainty.reason,
             "change": d.change.value,
             "shared": d.shared,
+            "p_value": d.p_value,
+            "beyond_chance": d.beyond_chance,
+            "judged": d.judged,
         }
         for d in comparison.differences
+    ]
+    plain["verdicts"] = [
+        {
+            "metric": v.metric,
+            "group": dict(v.group),
+            "bound": v.bound,
+            "first": v.first and v.first.value,
+            "second": v.second and v.second.value,
+            "graver": v.graver,
+        }
+        for v in comparison.verdicts
     ]
     return plain
 
 
-def _print(comparison: Comparison, console: Console) -> None:
+def _print(comparison: Comparison, console: Console, everything: bool) -> None:
     for note in comparison.unlike:
         console.print(f"[yellow]not alike[/]  {clean(note)}")
-    table = Table(box=box.SIMPLE_HEAD)
-    for column in ("metric", comparison.first, comparison.second, "difference", "interval", "change"):
-        table.add_column(column, overflow="fold")
-    for d in comparison.differences:
-        table.add_row(*_row(d))
-    console.print(table)
+    _print_verdicts(comparison, console)
+    for change, title in _TITLES.items():
+        found = comparison.of(change)
+        if found:
+            sure = sum(d.beyond_chance for d in found)
+            console.print(f"\n[bold {_STYLES[change]}]{title}[/]: {len(found)}, of them {sure} beyond chance")
+            _print_table(comparison, found, console)
+    console.print(
+        f"{len(comparison.differences)} metrics compared; if nothing had changed, about {comparison.by_chance:.1f} would look "
+        "changed by chance."
+    )
+    for change, title in _REST.items():
+        found = comparison.of(change)
+        if found and everything:
+            console.print(f"\n[bold]{title}[/]: {len(found)}")
+            _print_table(comparison, found, console)
+        elif found:
+            console.print(f"{title}: {len(found)} (--all lists them)", highlight=False)
     for run, metrics in (
         (comparison.first, comparison.only_first),
         (comparison.second, comparison.only_second),
@@ -84,14 +140,52 @@ def _print(comparison: Comparison, console: Console) -> None:
             console.print(f"only in {run}: {clean(', '.join(metrics))}", highlight=False)
 
 
+def _print_verdicts(comparison: Comparison, console: Console) -> None:
+    if not comparison.verdicts:
+        console.print(
+            f"[bold]No verdict changed[/] ({comparison.kept} criteria in both runs)", highlight=False
+        )
+        return
+    console.print(
+        f"[bold]Verdicts that changed[/]: {len(comparison.verdicts)}; {comparison.kept} did not",
+        highlight=False,
+    )
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in ("criterion", comparison.first, comparison.second):
+        table.add_column(column, overflow="fold")
+    for v in comparison.verdicts:
+        named = f"{v.metric}{_grouped(v.group)} {v.bound}"
+        table.add_row(clean(named), *("not asked" if x is None else word(x) for x in (v.first, v.second)))
+    console.print(table)
+
+
+def _print_table(comparison: Comparison, found: list[Difference], console: Console) -> None:
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in ("metric", comparison.first, comparison.second, "difference", "interval", "change"):
+        table.add_column(column, overflow="fold")
+    for d in found:
+        table.add_row(*_row(d))
+    console.print(table)
+
+
+def _grouped(group: Group) -> str:
+    return f" ({', '.join(f'{key}={value}' for key, value in group)})" if group else ""
+
+
 def _row(d: Difference) -> list[str]:
-    group = ", ".join(f"{key}={value}" for key, value in d.group)
     match d.uncertainty:
         case Interval(low=low, high=high):
             told = f"[{number(low)}, {number(high)}]"
         case unquantified:
             told = unquantified.reason
     style = _STYLES.get(d.change)
-    change = f"[{style}]{d.change}[/]" if style else str(d.change)
-    name = f"{d.metric} ({group})" if group else d.metric
-    return [clean(name), number(d.first), number(d.second), f"{d.value:+.4g}", clean(told), change]
+    said = f"{d.change}, beyond chance" if d.beyond_chance else str(d.change)
+    change = f"[{style}]{said}[/]" if style else said
+    return [
+        clean(f"{d.metric}{_grouped(d.group)}"),
+        number(d.first),
+        number(d.second),
+        f"{d.value:+.4g}",
+        clean(told),
+        change,
+    ]

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import NormalDist
 from typing import Any
 
 from audit.core.errors import InputError, UndefinedError
 from audit.core.identity import Digest
 from audit.core.measurements import Direction, Group, Interval, Measurement, Unquantified
+from audit.core.policy import Verdict
 from audit.core.records import AuditRecord
 from audit.core.renderers import EvidenceReader
 from audit.core.units import UNITS
 from audit.stats.differences import difference_interval
 from audit.stats.paired import Paired, paired_means, paired_ratios, shared_rows
+from audit.stats.permutation import holm
 
 
 class Change(enum.StrEnum):
@@ -37,6 +42,34 @@ class Difference:
     change: Change
     shared: int = 0
     """How many units both runs measured and were compared in pairs; 0 where the runs are taken as independent."""
+    p_value: float | None = None
+    """Of no difference, read off the interval as if it were normal on the side of 0; None without an interval."""
+    beyond_chance: bool = False
+    """Whether it is there even though so many metrics were compared: Holm's correction over all that have an interval."""
+    judged: bool = False
+    """Whether a criterion of the second run rests on the metric."""
+
+
+GRAVER = (Verdict.PASS, Verdict.NOT_ASSESSED, Verdict.INCONCLUSIVE, Verdict.FAIL)
+"""Verdicts, each graver than the one before."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictChange:
+    """A criterion of which the two runs think differently; None where a run's policy did not ask it."""
+
+    metric: str
+    group: Group
+    bound: str
+    first: Verdict | None
+    second: Verdict | None
+
+    @property
+    def graver(self) -> bool:
+        """Whether the second verdict is worse than the first; what was not asked before counts as passed."""
+        if self.second is None:
+            return False
+        return GRAVER.index(self.second) > GRAVER.index(self.first or Verdict.PASS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +82,19 @@ class Comparison:
     only_first: tuple[str, ...]
     only_second: tuple[str, ...]
     unlike: tuple[str, ...]
+    verdicts: tuple[VerdictChange, ...] = ()
+    """Criteria whose verdict changed, the gravest change first."""
+    kept: int = 0
+    """How many criteria have the same verdict in both runs."""
+    by_chance: float = 0.0
+    """How many differences can be expected to look real if none were: the sum of one minus the intervals' levels."""
+
+    def of(self, change: Change) -> list[Difference]:
+        """Return the differences of one kind: what a criterion rests on first, then the surest."""
+        return sorted(
+            (d for d in self.differences if d.change is change),
+            key=lambda d: (not d.beyond_chance, not d.judged, 1.0 if d.p_value is None else d.p_value),
+        )
 
 
 def compare(first: AuditRecord, second: AuditRecord, read: EvidenceReader | None = None) -> Comparison:
@@ -64,14 +110,59 @@ def compare(first: AuditRecord, second: AuditRecord, read: EvidenceReader | None
         )
     a = {(m.metric, m.group): m for m in first.measurements}
     b = {(m.metric, m.group): m for m in second.measurements}
+    judged = {j.criterion.metric for j in second.judgements}
+    found = [replace(_difference(a[key], b[key], read), judged=key[0] in judged) for key in a if key in b]
+    changes, kept = _verdicts(first, second)
     return Comparison(
         first=first.run,
         second=second.run,
-        differences=tuple(_difference(a[key], b[key], read) for key in a if key in b),
+        differences=tuple(_corrected(found)),
         only_first=tuple(sorted({metric for metric, group in a if (metric, group) not in b})),
         only_second=tuple(sorted({metric for metric, group in b if (metric, group) not in a})),
         unlike=tuple(_unlike(first, second)),
+        verdicts=changes,
+        kept=kept,
+        by_chance=sum(1 - d.uncertainty.level for d in found if isinstance(d.uncertainty, Interval)),
     )
+
+
+def _corrected(found: Sequence[Difference]) -> list[Difference]:
+    """Return the differences with a p-value each and, by Holm's method, which are real among so many."""
+    with_p = [replace(d, p_value=_p_value(d)) for d in found]
+    places = [i for i, d in enumerate(with_p) if d.p_value is not None]
+    adjusted = holm([float(with_p[i].p_value or 0.0) for i in places])
+    for i, p in zip(places, adjusted, strict=True):
+        level = with_p[i].uncertainty.level  # type: ignore[union-attr]
+        with_p[i] = replace(with_p[i], beyond_chance=p < 1 - level)
+    return with_p
+
+
+def _p_value(d: Difference) -> float | None:
+    if not isinstance(d.uncertainty, Interval):
+        return None
+    side = d.value - d.uncertainty.low if d.value > 0 else d.uncertainty.high - d.value
+    if d.value == 0 or not math.isfinite(side):
+        return 1.0
+    normal = NormalDist()
+    z = normal.inv_cdf((1 + d.uncertainty.level) / 2) * abs(d.value) / side if side > 0 else math.inf
+    return 2 * normal.cdf(-z)
+
+
+def _verdicts(first: AuditRecord, second: AuditRecord) -> tuple[tuple[VerdictChange, ...], int]:
+    """Return which criteria changed their verdict, and how many did not."""
+    a, b = _judged(first), _judged(second)
+    both = [VerdictChange(*key, a.get(key), b.get(key)) for key in dict.fromkeys([*b, *a])]
+    changed = [change for change in both if change.first is not change.second]
+    order = sorted(changed, key=lambda c: (not c.graver, -GRAVER.index(c.second or Verdict.PASS)))
+    return tuple(order), len(both) - len(changed)
+
+
+def _judged(record: AuditRecord) -> dict[tuple[str, Group, str], Verdict]:
+    found: dict[tuple[str, Group, str], list[Verdict]] = {}
+    for j in record.judgements:
+        group = j.because.group if isinstance(j.because, Measurement) else ()
+        found.setdefault((j.criterion.metric, group, j.criterion.bound), []).append(j.verdict)
+    return {key: max(verdicts, key=GRAVER.index) for key, verdicts in found.items()}
 
 
 def _difference(a: Measurement, b: Measurement, read: EvidenceReader | None) -> Difference:

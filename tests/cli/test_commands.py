@@ -185,7 +185,11 @@ def test_compare_gives_differences_with_intervals(cli, run_store: Path) -> None:
     assert difference["change"] == "within noise"
     assert difference["interval"]["low"] < difference["difference"] < difference["interval"]["high"]
     assert any("seed" in note for note in said["unlike"])
-    assert "within noise" in cli("compare", a, b, "--store", run_store).out
+    short = cli("compare", a, b, "--store", run_store, "--fail-on", "worse")
+    assert short.code == 0
+    assert "No verdict changed" in short.out
+    assert "within noise" not in short.out
+    assert "within noise" in cli("compare", a, b, "--store", run_store, "--all").out
 
 
 def test_report_writes_every_format(cli, run_store: Path, tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from audit.core.errors import InputError
 from audit.core.identity import Digest
-from audit.core.measurements import Direction, Measurement
+from audit.core.measurements import Direction, Interval, Measurement
+from audit.core.policy import Criterion, Judgement, Verdict
 from audit.core.units import unit_names, units_evidence
 from audit.engine.comparison import Change, compare
 from audit.stats.ratios import ratio_of_sums
@@ -82,3 +83,76 @@ def test_runs_of_different_modalities_are_refused(sample: Any) -> None:
     text = replace(sample.record, model={**sample.record.model, "modality": "text"})
     with pytest.raises(InputError, match="nothing in them compares"):
         compare(sample.record, text)
+
+
+def test_of_many_differences_only_those_beyond_chance_are_called_so(sample: Any) -> None:
+    """Two runs of one model: 5 % of 95 % intervals miss 0, and Holm's correction lets none of 400 stand in most draws."""
+    rng = np.random.default_rng(1)
+    sure = chance = 0
+    for _ in range(40):
+        shift = rng.normal(0, 2**0.5, 200)
+        one = [normal(f"m{i}", 0.0) for i in range(200)]
+        other = [normal(f"m{i}", shift[i]) for i in range(200)]
+        found = compare(*(bare(sample, m) for m in (one, other)))
+        sure += any(d.beyond_chance for d in found.differences)
+        chance += sum(d.change is not Change.WITHIN_NOISE for d in found.differences)
+        assert found.by_chance == pytest.approx(10.0)
+    assert 0.03 < chance / 8_000 < 0.07
+    assert sure <= 6  # 5 % of 40 is 2; P(more than 6) is below 1 %
+    planted = [normal("real", 8.0), *other]
+    found = compare(bare(sample, [normal("real", 0.0), *one]), bare(sample, planted))
+    assert found.of(Change.WORSE)[0].metric == "real"
+    assert found.of(Change.WORSE)[0].beyond_chance
+
+
+def normal(metric: str, value: float) -> Measurement:
+    spread = Interval(value - 1.959964, value + 1.959964, 0.95, "z")
+    return Measurement(metric, value, spread, 100, Direction.LOWER_IS_BETTER)
+
+
+def bare(sample: Any, measurements: list[Measurement], **more: Any) -> Any:
+    return replace(
+        sample.record, judgements=(), undefined=(), controls=(), measurements=tuple(measurements), **more
+    )
+
+
+def test_verdicts_that_changed_come_gravest_first(sample: Any) -> None:
+    def judged(*verdicts: Verdict) -> Any:
+        judgements = tuple(
+            Judgement(Criterion(f"m{i}", at_most=1.0, why="x"), verdict, normal(f"m{i}", 0.0))
+            for i, verdict in enumerate(verdicts)
+        )
+        return replace(bare(sample, []), judgements=judgements)
+
+    before = judged(Verdict.FAIL, Verdict.PASS, Verdict.PASS, Verdict.PASS, Verdict.NOT_ASSESSED)
+    after = judged(Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.FAIL, Verdict.PASS)
+    found = compare(before, after)
+    assert [(v.metric, v.graver) for v in found.verdicts] == [
+        ("m2", True),
+        ("m1", True),
+        ("m0", False),
+        ("m4", False),
+    ]
+    assert found.verdicts[-1].second is None
+    assert found.kept == 1
+
+
+def test_continuous_integration_stops_at_what_is_worse_and_not_at_chance(sample: Any) -> None:
+    from audit.cli.compare import exit_code
+
+    quiet = [normal(f"m{i}", 0.0) for i in range(50)]
+    before = bare(sample, [*quiet, normal("moved", 0.0)])
+    by_chance = compare(before, bare(sample, [*quiet, normal("moved", 3.0)]))
+    assert [d.metric for d in by_chance.of(Change.WORSE)] == ["moved"]
+    worse = compare(before, bare(sample, [*quiet, normal("moved", 9.0)]))
+    better = compare(before, bare(sample, [*quiet, normal("moved", -9.0)]))
+    assert [exit_code(c, "worse") for c in (by_chance, worse, better)] == [0, 1, 0]
+    assert [exit_code(worse, None), exit_code(worse, "verdict")] == [0, 0]
+
+    def judged(verdict: Verdict) -> Any:
+        criterion = Criterion("moved", at_most=1.0, why="x")
+        return replace(before, judgements=(Judgement(criterion, verdict, normal("moved", 0.0)),))
+
+    graver = compare(judged(Verdict.PASS), judged(Verdict.INCONCLUSIVE))
+    assert [exit_code(graver, name) for name in ("worse", "verdict", None)] == [1, 1, 0]
+    assert exit_code(compare(judged(Verdict.FAIL), judged(Verdict.PASS)), "verdict") == 0
