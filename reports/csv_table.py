@@ -17,7 +17,7 @@ from reports.sections import dimension_of, group_name, owners
 
 COLUMNS = (
     "run", "dimension", "metric", "group", "value", "low", "high", "level", "method", "unquantified", "n", "unit",
-    "direction", "baseline", "noise_floor", "p_value", "void", "bound", "verdict",
+    "direction", "baseline", "noise_floor", "p_value", "void", "bound", "verdict", "standing",
 )  # fmt: skip
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """How a cell begins that a spreadsheet would compute."""
@@ -60,6 +60,7 @@ def _rows(record: AuditRecord) -> Iterator[list[object]]:
             _text(m.void),
             _text("; ".join(bound_of(j) for j in resting)),
             "" if verdict is None else verdict.value,
+            _text("; ".join(dict.fromkeys(j.standing for j in resting if j.standing))),
         ]
     for u in record.undefined:
         first = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from audit.core.measurements import Measurement, Unquantified
@@ -39,6 +39,10 @@ class Finding:
     todo: str
     why: str
     place: str
+    standing: str = ""
+    """Whether it is advice, waived, or no more waived; empty where the verdict simply rests on it."""
+    decides: bool = True
+    waived: bool = False
 
     @property
     def name(self) -> str:
@@ -48,14 +52,13 @@ class Finding:
     @property
     def message(self) -> str:
         """The finding as one paragraph."""
-        return " ".join(part for part in (self.asked, self.found, self.todo) if part)
+        return " ".join(part for part in (self.asked, self.found, self.standing, self.todo) if part)
 
 
 def findings(record: AuditRecord) -> tuple[Finding, ...]:
-    """Return what each judgement of a record says, the gravest first and otherwise as the policy has them."""
+    """Return what each judgement says: the gravest first, of those what decides first."""
     owned = owners(record)
     questions = {name: evaluator.question(name) for name, evaluator in owned.items()}
-    ordered = sorted(record.judgements, key=lambda j: GRAVEST_FIRST.index(j.verdict))
     return tuple(
         _finding(
             judgement,
@@ -63,8 +66,13 @@ def findings(record: AuditRecord) -> tuple[Finding, ...]:
             questions.get(judgement.criterion.metric, ""),
             owned[judgement.criterion.metric].name if judgement.criterion.metric in owned else "",
         )
-        for judgement in ordered
+        for judgement in in_order(record.judgements)
     )
+
+
+def in_order(judgements: Iterable[Judgement]) -> list[Judgement]:
+    """Return judgements as a reader wants them: the gravest first, of those what decides first, otherwise as they were."""
+    return sorted(judgements, key=lambda j: (GRAVEST_FIRST.index(j.verdict), not j.decides))
 
 
 def bound_of(judgement: Judgement) -> str:
@@ -105,6 +113,9 @@ def _finding(judgement: Judgement, dimension: str, question: str, place: str) ->
         todo=_todo(judgement, place),
         why=criterion.why,
         place=place,
+        standing=_ended(judgement.standing[:1].upper() + judgement.standing[1:]),
+        decides=judgement.decides,
+        waived=judgement.waived,
     )
 
 

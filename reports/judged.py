@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from audit.core.measurements import Group, Measurement
-from audit.core.policy import Judgement, Verdict, overall
+from audit.core.policy import Judgement, Verdict, gravest
 from reports.figures import Bounds
 
 
@@ -39,4 +39,4 @@ class Judged:
     def verdict(self, measurement: Measurement) -> Verdict | None:
         """Return the worst verdict that rests on a measurement, or None when no criterion asks for it."""
         resting = self.on(measurement)
-        return overall(resting) if resting else None
+        return gravest(j.verdict for j in resting) if resting else None

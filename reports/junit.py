@@ -23,7 +23,8 @@ class JUnitReport:
     """Renders a record as JUnit XML in the dialect that Jenkins, GitLab and GitHub's actions read.
 
     A failed criterion is a ``failure``. One that is inconclusive or was not assessed is an ``error``, as is a part of
-    the audit that failed: nothing of it counts as passed, as the exit code has it. The report holds no evidence, so
+    the audit that failed: nothing of it counts as passed, as the exit code has it. What is advice or waived is
+    ``skipped``. The report holds no evidence, so
     ``show_sensitive`` changes nothing.
     """
 
@@ -60,6 +61,10 @@ def _suites(record: AuditRecord) -> Iterator[ET.Element]:
 
 
 def _case(finding: Finding) -> ET.Element:
+    if finding.verdict is not Verdict.PASS and not finding.decides:
+        return _problem(
+            finding.dimension, finding.name, finding.standing, finding.message, tag="skipped", why=finding.why
+        )
     match finding.verdict:
         case Verdict.PASS:
             case = ET.Element("testcase", _named(finding.dimension, finding.name))
@@ -85,7 +90,7 @@ def _problem(
     suite: str, name: str, kind: str, message: str, *, tag: str = "error", why: str = ""
 ) -> ET.Element:
     case = ET.Element("testcase", _named(suite, name))
-    problem = ET.SubElement(case, tag, {"message": _text(message, 1_000), "type": kind})
+    problem = ET.SubElement(case, tag, {"message": _text(message, 1_000), "type": _text(kind, 300)})
     problem.text = _text(f"{message}\n{why}".strip())
     return case
 

@@ -55,7 +55,7 @@ def _findings(record: AuditRecord) -> Iterator[str]:
     if found:
         yield "## What to look at"
         lines = [
-            f"{number}. {_SIGNS[f.verdict]} **{text(f.asked)}** {text(f.found)} {text(f.todo)} ({name(f.metric)})"
+            f"{number}. {_SIGNS[f.verdict]} **{text(f.asked)}** {text(f.found)} {text(f.standing)} {text(f.todo)} ({name(f.metric)})"
             for number, f in enumerate(found[:_MOST], 1)
         ]
         yield "\n".join([*lines, *_more(len(found))])
@@ -77,7 +77,8 @@ def _criteria(record: AuditRecord) -> Iterator[str]:
             ("Verdict", "Metric", "Bound", "Measured", "Interval"),
             (
                 [
-                    f"{_SIGNS[line.verdict]} {line.verdict}",
+                    f"{_SIGNS[line.verdict]} {line.verdict}"
+                    + (f" ({text(line.standing)})" if line.standing else ""),
                     f"{name(line.metric)} {text(line.group)}".strip(),
                     text(line.bound),
                     text(line.value) or _SIGNS[""],

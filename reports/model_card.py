@@ -194,6 +194,8 @@ def _limits(record: AuditRecord) -> Iterator[str]:
 
 def _criterion(line: CriterionLine) -> str:
     said = f"{name(line.metric)}{_of(line)} {text(line.bound)}"
+    if line.standing:
+        said += f" ({text(line.standing)})"
     if line.unmet:
         return f"{said}: {_reasons(line.unmet)}"
     interval = f", interval {text(line.interval)}" if line.interval else f", {text(line.method)}"

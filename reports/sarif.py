@@ -29,7 +29,7 @@ class SarifReport:
     """Renders a record as SARIF. A rule is a metric; a passed criterion is no result.
 
     A failed criterion is an ``error``; one that is inconclusive or not assessed, and a part of the audit that failed,
-    is a ``warning``. ``partialFingerprints`` names metric, group and bound, so that a host sees the same finding of the
+    is a ``warning``. Advice is a ``note``, and what is waived is suppressed with the reason. ``partialFingerprints`` names metric, group and bound, so that a host sees the same finding of the
     next run as the same. The report holds no evidence, so ``show_sensitive`` changes nothing.
     """
 
@@ -82,13 +82,13 @@ def _rules(record: AuditRecord, found: Iterable[Finding]) -> Iterable[dict[str, 
 
 
 def _result(finding: Finding, rule: int) -> dict[str, Any]:
-    return _at_place(
-        finding.metric,
-        rule,
-        _LEVELS[finding.verdict],
-        f"{finding.verdict.value}: {finding.message}",
-        finding.name,
-    )
+    level = _LEVELS[finding.verdict] if finding.decides or finding.waived else "note"
+    said = f"{finding.verdict.value}: {finding.message}"
+    result = _at_place(finding.metric, rule, level, said, finding.name)
+    if finding.waived:
+        accepted = {"kind": "external", "status": "accepted", "justification": _text(finding.standing)}
+        result["suppressions"] = [accepted]
+    return result
 
 
 def _broken(failure: RecordedFailure, rule: int) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from reports import numbers
 from reports.axes import axis_over
 from reports.evidence import Exhibit
 from reports.figures import Bounds, interval_plot
-from reports.findings import GRAVEST_FIRST, Finding, bound_of, findings
+from reports.findings import GRAVEST_FIRST, Finding, bound_of, findings, in_order
 from reports.limits import limits
 from reports.redact import flattened, shortened
 from reports.sections import (
@@ -77,6 +77,8 @@ class CriterionLine:
     n_to_decide: str
     why: str
     unmet: tuple[Unmet, ...]
+    standing: str = ""
+    """That it is advice, waived or no more waived; empty otherwise."""
     plot: str = ""
     """Value and interval against the bound and the noise floor; empty where nothing was measured."""
 
@@ -166,16 +168,17 @@ def headline(record: AuditRecord) -> str:
     if record.finished is None:
         return "The run has not finished"
     if record.verdict is Verdict.FAIL:
-        failed = sum(j.verdict is Verdict.FAIL for j in record.judgements)
+        failed = sum(j.verdict is Verdict.FAIL for j in record.judgements if j.decides)
         return f"{numbers.counted(failed, 'criterion', 'criteria')} failed"
     return HEADLINES[record.verdict]
 
 
 def sentence(record: AuditRecord) -> str:
     """Return what the verdict means, in one plain sentence."""
-    of = {verdict: [j for j in record.judgements if j.verdict is verdict] for verdict in Verdict}
-    total = len(record.judgements)
-    rest = _also(of)
+    deciding = [j for j in record.judgements if j.decides]
+    of = {verdict: [j for j in deciding if j.verdict is verdict] for verdict in Verdict}
+    total = len(deciding)
+    rest = _also(of) + _beside(record)
     if record.finished is None:
         return (
             f"What was recorded so far: {numbers.counted(len(record.measurements), 'measurement')} and "
@@ -195,12 +198,22 @@ def sentence(record: AuditRecord) -> str:
         case Verdict.NOT_ASSESSED if total:
             return (
                 f"Nothing that was measured failed, but {len(of[Verdict.NOT_ASSESSED])} of "
-                f"{numbers.counted(total, 'judgement')} could not be made: {_named(of[Verdict.NOT_ASSESSED])}."
+                f"{numbers.counted(total, 'judgement')} could not be made: {_named(of[Verdict.NOT_ASSESSED])}.{_beside(record)}"
             )
         case Verdict.NOT_ASSESSED:
             return "The policy names no criterion, so there is nothing to pass or to fail."
         case Verdict.PASS:
-            return f"Each of {numbers.counted(total, 'judgement')} passed: the whole interval lies within its bound."
+            return f"Each of {numbers.counted(total, 'judgement')} passed: the whole interval lies within its bound.{_beside(record)}"
+
+
+def _beside(record: AuditRecord) -> str:
+    """Say what the verdict does not rest on, where there is such."""
+    waived = sum(j.waived for j in record.judgements)
+    advice = sum(not j.criterion.blocking and j.verdict is not Verdict.PASS for j in record.judgements)
+    said = f" {numbers.counted(waived, 'criterion is', 'criteria are')} waived." if waived else ""
+    return said + (
+        f" {numbers.counted(advice, 'advice is', 'pieces of advice are')} not met." if advice else ""
+    )
 
 
 def _also(of: Mapping[Verdict, Sequence[Judgement]]) -> str:
@@ -274,7 +287,7 @@ def _card(record: AuditRecord, dimension: str, judged: Sequence[Judgement], meas
     return Card(
         dimension=dimension,
         question=QUESTIONS[dimension],
-        verdict=overall(judged).value if judged else "",
+        verdict=overall(judged).value if any(j.criterion.blocking for j in judged) else "",
         tallies=tuple(Tally(v.value, n) for v in GRAVEST_FIRST if (n := sum(j.verdict is v for j in judged))),
         measurements=measured,
         evaluators=", ".join(counted),
@@ -283,8 +296,7 @@ def _card(record: AuditRecord, dimension: str, judged: Sequence[Judgement], meas
 
 def criteria(record: AuditRecord) -> tuple[CriterionLine, ...]:
     """Return every judgement, the gravest first and otherwise as the policy has them."""
-    ordered = sorted(record.judgements, key=lambda j: GRAVEST_FIRST.index(j.verdict))
-    return tuple(_criterion(judgement) for judgement in ordered)
+    return tuple(_criterion(judgement) for judgement in in_order(record.judgements))
 
 
 def _criterion(judgement: Judgement) -> CriterionLine:
@@ -297,6 +309,7 @@ def _criterion(judgement: Judgement) -> CriterionLine:
         "n_to_decide": judgement.to_decide
         or ("" if needed is None else f"About {numbers.count(needed)} units would decide."),
         "why": criterion.why,
+        "standing": judgement.standing,
     }
     if not isinstance(because, Measurement):
         empty = dict.fromkeys(("value", "interval", "method", "n"), "")

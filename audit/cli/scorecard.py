@@ -115,7 +115,7 @@ def _criteria(record: AuditRecord, console: Console) -> None:
             word(judgement.verdict),
             "\n".join(clean(line) for line in (question, f"{label} {judgement.criterion.bound}") if line),
             clean(measured),
-            clean(reason),
+            clean("; ".join(part for part in (judgement.standing, reason) if part)),
         )
     console.print(table)
 

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from audit.config.limits import MOST_NAME, MOST_SAMPLES, MOST_SEED
-from audit.config.tables import Table
-from audit.core.errors import InputError, nearest
+from audit.config.policies import policy_of
+from audit.config.tables import Table, absolute, read_toml
+from audit.core.errors import InputError
 from audit.core.options import belongs
-from audit.core.policy import Criterion, Policy
-from audit.core.rows import MODALITIES
-from audit.formats.hostile import UnreadableError, printable
-from audit.formats.texts import read_whole
+from audit.core.policy import Policy
+from audit.formats.hostile import printable
 
 _PATHS = ("path", "weights", "train", "holdout", "metadata", "python_path", "canaries")
 """Options of [model] and [data] that name files: relative ones are relative to the spec."""
-
-_POLICIES = files("audit") / "policies"
-_MOST_CHARACTERS = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,36 +70,11 @@ class AuditSpec:
 
 def read_spec(path: Path) -> AuditSpec:
     """Read a spec file. Raise InputError on anything it may not say."""
-    values = _toml(path, "spec", "'audit run --help' shows an example.")
+    values = read_toml(path, "spec", "'audit run --help' shows an example.")
     try:
         return parse_spec(values, path.parent, path.stem)
     except InputError as error:
         raise type(error)(f"{printable(path)}: {error}") from error
-
-
-def _toml(path: Path, what: str, remedy: str) -> dict[str, Any]:
-    """Read a TOML file, with or without a byte-order mark. Raise InputError."""
-    try:
-        text = read_whole(path, _MOST_CHARACTERS)
-    except UnreadableError as error:
-        if isinstance(error.__cause__, FileNotFoundError) and not path.is_symlink():
-            raise InputError(
-                f"There is no {what} at {printable(path)}. {remedy[:1].upper() + remedy[1:]}"
-            ) from None
-        raise InputError(
-            f"{printable(path)} cannot be read: {error}. A {what} is a TOML file; {remedy}"
-        ) from None
-    if "\r" in text and "\n" not in text:
-        raise InputError(
-            f"{printable(path)} is not valid TOML: its lines end in CR alone, as on old Macs. "
-            "Convert the line ends to LF."
-        )
-    try:
-        return tomllib.loads(text)
-    except RecursionError:
-        raise InputError(f"{printable(path)} is not valid TOML: it is nested too deep.") from None
-    except ValueError as error:  # TOMLDecodeError is one; so is what Python says of a number too long to read
-        raise InputError(f"{printable(path)} is not valid TOML: {printable(str(error))}.") from None
 
 
 def parse_spec(values: Mapping[str, Any], base: Path, name: str = "audit") -> AuditSpec:
@@ -121,7 +90,7 @@ def parse_spec(values: Mapping[str, Any], base: Path, name: str = "audit") -> Au
     extractors = {} if features is None else _roles(features)
     listed = top.tables("evaluators")
     evaluators = None if listed is None else tuple(_evaluator(t) for t in listed)
-    policy = _policy(top.table("policy"), base)
+    policy = policy_of(top.table("policy"), base)
     settings = _run(top.table("run"))
     top.close()
     return AuditSpec(
@@ -140,16 +109,9 @@ def parse_spec(values: Mapping[str, Any], base: Path, name: str = "audit") -> Au
     )
 
 
-def _absolute(path: str, base: Path) -> Path:
-    try:
-        return (base / Path(path).expanduser()).resolve()
-    except (ValueError, RuntimeError, OSError) as error:  # a NUL, an unknown user's home, a loop of links
-        raise InputError(f"'{path}' is not a path: {str(error).rstrip('.')}.") from None
-
-
 def _resolved(options: dict[str, Any], base: Path) -> dict[str, Any]:
     return {
-        key: str(_absolute(value, base)) if key in _PATHS and isinstance(value, str) else value
+        key: str(absolute(value, base)) if key in _PATHS and isinstance(value, str) else value
         for key, value in options.items()
     }
 
@@ -246,76 +208,3 @@ def _run(table: Table | None) -> RunSettings:
         raise table.refuse("time_limit", "a number of seconds above 0")
     table.close()
     return settings
-
-
-def _policy(table: Table | None, base: Path) -> Policy:
-    if table is None:
-        return named_policy("default")
-    if "use" in table.values:
-        use = table.text("use")
-        table.close()
-        return named_policy(use)
-    if "file" in table.values:
-        path = _absolute(table.text("file"), base)
-        table.close()
-        return _policy_file(path)
-    return _inline(table, "inline")
-
-
-def policy_names() -> tuple[str, ...]:
-    """Return the names of the policies that ship with the package."""
-    return tuple(
-        sorted(p.name.removesuffix(".toml") for p in _POLICIES.iterdir() if p.name.endswith(".toml"))
-    )
-
-
-def named_policy(name: str) -> Policy:
-    """Return a policy that ships with the package."""
-    known = policy_names()
-    if name not in known:
-        raise InputError(
-            f"policy.use is '{name}'. {nearest(name, known)} Or name a file: [policy] file = \"…\"."
-        )
-    return _inline(
-        Table("policy", tomllib.loads(_POLICIES.joinpath(f"{name}.toml").read_text(encoding="utf-8"))), name
-    )
-
-
-def _policy_file(path: Path) -> Policy:
-    try:
-        values = _toml(path, "policy", "it has [[criteria]], each with metric and at_most or at_least.")
-    except InputError as error:
-        raise type(error)(f"policy.file cannot be read: {error}") from None
-    return _inline(Table(path.name, values), path.stem)
-
-
-def _inline(table: Table, name: str) -> Policy:
-    criteria = tuple(_criterion(t) for t in table.tables("criteria") or ())
-    policy = Policy(table.text("name", name), table.text("version", "1"), criteria)
-    table.close()
-    if not criteria:
-        raise InputError(
-            f"{table.where} has no criteria. Write [[policy.criteria]] with metric, why, and at_most, at_least or within_floor."
-        )
-    return policy
-
-
-def _criterion(table: Table) -> Criterion:
-    metric, at_most, at_least = table.text("metric"), table.number("at_most"), table.number("at_least")
-    within_floor = table.number("within_floor")
-    why, every_group = table.text("why", ""), table.boolean("every_group", False)
-    required = table.boolean("required", True)
-    modalities = table.texts("modalities")
-    for modality in modalities:
-        if modality not in MODALITIES:
-            raise InputError(
-                f"{table.name('modalities')} names '{modality}'. {nearest(modality, MODALITIES)}"
-            )
-    table.close()
-    try:
-        criterion = Criterion(metric, at_most, at_least, why, every_group, modalities, within_floor, required)
-    except ValueError as error:
-        raise InputError(f"{table.where}: {error}") from error
-    if not why:
-        raise table.missing("why", "a sentence that says where the threshold comes from")
-    return criterion

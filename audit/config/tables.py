@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import difflib
 import math
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
 from audit.core.errors import InputError, nearest
 from audit.core.options import belongs
+from audit.formats.hostile import UnreadableError, printable
+from audit.formats.texts import read_whole
 
+_MOST_CHARACTERS = 10_000_000
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
 
 
@@ -123,6 +129,17 @@ class Table:
             raise self.refuse(key, f"an array of tables, each written [[{self.name(key)}]]")
         return [Table(f"{self.name(key)}[{position}]", item) for position, item in enumerate(value)]
 
+    def day(self, key: str) -> str:
+        """Take a date, written with or without quotes; return it as ISO 8601."""
+        value = self._take(key)
+        if value is None:
+            raise self.missing(key, "a date such as 2027-01-31")
+        if isinstance(value, datetime):
+            raise self.refuse(key, "a date without a time, such as 2027-01-31")
+        if not isinstance(value, (str, date)):
+            raise self.refuse(key, "a date such as 2027-01-31")
+        return str(value)
+
     def rest(self) -> dict[str, Any]:
         """Take every key not yet taken, checking that each value is a plain one."""
         left = {key: value for key, value in self.values.items() if key not in self.taken}
@@ -198,3 +215,36 @@ def _scalar(table: Table, key: str, value: Any, kind: Any) -> Any:
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise table.refuse(key, _WORDS.get(kind, str(kind)))
     return value
+
+
+def read_toml(path: Path, what: str, remedy: str) -> dict[str, Any]:
+    """Read a TOML file, with or without a byte-order mark. Raise InputError."""
+    try:
+        text = read_whole(path, _MOST_CHARACTERS)
+    except UnreadableError as error:
+        if isinstance(error.__cause__, FileNotFoundError) and not path.is_symlink():
+            raise InputError(
+                f"There is no {what} at {printable(path)}. {remedy[:1].upper() + remedy[1:]}"
+            ) from None
+        raise InputError(
+            f"{printable(path)} cannot be read: {error}. A {what} is a TOML file; {remedy}"
+        ) from None
+    if "\r" in text and "\n" not in text:
+        raise InputError(
+            f"{printable(path)} is not valid TOML: its lines end in CR alone, as on old Macs. "
+            "Convert the line ends to LF."
+        )
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise InputError(f"{printable(path)} is not valid TOML: it is nested too deep.") from None
+    except ValueError as error:  # TOMLDecodeError is one; so is what Python says of a number too long to read
+        raise InputError(f"{printable(path)} is not valid TOML: {printable(str(error))}.") from None
+
+
+def absolute(path: str, base: Path) -> Path:
+    """Return a path that a file in ``base`` names. Raise InputError for what is none."""
+    try:
+        return (base / Path(path).expanduser()).resolve()
+    except (ValueError, RuntimeError, OSError) as error:  # a NUL, an unknown user's home, a loop of links
+        raise InputError(f"'{path}' is not a path: {str(error).rstrip('.')}.") from None

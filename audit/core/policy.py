@@ -6,11 +6,12 @@ import enum
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import TypeAlias
 
 from audit.core.errors import InputError, nearest
 from audit.core.evaluators import Unmet
-from audit.core.measurements import Direction, Interval, Measurement, Outcome, Undefined, Unquantified
+from audit.core.measurements import Direction, Group, Interval, Measurement, Outcome, Undefined, Unquantified
 from audit.core.metrics import Metric
 
 
@@ -34,6 +35,8 @@ class Criterion:
     examples together. ``modalities`` limits the criterion to models of these
     modalities; empty means all. ``why`` says where the threshold comes from.
 
+    One that is not ``blocking`` is advice: it is judged and shown, and the verdict of the audit does not rest on it.
+
     A criterion that is not ``required`` is left out where its question cannot be asked: its evaluator is skipped, since the
     model or the data lack what it needs, or is not in the audit. Where the evaluator failed, it is not assessed like any other.
     """
@@ -46,6 +49,7 @@ class Criterion:
     modalities: tuple[str, ...] = ()
     within_floor: float | None = None
     required: bool = True
+    blocking: bool = True
 
     def __post_init__(self) -> None:
         given = [self.at_most, self.at_least, self.within_floor]
@@ -120,10 +124,45 @@ Deciding: TypeAlias = Callable[["Criterion", Measurement], tuple[int | None, str
 
 
 @dataclass(frozen=True, slots=True)
+class Waiver:
+    """Somebody answers for a criterion that is not met, until a day: the verdict of the audit does not rest on it till then.
+
+    ``expires`` is the last day it holds, as ISO 8601; ``group`` limits it to one group. It never changes a criterion's own
+    verdict, and every report shows it.
+    """
+
+    metric: str
+    owner: str
+    reason: str
+    expires: str
+    group: Group = ()
+
+    def __post_init__(self) -> None:
+        for name in ("metric", "owner", "reason"):
+            if not getattr(self, name).strip():
+                raise ValueError(f"a waiver needs its {name}")
+        try:
+            date.fromisoformat(self.expires)
+        except ValueError:
+            raise ValueError(
+                f"the waiver of {self.metric} expires on {self.expires!r}, which is no date such as 2027-01-31"
+            ) from None
+
+    def holds(self, on: date) -> bool:
+        """Whether it has not expired on a day."""
+        return on <= date.fromisoformat(self.expires)
+
+    def covers(self, metric: str, group: Group) -> bool:
+        """Whether it is about a metric on a group; without a group of its own it is about all of them."""
+        return self.metric == metric and self.group in ((), group)
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
     """One criterion's verdict and what it rests on.
 
     ``n_to_decide`` is how many units would settle an inconclusive one, as far as there are so many; ``to_decide`` says it.
+    ``waiver`` is what the policy says of it besides; ``expired`` that it held no more when the run began.
     """
 
     criterion: Criterion
@@ -131,6 +170,32 @@ class Judgement:
     because: Measurement | tuple[Unmet, ...]
     n_to_decide: int | None = None
     to_decide: str = ""
+    waiver: Waiver | None = None
+    expired: bool = False
+
+    @property
+    def waived(self) -> bool:
+        """Whether somebody answers for what is not met."""
+        return self.waiver is not None and not self.expired and self.verdict is not Verdict.PASS
+
+    @property
+    def decides(self) -> bool:
+        """Whether the verdict of the audit rests on it."""
+        return self.criterion.blocking and not self.waived
+
+    @property
+    def standing(self) -> str:
+        """What a reader has to know besides the verdict: that it is advice, waived, or no more waived; else empty."""
+        parts = [] if self.criterion.blocking else ["advice: the verdict of the audit does not rest on it"]
+        if self.waiver is not None:
+            w = self.waiver
+            if self.expired:
+                parts.append(f"the waiver of {w.owner} expired on {w.expires}")
+            elif self.waived:
+                parts.append(f"waived by {w.owner} until {w.expires}: {w.reason}")
+            else:
+                parts.append(f"met, so the waiver of {w.owner} is not needed")
+        return "; ".join(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +205,7 @@ class Policy:
     name: str
     version: str
     criteria: tuple[Criterion, ...]
+    waivers: tuple[Waiver, ...] = ()
 
     def judge(
         self,
@@ -148,20 +214,31 @@ class Policy:
         modality: str = "",
         deciding: Deciding | None = None,
         skipped: Collection[str] = (),
+        on: date | None = None,
     ) -> tuple[Judgement, ...]:
         """Judge every criterion that is about models of this modality; with none given, every criterion.
 
         ``missing`` says why a metric was not measured, by metric name, and ``skipped`` names those whose evaluator was
-        skipped; ``deciding`` says how many units would settle what is inconclusive.
+        skipped; ``deciding`` says how many units would settle what is inconclusive. ``on`` is the day by which waivers
+        expire; without one, none has.
         """
         found = list(outcomes)
         asked = {outcome.metric for outcome in found} | (set(missing) - set(skipped))
         return tuple(
-            judgement
+            self._waived(judgement, on)
             for criterion in self.criteria
             if criterion.concerns(modality) and (criterion.required or criterion.metric in asked)
             for judgement in _judge(criterion, found, missing, deciding)
         )
+
+    def _waived(self, judgement: Judgement, on: date | None) -> Judgement:
+        because = judgement.because
+        group = because.group if isinstance(because, Measurement) else ()
+        fitting = [w for w in self.waivers if w.covers(judgement.criterion.metric, group)]
+        if not fitting:
+            return judgement
+        last = max(fitting, key=lambda w: date.fromisoformat(w.expires))
+        return replace(judgement, waiver=last, expired=on is not None and not last.holds(on))
 
 
 def _judge(
@@ -196,12 +273,20 @@ def _judge(
 
 
 def overall(judgements: Iterable[Judgement]) -> Verdict:
-    """Return the verdict of a whole audit: fail over inconclusive over not assessed over pass."""
-    verdicts = {judgement.verdict for judgement in judgements}
+    """Return the verdict of a whole audit: fail over inconclusive over not assessed over pass.
+
+    Only blocking criteria decide; what is waived counts as met.
+    """
+    return gravest(Verdict.PASS if j.waived else j.verdict for j in judgements if j.criterion.blocking)
+
+
+def gravest(verdicts: Iterable[Verdict]) -> Verdict:
+    """Return the gravest of some verdicts; of none, that nothing was assessed."""
+    found = set(verdicts)
     for verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.NOT_ASSESSED):
-        if verdict in verdicts:
+        if verdict in found:
             return verdict
-    return Verdict.PASS if verdicts else Verdict.NOT_ASSESSED
+    return Verdict.PASS if found else Verdict.NOT_ASSESSED
 
 
 def check_policy(policy: Policy, declared: Mapping[str, Metric], unknown: Iterable[str] = ()) -> None:
@@ -234,3 +319,10 @@ def check_policy(policy: Policy, declared: Mapping[str, Metric], unknown: Iterab
             )
         if not criterion.why.strip():
             raise InputError(f"{where} has no 'why'. Say where the threshold comes from: why = \"…\".")
+    asked = {criterion.metric for criterion in policy.criteria}
+    for waiver in policy.waivers:
+        if waiver.metric not in asked:
+            raise InputError(
+                f"Policy '{policy.name}' waives '{waiver.metric}', which none of its criteria asks for. "
+                f"{nearest(waiver.metric, asked)}"
+            )

@@ -23,7 +23,7 @@ from audit.core.measurements import (
     Undefined,
     Unquantified,
 )
-from audit.core.policy import Criterion, Judgement, Verdict
+from audit.core.policy import Criterion, Judgement, Verdict, Waiver
 
 SCHEMA_VERSION = "1.1"
 READABLE = (1, SCHEMA_VERSION)
@@ -245,7 +245,13 @@ def _judgement_to_plain(judgement: Judgement) -> dict[str, Any]:
         ),
         "n_to_decide": judgement.n_to_decide,
         "to_decide": judgement.to_decide,
+        "waiver": None if judgement.waiver is None else waiver_to_plain(judgement.waiver, judgement.expired),
     }
+
+
+def waiver_to_plain(waiver: Waiver, expired: bool) -> dict[str, Any]:
+    """Return one waiver as the JSON record spells it."""
+    return {**asdict(waiver), "group": dict(waiver.group), "expired": expired}
 
 
 def _judgement_from_plain(plain: Mapping[str, Any]) -> Judgement:
@@ -260,7 +266,14 @@ def _judgement_from_plain(plain: Mapping[str, Any]) -> Judgement:
         ),
         n_to_decide=plain["n_to_decide"],
         to_decide=plain.get("to_decide", ""),
+        waiver=_waiver_from_plain(plain["waiver"]) if plain.get("waiver") else None,
+        expired=bool(plain.get("waiver") and plain["waiver"]["expired"]),
     )
+
+
+def _waiver_from_plain(plain: Mapping[str, Any]) -> Waiver:
+    said = {name: plain[name] for name in ("metric", "owner", "reason", "expires")}
+    return Waiver(**said, group=tuple(plain["group"].items()))
 
 
 def from_plain(plain: Mapping[str, Any]) -> AuditRecord:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, TypeAlias
 
 from audit.core.cases import Controlled, controlled
@@ -20,6 +20,7 @@ from audit.core.records import (
     RecordedEvaluator,
     RecordedFailure,
     RecordedSkip,
+    waiver_to_plain,
 )
 from audit.engine.deciding import deciding
 from audit.engine.places import placeless
@@ -55,6 +56,7 @@ def build(
         plan.subject.card.modality,
         deciding,
         {metric for step in plan.skipped for metric in step.about.declared},
+        date.fromisoformat(began[:10]),
     )
     return AuditRecord(
         run=run,
@@ -69,6 +71,9 @@ def build(
             "name": plan.policy.name,
             "version": plan.policy.version,
             "criteria": [asdict(criterion) for criterion in plan.policy.criteria],
+            "waivers": [
+                waiver_to_plain(w, not w.holds(date.fromisoformat(began[:10]))) for w in plan.policy.waivers
+            ],
         },
         evaluators=tuple(
             _evaluator(step, _status(step, scored, failures, finished is not None)) for step in plan.steps

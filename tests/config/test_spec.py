@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from audit.config.spec import named_policy, parse_spec, policy_names, read_spec
+from audit.config.policies import named_policy, policy_names
+from audit.config.spec import parse_spec, read_spec
 from audit.core.errors import InputError
 
 GOOD = """
@@ -203,3 +204,31 @@ def test_inline_criteria(tmp_path: Path) -> None:
     }
     (criterion,) = parse_spec(values, tmp_path).policy.criteria
     assert (criterion.metric, criterion.at_most, criterion.why) == ("quality.kid", 1.0, "because")
+
+
+def test_waivers_stand_beside_a_policy_that_is_named_or_in_it(tmp_path: Path) -> None:
+    waiver = (
+        '[[{}waivers]]\nmetric = "quality.frechet.relative"\nowner = "The board"\nreason = "known"\nexpires = {}\n'
+        'group = {{ sex = "F" }}\n'
+    )
+    (tmp_path / "audit.toml").write_text(
+        GOOD + '[policy]\nuse = "default"\n' + waiver.format("policy.", "2027-03-31")
+    )
+    (found,) = read_spec(tmp_path / "audit.toml").policy.waivers
+    assert (found.owner, found.expires, found.group) == ("The board", "2027-03-31", (("sex", "F"),))
+    criterion = (
+        '[[criteria]]\nmetric = "quality.frechet.relative"\nat_most = 1\nwhy = "x"\nblocking = false\n'
+    )
+    (tmp_path / "bar.toml").write_text(criterion + waiver.format("", '"2027-03-31"'))
+    (tmp_path / "audit.toml").write_text(GOOD + '[policy]\nfile = "bar.toml"\n')
+    policy = read_spec(tmp_path / "audit.toml").policy
+    assert policy.waivers == (found,)
+    assert not policy.criteria[0].blocking
+    for wrong, named in (
+        ("2027-03-31T10:00:00", "without a time"),
+        ('"soon"', "no date such as"),
+        ("3", "a date such as"),
+    ):
+        (tmp_path / "bar.toml").write_text(criterion + waiver.format("", wrong))
+        with pytest.raises(InputError, match=named):
+            read_spec(tmp_path / "audit.toml")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,9 +12,9 @@ from hypothesis import strategies as st
 
 from audit.core.errors import InputError
 from audit.core.evaluators import Unmet
-from audit.core.measurements import Direction, Interval, Measurement, Undefined, Unquantified
+from audit.core.measurements import Direction, Group, Interval, Measurement, Undefined, Unquantified
 from audit.core.metrics import Metric
-from audit.core.policy import Criterion, Policy, Verdict, check_policy, overall
+from audit.core.policy import Criterion, Policy, Verdict, Waiver, check_policy, overall
 
 
 def measured(low: float, high: float, n: int = 100, group: tuple = ()) -> Measurement:
@@ -146,3 +148,70 @@ def test_a_criterion_that_is_not_required_is_left_out_where_its_question_cannot_
     failed = policy.judge([], needs)
     assert [(j.criterion.metric, j.verdict) for j in failed] == [(n, Verdict.NOT_ASSESSED) for n in "mk"]
     assert policy.judge([measured(0.1, 0.2)], {})[0].verdict is Verdict.PASS
+
+
+def waived(metric: str = "m", **more: Any) -> Waiver:
+    return Waiver(metric, "the board", "known since release 1", **{"expires": "2027-01-31", **more})
+
+
+def outcome(value: float, group: Group = ()) -> Measurement:
+    spread = Interval(value - 0.1, value + 0.1, 0.95, "z")
+    return Measurement("m", value, spread, 10, Direction.LOWER_IS_BETTER, group=group)
+
+
+@pytest.mark.parametrize(
+    ("day", "verdict", "expired"),
+    [("2027-01-31", Verdict.PASS, False), ("2027-02-01", Verdict.FAIL, True), (None, Verdict.PASS, False)],
+)
+def test_a_waiver_holds_to_the_end_of_its_day(day: str | None, verdict: Verdict, expired: bool) -> None:
+    policy = Policy("p", "1", (Criterion("m", at_most=1.0, why="x"),), (waived(),))
+    on = None if day is None else date.fromisoformat(day)
+    (judgement,) = policy.judge([outcome(2.0)], {}, on=on)
+    assert judgement.verdict is Verdict.FAIL, "its own verdict stays what it is"
+    assert judgement.expired is expired
+    assert overall([judgement]) is verdict
+    assert ("expired" if expired else "waived by the board") in judgement.standing
+
+
+def test_a_waiver_of_one_group_leaves_the_others_alone() -> None:
+    criterion = Criterion("m", at_most=1.0, every_group=True, why="x")
+    policy = Policy("p", "1", (criterion,), (waived(group=(("sex", "F"),)),))
+    groups = [outcome(2.0, (("sex", "F"),)), outcome(2.0, (("sex", "M"),))]
+    judged = policy.judge(groups, {})
+    assert [j.waived for j in judged] == [True, False]
+    assert overall(judged) is Verdict.FAIL
+    assert overall(policy.judge(groups[:1], {})) is Verdict.PASS
+
+
+def test_what_nobody_measured_may_be_waived_and_what_is_met_needs_no_waiver() -> None:
+    policy = Policy("p", "1", (Criterion("m", at_most=1.0, why="x"),), (waived(),))
+    (absent,) = policy.judge([], {})
+    assert absent.waived
+    assert overall([absent]) is Verdict.PASS
+    (met,) = policy.judge([outcome(0.5)], {})
+    assert not met.waived
+    assert "not needed" in met.standing
+
+
+def test_advice_is_judged_and_does_not_decide() -> None:
+    advice = Criterion("m", at_most=1.0, why="x", blocking=False)
+    policy = Policy("p", "1", (advice, Criterion("n", at_most=1.0, why="x")))
+    judged = policy.judge([outcome(2.0), replace(outcome(0.5), metric="n")], {})
+    assert [j.verdict for j in judged] == [Verdict.FAIL, Verdict.PASS]
+    assert overall(judged) is Verdict.PASS
+    assert overall(judged[:1]) is Verdict.NOT_ASSESSED, "advice alone passes nothing"
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"owner": " "}, {"reason": ""}, {"expires": "soon"}, {"expires": "2027-13-01"}]
+)
+def test_a_waiver_without_owner_reason_or_date_is_refused(wrong: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=r"waiver"):
+        Waiver(**{"metric": "m", "owner": "a", "reason": "b", "expires": "2027-01-01", **wrong})
+
+
+def test_a_waiver_of_what_nobody_asks_for_is_refused() -> None:
+    policy = Policy("p", "1", (Criterion("quality.kid", at_most=1.0, why="x"),), (waived("quality.kit"),))
+    declared = {"quality.kid": Metric("quality.kid", "A distance.", Direction.LOWER_IS_BETTER)}
+    with pytest.raises(InputError, match="none of its criteria asks for"):
+        check_policy(policy, declared)

@@ -14,11 +14,15 @@ import markdown_it
 import pytest
 
 from audit.core.measurements import Interval, Measurement
-from audit.core.policy import Verdict
+from audit.core.policy import Verdict, Waiver
+from audit.core.records import from_plain
 from reports.csv_table import COLUMNS, CsvReport
 from reports.findings import findings
+from reports.html import HtmlReport
+from reports.json import JsonReport, problems
 from reports.junit import JUnitReport
 from reports.markdown_report import MarkdownReport
+from reports.model_card import ModelCardReport
 from reports.sarif import SarifReport
 from tests.reports.conftest import SECRET, Sample
 
@@ -121,7 +125,7 @@ def test_csv_has_every_measurement_in_full_precision_with_its_verdict(sample: Sa
             assert told["unquantified"]
     failed = {j.criterion.metric for j in sample.record.judgements if j.verdict is Verdict.FAIL}
     assert failed
-    assert failed <= {row[2] for row in rows if row[-1] == "fail"}
+    assert failed <= {row[2] for row in rows if row[-2] == "fail"}
 
 
 def test_a_cell_that_a_spreadsheet_would_compute_is_text(sample: Sample) -> None:
@@ -156,3 +160,26 @@ def test_hostile_strings_stay_data_in_every_format(hostile: Sample) -> None:
         text = of(kind, hostile).decode("utf-8")
         assert not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\u202e]", text)
         assert len(text) < 3_000_000
+
+
+def test_what_is_waived_or_advice_is_shown_in_every_format_and_stops_none(sample: Sample) -> None:
+    owner = Waiver("quality.frechet", "The board", "a new encoder comes", "2099-01-01")
+    judgements = tuple(
+        dataclasses.replace(j, waiver=dataclasses.replace(owner, metric=j.criterion.metric))
+        if j.verdict is Verdict.FAIL
+        else dataclasses.replace(j, criterion=dataclasses.replace(j.criterion, blocking=False))
+        for j in sample.record.judgements
+    )
+    quiet = dataclasses.replace(
+        sample, record=dataclasses.replace(sample.record, judgements=judgements, failures=())
+    )
+    root = ET.fromstring(of(JUnitReport, quiet))
+    assert (root.get("failures"), root.get("errors")) == ("0", "0")
+    assert list(root.iter("skipped"))
+    (run,) = json.loads(of(SarifReport, quiet))["runs"]
+    assert {r["level"] for r in run["results"] if "suppressions" not in r} == {"note"}
+    assert any("The board" in json.dumps(r.get("suppressions")) for r in run["results"])
+    for kind in (*FORMATS, HtmlReport, ModelCardReport):
+        assert "The board" in of(kind, quiet).decode("utf-8"), kind
+    assert from_plain(json.loads(of(JsonReport, quiet))) == quiet.record
+    assert problems(json.loads(of(JsonReport, quiet))) == []

@@ -1,0 +1,106 @@
+"""The [policy] of a spec: one that ships with the package, a file, or written out."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+
+from audit.config.tables import Table, absolute, read_toml
+from audit.core.errors import InputError, nearest
+from audit.core.policy import Criterion, Policy, Waiver
+from audit.core.rows import MODALITIES
+
+_POLICIES = files("audit") / "policies"
+
+
+def policy_of(table: Table | None, base: Path) -> Policy:
+    """Return the policy that a spec's ``[policy]`` names, or writes out; waivers stand beside either."""
+    if table is None:
+        return named_policy("default")
+    if not {"use", "file"} & set(table.values):
+        return _inline(table, "inline")
+    waivers = _waivers(table)
+    if "use" in table.values:
+        policy = named_policy(table.text("use"))
+    else:
+        policy = _policy_file(absolute(table.text("file"), base))
+    table.close()
+    return replace(policy, waivers=(*policy.waivers, *waivers))
+
+
+def policy_names() -> tuple[str, ...]:
+    """Return the names of the policies that ship with the package."""
+    return tuple(
+        sorted(p.name.removesuffix(".toml") for p in _POLICIES.iterdir() if p.name.endswith(".toml"))
+    )
+
+
+def named_policy(name: str) -> Policy:
+    """Return a policy that ships with the package."""
+    known = policy_names()
+    if name not in known:
+        raise InputError(
+            f"policy.use is '{name}'. {nearest(name, known)} Or name a file: [policy] file = \"…\"."
+        )
+    return _inline(
+        Table("policy", tomllib.loads(_POLICIES.joinpath(f"{name}.toml").read_text(encoding="utf-8"))), name
+    )
+
+
+def _policy_file(path: Path) -> Policy:
+    try:
+        values = read_toml(path, "policy", "it has [[criteria]], each with metric and at_most or at_least.")
+    except InputError as error:
+        raise type(error)(f"policy.file cannot be read: {error}") from None
+    return _inline(Table(path.name, values), path.stem)
+
+
+def _inline(table: Table, name: str) -> Policy:
+    criteria = tuple(_criterion(t) for t in table.tables("criteria") or ())
+    policy = Policy(table.text("name", name), table.text("version", "1"), criteria, _waivers(table))
+    table.close()
+    if not criteria:
+        raise InputError(
+            f"{table.where} has no criteria. Write [[policy.criteria]] with metric, why, and at_most, at_least or within_floor."
+        )
+    return policy
+
+
+def _criterion(table: Table) -> Criterion:
+    metric, at_most, at_least = table.text("metric"), table.number("at_most"), table.number("at_least")
+    within_floor = table.number("within_floor")
+    why, every_group = table.text("why", ""), table.boolean("every_group", False)
+    required, blocking = table.boolean("required", True), table.boolean("blocking", True)
+    modalities = table.texts("modalities")
+    for modality in modalities:
+        if modality not in MODALITIES:
+            raise InputError(
+                f"{table.name('modalities')} names '{modality}'. {nearest(modality, MODALITIES)}"
+            )
+    table.close()
+    try:
+        criterion = Criterion(
+            metric, at_most, at_least, why, every_group, modalities, within_floor, required, blocking
+        )
+    except ValueError as error:
+        raise InputError(f"{table.where}: {error}") from error
+    if not why:
+        raise table.missing("why", "a sentence that says where the threshold comes from")
+    return criterion
+
+
+def _waivers(table: Table) -> tuple[Waiver, ...]:
+    return tuple(_waiver(t) for t in table.tables("waivers") or ())
+
+
+def _waiver(table: Table) -> Waiver:
+    metric, owner, reason = table.text("metric"), table.text("owner"), table.text("reason")
+    expires, group = table.day("expires"), table.table("group")
+    named = () if group is None else tuple((name, group.text(name)) for name in list(group.values))
+    table.close()
+    try:
+        return Waiver(metric, owner, reason, expires, named)
+    except ValueError as error:
+        raise InputError(f"{table.where}: {error}") from error
