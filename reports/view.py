@@ -18,6 +18,7 @@ from reports.axes import axis_over
 from reports.evidence import Exhibit
 from reports.figures import Bounds, interval_plot
 from reports.findings import GRAVEST_FIRST, Finding, bound_of, findings, in_order
+from reports.frameworks import Framework, Spoken, frameworks, spoken
 from reports.limits import limits
 from reports.redact import flattened, shortened
 from reports.sections import (
@@ -118,6 +119,8 @@ class View:
     """Evaluator, summary, every reason."""
     failures: tuple[RecordedFailure, ...]
     limits: tuple[str, ...]
+    frameworks: tuple[tuple[Framework, tuple[Spoken, ...]], ...]
+    """Clause by clause what speaks to it, or the gap."""
     reproduction: Reproduction
     hidden: int
     """How many items of sensitive evidence are not shown."""
@@ -144,6 +147,7 @@ def view(record: AuditRecord, read: EvidenceReader, *, show_sensitive: bool = Fa
         skipped=_skipped(record),
         failures=record.failures,
         limits=limits(record),
+        frameworks=tuple((framework, spoken(record, framework)) for framework in frameworks()),
         reproduction=_reproduction(record),
         hidden=0 if show_sensitive else sensitive,
     )
