@@ -13,7 +13,7 @@ test: $(VENV)/.developed
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 test-slow: $(VENV)/.developed
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "slow or not slow" --timeout 1800
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow --timeout 1800
 
 check: $(VENV)/.developed
 	$(BIN)/ruff format --check .
