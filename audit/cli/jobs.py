@@ -61,7 +61,34 @@ def plan(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     yield {"event": "planned", "plan": describe(assembled.plan, made)}
 
 
-JOBS: Mapping[str, Callable[[Mapping[str, Any]], Iterator[dict[str, Any]]]] = {"run": run, "plan": plan}
+def qualify(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Ask an audit's evaluators of planted defects, and yield events as plain values, the result last."""
+    from audit.cli.events import Plainly
+    from audit.cli.qualified import plain
+    from audit.engine.qualifying import Qualification, Repeat
+    from audit.engine.qualifying import qualify as qualified
+    from audit.store.runs import open_store
+
+    assembled = _assembled(request)
+    plainly = Plainly()
+    with ExitStack() as stack:
+        opened = stack.enter_context(open_store(address(request["store"])))
+        executor = stack.enter_context(closing(_executor(assembled.run)))
+        for event in qualified(assembled.plan, opened, executor, request["doses"], request["repeats"]):
+            match event:
+                case Repeat(number=number, of=of):
+                    yield {"event": "repeat", "number": number, "of": of}
+                case Qualification():
+                    yield {"event": "qualified", "found": plain(event)}
+                case _:
+                    yield plainly.said(event)
+
+
+JOBS: Mapping[str, Callable[[Mapping[str, Any]], Iterator[dict[str, Any]]]] = {
+    "run": run,
+    "plan": plan,
+    "qualify": qualify,
+}
 
 
 def _assembled(request: Mapping[str, Any]) -> Assembled:

@@ -21,6 +21,7 @@ from audit.core.errors import InputError
 COMMANDS = {
     "run": "Run an audit, or resume an unfinished one.",
     "plan": "Say what would run, what is shared, what is skipped and why.",
+    "qualify": "Plant defects at known doses, and say what an audit would catch.",
     "show": "Show the scorecard of a run.",
     "list": "List models, evaluators, datasets, extractors, assets, policies, runs.",
     "risks": "List the training records that a run found at risk: open, closed, new.",

@@ -77,6 +77,8 @@ class RunDisplay:
         match event:
             case {"event": "began", "run": run, "resumed": resumed}:
                 self.say(f"{'resuming' if resumed else 'run'} {run}")
+            case {"event": "repeat", "number": number, "of": of}:
+                self.say(f"repeat {number} of {of}")
             case {"event": "damaged", "digests": digests}:
                 for digest in digests:
                     self.say(f"damaged, to be made again: blob {digest}")

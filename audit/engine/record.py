@@ -48,7 +48,7 @@ def build(
     """
     facts = _facts(plan, store)
     failures = _failures(plan, facts, scored)
-    found = [_controlled(step, scored) for step in plan.planned]
+    found = [controlled_of(step, scored) for step in plan.planned]
     outcomes = [outcome for one in found for outcome in one.outcomes]
     judgements = plan.policy.judge(
         outcomes,
@@ -89,7 +89,7 @@ def build(
     )
 
 
-def _controlled(step: Planned, scored: Scores) -> Controlled:
+def controlled_of(step: Planned, scored: Scores) -> Controlled:
     """Return what an evaluator found under the names of this audit, with noise floors, controls and what they void."""
     names = {step.evaluator.about.full(m.name): step.about.full(m.name) for m in step.about.metrics}
     subject, *others = [_found(scored.get((step.about.called, i)), names) for i in range(len(step.cases.all))]

@@ -1,0 +1,91 @@
+"""Defects that are planted are found where the evaluator finds them, blanks raise no alarm, and equal draws are one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audit.core.errors import InputError
+from audit.engine.qualifying import check
+
+SPEC = """
+samples = {samples}
+[model]
+use = "digits-vae"
+[[evaluators]]
+name = "quality.frechet"
+[[evaluators]]
+name = "quality.mmd"
+[[evaluators]]
+name = "quality.samples"
+[[evaluators]]
+name = "privacy.membership"
+[run]
+executor = "inline"
+"""
+
+
+def qualified(cli: Any, tmp_path: Path, samples: int, *more: str) -> dict[str, Any]:
+    spec = tmp_path / "audit.toml"
+    spec.write_text(SPEC.format(samples=samples))
+    said = cli("qualify", spec, "--store", tmp_path / "store", "--format", "json", *more)
+    assert said.code == 0, said.err
+    found: dict[str, Any] = json.loads(said.out)
+    return found
+
+
+def test_a_dropped_mode_is_found_at_a_large_dose_and_blanks_stay_quiet(cli: Any, tmp_path: Path) -> None:
+    found = qualified(cli, tmp_path, 300, "--repeats", "4", "--doses", "0.02,0.5")
+    by_metric = {one["metric"]: one for one in found["qualified"]}
+    for metric in ("quality.frechet.relative", "quality.mmd"):
+        small, large = by_metric[metric]["sensitivity"]
+        assert (large["found"], large["tried"]) == (4, 4)
+        assert small["found"] <= 1
+        assert large["low"] == pytest.approx(0.398, abs=0.001)  # 4 of 4, Clopper and Pearson at 95 %
+        quiet = by_metric[metric]["specificity"]
+        assert quiet["tried"] == 4
+        assert quiet["found"] >= 3
+        assert by_metric[metric]["limit_of_detection"]["value"] == 0.5
+        assert by_metric[metric]["limit_of_detection"]["high"] == 1.0, "four draws do not show 95 %"
+    assert {one["evaluator"] for one in found["without"]} == {"quality.samples", "privacy.membership"}
+    assert not found["failures"]
+    again = cli("list", "runs", "--store", tmp_path / "store", "--format", "json")
+    assert json.loads(again.out) == [], "qualifying makes no run"
+
+
+def test_draws_that_are_one_and_the_same_count_once(cli: Any, tmp_path: Path) -> None:
+    """'train' has 1,000 digits: every draw of 1,000 is all of them."""
+    found = qualified(cli, tmp_path, 1_000, "--repeats", "3", "--doses", "0.5", "--only", "quality.mmd")
+    (one,) = found["qualified"]
+    assert [s["tried"] for s in one["sensitivity"]] == [1]
+    assert one["specificity"] is None
+
+
+def test_the_table_names_what_cannot_be_qualified(cli: Any, tmp_path: Path) -> None:
+    spec = tmp_path / "audit.toml"
+    spec.write_text(SPEC.format(samples=200))
+    more = ("--repeats", "2", "--doses", "0.5", "-o", tmp_path / "kept.json")
+    said = cli("qualify", spec, "--store", tmp_path / "store", *more)
+    assert said.code == 0
+    assert "dropped mode" in said.out
+    assert "nothing can be planted" in said.out
+    assert json.loads((tmp_path / "kept.json").read_text())["repeats"] == 2
+
+
+@pytest.mark.parametrize(
+    ("doses", "repeats"), [([], 5), ([0.2, 0.1], 5), ([0.1, 0.1], 5), ([0.0], 5), ([1.0], 5), ([0.1], 1)]
+)
+def test_a_ladder_that_means_nothing_is_refused(doses: list[float], repeats: int) -> None:
+    with pytest.raises(InputError):
+        check(doses, repeats)
+
+
+def test_doses_that_are_no_numbers_are_bad_input(cli: Any, tmp_path: Path) -> None:
+    spec = tmp_path / "audit.toml"
+    spec.write_text(SPEC.format(samples=200))
+    said = cli("qualify", spec, "--doses", "a,b")
+    assert said.code == 2
+    assert "shares with commas" in said.err
