@@ -50,6 +50,8 @@ def adapted(model: Any, form: Form) -> Any:
         )
     if hasattr(model, "sample_range"):
         methods["sample_range"] = _rows_method("sample_range", form)
+    if hasattr(model, "sample_each"):
+        methods["sample_each"] = _rows_method("sample_each", form)
     kind = type(type(model).__name__, (_Adapted,), methods)
     return kind(model)
 
@@ -94,6 +96,8 @@ def _wanted(name: str, given: tuple[Any, ...], named: Mapping[str, Any]) -> tupl
             )
         case "sample_range":
             return int(given[1]) - int(given[0]), None
+        case "sample_each":
+            return len(given[0]), given[1] if len(given) > 1 else named.get("condition")
         case "reconstruct":
             return int(given[0].num_rows), None
     return len(given[0]), None
