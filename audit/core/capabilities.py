@@ -111,6 +111,14 @@ class CanReconstruct(Protocol):
         ...
 
 
+class CanDegrade(Protocol):
+    """A model that restores pictures and can make what it is given of one."""
+
+    def degrade(self, rows: Rows) -> Rows:
+        """Return what the model would be given of each example to restore, in order."""
+        ...
+
+
 class CanEncode(Protocol):
     """A model with latent vectors of examples."""
 
@@ -155,6 +163,7 @@ class Capability(enum.StrEnum):
     LOG_LIKELIHOOD = "log_likelihood"
     LIKELIHOOD_BOUND = "likelihood_bound"
     RECONSTRUCT = "reconstruct"
+    DEGRADE = "degrade"
     ENCODE = "encode"
     DECODE = "decode"
     DENOISING_LOSS = "denoising_loss"

@@ -21,6 +21,7 @@ _BEYOND, _MOST_BEYOND = 0.1, 0.05
 """Values further outside a range than this share of it, and how many of them may be: an unclamped network's, not more."""
 _TRIED: Mapping[Capability, Callable[[Any, Rows, Rng], Any]] = {
     Capability.RECONSTRUCT: lambda model, rows, rng: model.reconstruct(rows, rng),
+    Capability.DEGRADE: lambda model, rows, rng: model.degrade(rows),
     Capability.LOG_LIKELIHOOD: lambda model, rows, rng: model.log_likelihood(rows),
     Capability.LIKELIHOOD_BOUND: lambda model, rows, rng: model.likelihood_bound(rows, rng),
     Capability.DENOISING_LOSS: lambda model, rows, rng: model.denoising_loss(rows, 0.5, rng),
@@ -28,7 +29,7 @@ _TRIED: Mapping[Capability, Callable[[Any, Rows, Rng], Any]] = {
     Capability.ENCODE: lambda model, rows, rng: model.encode(rows),
 }
 """How each capability is asked about rows."""
-_ROWS = frozenset({Capability.SAMPLE, Capability.RECONSTRUCT, Capability.DECODE})
+_ROWS = frozenset({Capability.SAMPLE, Capability.RECONSTRUCT, Capability.DEGRADE, Capability.DECODE})
 _NUMBERS = frozenset(
     {
         Capability.LOG_LIKELIHOOD,
@@ -150,7 +151,7 @@ def _wanted(name: str, given: tuple[Any, ...], named: Mapping[str, Any]) -> tupl
             return int(given[1]) - int(given[0]), None
         case "sample_each":
             return len(given[0]), given[1] if len(given) > 1 else named.get("condition")
-        case "reconstruct":
+        case "reconstruct" | "degrade":
             return int(given[0].num_rows), None
     return len(given[0]), None
 
