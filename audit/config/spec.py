@@ -16,7 +16,17 @@ from audit.core.options import belongs
 from audit.core.policy import Policy
 from audit.formats.hostile import printable
 
-_PATHS = ("path", "weights", "train", "holdout", "metadata", "python_path", "canaries")
+_PATHS = (
+    "path",
+    "weights",
+    "train",
+    "holdout",
+    "metadata",
+    "python_path",
+    "canaries",
+    "originals",
+    "prompts",
+)
 """Options of [model] and [data] that name files: relative ones are relative to the spec."""
 
 

@@ -48,6 +48,9 @@ class Samples(Recipe[Rows]):
         if condition is None and hasattr(model, "sample_range"):
             span = shard_range(self.n, self.shard_size, context.shard)
             drawn = model.sample_range(span.start, span.stop)
+        elif hasattr(model, "sample_each"):
+            first = self.rows_of(context.shard).start
+            drawn = model.sample_each([context.rng(f"example/{first + i}") for i in range(n)], condition)
         else:
             drawn = model.sample(n, context.rng(), condition)
         if drawn.num_rows != n:

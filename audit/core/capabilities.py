@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from audit.core.rows import Matrix, Rng, Rows, Vector
@@ -17,6 +17,17 @@ class CanSample(Protocol):
 
         ``condition`` has ``n`` rows; example i is drawn given row i.
         """
+        ...
+
+
+class DrawsEach(Protocol):
+    """What a model may have beside ``sample``: each example from numbers of its own.
+
+    Its samples are then the same however an audit cuts them into shards, up to the rounding of a batch.
+    """
+
+    def sample_each(self, rngs: Sequence[Rng], condition: Rows | None = None) -> Rows:
+        """Draw one example from each of ``rngs``, and given that row of ``condition``."""
         ...
 
 
@@ -100,6 +111,14 @@ class CanReconstruct(Protocol):
         ...
 
 
+class CanDegrade(Protocol):
+    """A model that restores pictures and can make what it is given of one."""
+
+    def degrade(self, rows: Rows) -> Rows:
+        """Return what the model would be given of each example to restore, in order."""
+        ...
+
+
 class CanEncode(Protocol):
     """A model with latent vectors of examples."""
 
@@ -144,6 +163,7 @@ class Capability(enum.StrEnum):
     LOG_LIKELIHOOD = "log_likelihood"
     LIKELIHOOD_BOUND = "likelihood_bound"
     RECONSTRUCT = "reconstruct"
+    DEGRADE = "degrade"
     ENCODE = "encode"
     DECODE = "decode"
     DENOISING_LOSS = "denoising_loss"

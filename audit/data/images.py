@@ -16,7 +16,7 @@ from audit.core.errors import InputError
 from audit.core.identity import Digest, canonical, digest_of
 from audit.core.options import OptionTable
 from audit.core.references import DataRef, Options
-from audit.core.rows import Rows, image_rows
+from audit.core.rows import FILE, IMAGE, PREFIX, TEXT, Rows, image_rows
 from audit.core.subjects import DataCard
 from audit.data.metadata import Entry, Metadata, read_metadata
 from audit.data.near_duplicates import find_copies
@@ -26,7 +26,8 @@ from audit.formats.folders import LINK_ADVICE, LINKS, Listing, leads_out, listin
 from audit.formats.hostile import Refused, printable, tolerate
 from audit.formats.images import IMAGE_OPTIONS, ImageRules, Look, Picture, looks, one_shape, pictures
 
-_OPTIONS = ("path", "train", "holdout", "metadata", "groups", "randomised", "links", *IMAGE_OPTIONS)
+_FOLDERS = "folders"
+_OPTIONS = ("path", "train", "holdout", "metadata", "groups", _FOLDERS, "randomised", "links", *IMAGE_OPTIONS)
 
 
 class ImageFolder:
@@ -45,7 +46,8 @@ class ImageFolder:
 
     ``metadata`` is a CSV or JSONL file with a column ``file`` (the name relative
     to its folder, or ``train/…`` and ``holdout/…`` where names repeat); ``groups``
-    picks columns of it, all by default. ``randomised = true`` is your word that
+    picks columns of it, all by default. ``folders`` names a further group: the subfolder that a picture is in, as
+    where each class has its own. ``randomised = true`` is your word that
     chance alone decided which image went into which folder. ``links = "follow"``
     follows links that lead out of the folder.
     """
@@ -63,7 +65,8 @@ class ImageFolder:
             raise InputError(
                 "The option 'groups' of the dataset 'images' needs 'metadata', the file with the groups."
             )
-        chosen_all: Options = (("groups", json.dumps(groups)), *chosen, *rules.options)
+        folder = ((_FOLDERS, _column(table, groups)),) if _FOLDERS in options else ()
+        chosen_all: Options = (("groups", json.dumps(groups)), *chosen, *rules.options, *folder)
         draft = DataRef("images", Digest(""), chosen_all, placed(folders))
         rows = tuple((split, survey.content) for split, survey in _surveyed(draft).splits.items())
         return replace(draft, content=digest_of(canonical(dict(rows))), options=(*chosen_all, *rows))
@@ -82,7 +85,7 @@ class ImageFolder:
         return DataCard(
             "image",
             tuple((split, len(survey.digests)) for split, survey in found.splits.items()),
-            groups=_groups(ref),
+            groups=_columns(ref),
             randomised=bool(dict(ref.options)["randomised"]),
             problems=(
                 *found.problems,
@@ -109,7 +112,7 @@ class ImageFolder:
         for row in range(len(decoded)):  # each is let go once it is copied: memory holds one copy of them all
             pixels[row] = decoded.pop().picture.pixels
         return image_rows(
-            pixels, **{name: [entry[at] for entry in groups] for at, name in enumerate(_groups(ref))}
+            pixels, **{name: [entry[at] for entry in groups] for at, name in enumerate(_columns(ref))}
         )
 
 
@@ -196,6 +199,10 @@ def _survey(
         raise InputError(
             f"The folder {printable(where)} holds no images. Put image files into it, or name another.{other}"
         )
+    if _FOLDERS in dict(ref.options) and all("/" not in name for *_, name in kept):
+        raise InputError(
+            f"No picture in {printable(where)} is in a subfolder. Leave out 'folders', or put each class in its own."
+        )
     keys, digests, shapes, seen, small_ones, names = zip(*sorted(kept, key=lambda k: k[0]), strict=True)
     shape = one_shape(shapes, where)
     return _Survey(names, digests, _content(keys), shape, seen, np.stack(small_ones)), problems
@@ -207,8 +214,10 @@ def _rows(
     """Yield the pictures of a split in the order of their names; what cannot be used is added to ``refused``."""
     nothing = (None,) * len(_groups(ref))
     refused.extend(listed.refused)
+    by_folder = _FOLDERS in dict(ref.options)
     for picture in pictures(listed, ImageRules.from_options(ref.options), refused):
-        yield _Row(picture, pixel_digest(picture.pixels), entries.get(picture.name, nothing))
+        folder = (picture.name.partition("/")[0] if "/" in picture.name else None,) if by_folder else ()
+        yield _Row(picture, pixel_digest(picture.pixels), (*entries.get(picture.name, nothing), *folder))
 
 
 def _content(keys: Iterable[str]) -> Digest:
@@ -241,6 +250,20 @@ def _splits(ref: DataRef) -> tuple[str, ...]:
 
 def _groups(ref: DataRef) -> tuple[str, ...]:
     return tuple(json.loads(str(dict(ref.options)["groups"])))
+
+
+def _columns(ref: DataRef) -> tuple[str, ...]:
+    """Return every group: those of the table, and the one that folders are."""
+    folder = dict(ref.options).get(_FOLDERS)
+    return (*_groups(ref), *(() if folder is None else (str(folder),)))
+
+
+def _column(table: OptionTable, groups: tuple[str, ...]) -> str:
+    """Return the name of the group that folders are. Raise InputError when it has another meaning."""
+    name = table.text(_FOLDERS)
+    if name in (IMAGE, TEXT, PREFIX, FILE, *groups):
+        raise InputError(f"folders is '{name}', which is another column. Name another, such as \"label\".")
+    return name
 
 
 def _metadata(ref: DataRef) -> Metadata | None:

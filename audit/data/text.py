@@ -21,18 +21,22 @@ from audit.data.canary_file import CANARIES, canaries_digest, canary_rows, read_
 from audit.data.near_duplicates import find_copies
 from audit.data.places import folders_of, notes_on, placed, places, randomised, stamp_of
 from audit.data.similar_texts import SimilarTexts
+from audit.formats.conversations import field_of, reply_in
 from audit.formats.files import opened
 from audit.formats.folders import LINK_ADVICE, LINKS, Listing, leads_out, listing
 from audit.formats.hostile import Mark, Refused, UnreadableError, printable, shown, tolerate
 from audit.formats.texts import MOST_CHARACTERS, checked, paragraphs, read_text, records
 
 _FIELDS = {"train": "train_field", "holdout": "holdout_field"}
+_MESSAGES = "messages"
 _OPTIONS = (
     "path",
     "train",
     "holdout",
     "field",
     *_FIELDS.values(),
+    PREFIX,
+    _MESSAGES,
     "groups",
     "most_characters",
     "randomised",
@@ -51,7 +55,9 @@ class TextFiles:
     which may hold white space). ``path`` gives one split, ``holdout``: nothing
     is known about what the model was trained on. ``train`` and ``holdout``
     name a place each, and ``train_field`` and ``holdout_field`` the field of
-    each where they differ.
+    each where they differ. ``prefix`` names a field with the prompt that a text answers, which is conditioned on and never
+    scored; ``messages`` names instead a field with a conversation, of which the text is the last reply and the prompt what was
+    said before.
 
     The data are the texts and the groups they are in: the same texts with other
     line ends, in other lines or in files of other names are the same data in the
@@ -81,12 +87,14 @@ class TextFiles:
                     f"The option 'groups' of the dataset 'text' needs a .jsonl file, where each line can say in which "
                     f"groups its text is; {printable(place)} is none."
                 )
+        prompted = _prompted(table, found)
         chosen: Options = (
             ("groups", json.dumps(groups)),
             ("links", table.choice("links", "inside", LINKS)),
             ("most_characters", table.whole("most_characters", MOST_CHARACTERS, 1, 100_000_000)),
             ("randomised", randomised(table)),
             *((_FIELDS[split], field) for split, field in fields.items()),
+            *prompted,
         )
         filed = table.path(CANARIES)
         known = {} if filed is None else {CANARIES: canaries_digest(read_canaries(filed))}
@@ -132,7 +140,26 @@ class TextFiles:
         found = _read(ref, split)
         _check_unchanged(ref, split, found)
         columns = {name: [entry[at] for entry in found.groups] for at, name in enumerate(_groups(ref))}
-        return text_rows(found.texts, **columns)
+        prompts = {PREFIX: found.prefixes} if {PREFIX, _MESSAGES} & dict(ref.options).keys() else {}
+        return text_rows(found.texts, **prompts, **columns)
+
+
+def _prompted(table: OptionTable, found: Mapping[str, Path]) -> Options:
+    """Return the option that says where prompts are. Raise InputError where it contradicts another or cannot be met."""
+    given = [name for name in (PREFIX, _MESSAGES) if name in table.values]
+    if not given:
+        return ()
+    fields = [name for name in ("field", *_FIELDS.values(), PREFIX) if name in table.values]
+    if _MESSAGES in given and fields:
+        raise InputError(
+            f"[data] has 'messages' beside '{fields[0]}': a conversation holds both prompt and reply. Remove one of the two."
+        )
+    for place in found.values():
+        if place.suffix.lower() != ".jsonl" or place.is_dir():
+            raise InputError(
+                f"The option '{given[0]}' of {table.owner} needs a .jsonl file; {printable(place)} is none."
+            )
+    return ((given[0], table.text(given[0])),)
 
 
 def _fields(table: OptionTable, found: Mapping[str, Path]) -> dict[str, str]:
@@ -151,6 +178,7 @@ class _Split:
     """The usable texts of a place, their groups and where each stands, and sentences about the others."""
 
     texts: tuple[str, ...]
+    prefixes: tuple[str, ...]
     groups: tuple[_Groups, ...]
     names: tuple[str, ...]
     digests: tuple[Digest, ...]
@@ -168,6 +196,12 @@ class _Row:
     text: str
     groups: _Groups
     name: str
+    prefix: str = ""
+
+    @property
+    def beside(self) -> str:
+        """Spell what the data say of a text beside the text itself."""
+        return json.dumps((self.groups, self.prefix) if self.prefix else self.groups)
 
 
 def _surveyed(ref: DataRef) -> dict[str, _Split]:
@@ -235,7 +269,7 @@ def _read(ref: DataRef, split: str) -> _Split:
     if place.is_dir():
         rows = _folder(_listed(ref, place), most, refused)
     elif _files(ref, split)[0].suffix.lower() == ".jsonl":
-        rows = _jsonl(place, str(options[_FIELDS[split]]), _groups(ref), most, refused)
+        rows = _jsonl(place, _Fields.of(options, split), _groups(ref), most, refused)
     else:
         parts = paragraphs(place, most, refused)
         rows = [_Row(text, (), f"paragraph {number}") for number, text in parts]
@@ -246,12 +280,11 @@ def _read(ref: DataRef, split: str) -> _Split:
         raise InputError(
             f"{printable(place)} holds no texts. Name a .jsonl file, a .txt file or a folder of .txt files.{other}"
         )
-    keyed = sorted(
-        ((digest_of(row.text.encode()), json.dumps(row.groups), row) for row in rows), key=lambda k: k[:2]
-    )
+    keyed = sorted(((digest_of(row.text.encode()), row.beside, row) for row in rows), key=lambda k: k[:2])
     content = digest_of("\n".join(f"{digest} {groups}" for digest, groups, _ in keyed).encode())
     return _Split(
         tuple(row.text for *_, row in keyed),
+        tuple(row.prefix for *_, row in keyed),
         tuple(row.groups for *_, row in keyed),
         tuple(row.name for *_, row in keyed),
         tuple(digest for digest, *_ in keyed),
@@ -274,15 +307,38 @@ def _folder(listed: Listing, most: int, refused: list[Refused]) -> list[_Row]:
     return rows
 
 
-def _jsonl(place: Path, field: str, groups: tuple[str, ...], most: int, refused: list[Refused]) -> list[_Row]:
+@dataclass(frozen=True, slots=True)
+class _Fields:
+    """Which fields of a line hold the text, the prompt, or both as a conversation; empty where there is none."""
+
+    text: str
+    prefix: str
+    messages: str
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any], split: str) -> _Fields:
+        return cls(
+            str(options[_FIELDS[split]]), str(options.get(PREFIX, "")), str(options.get(_MESSAGES, ""))
+        )
+
+    def read(self, record: Mapping[str, Any], most: int) -> tuple[str, str]:
+        """Return prompt and text. Raise UnreadableError with the reason."""
+        if self.messages:
+            return reply_in(record, self.messages, most)
+        text = checked(field_of(record, self.text), most)
+        prefix = field_of(record, self.prefix) if self.prefix else ""
+        return ("" if prefix == "" else checked(prefix, most)), text
+
+
+def _jsonl(
+    place: Path, fields: _Fields, groups: tuple[str, ...], most: int, refused: list[Refused]
+) -> list[_Row]:
     rows = []
     for number, record in records(place, most, refused):
         try:
-            if field not in record:
-                names = ", ".join(shown(name) for name in list(record)[:5])
-                raise UnreadableError(f"no field '{shown(field)}' among {names or 'none'}")
-            text, entry = checked(record[field], most), tuple(_group(record.get(name)) for name in groups)
-            rows.append(_Row(text, entry, f"line {number}"))
+            prefix, text = fields.read(record, most)
+            entry = tuple(_group(record.get(name)) for name in groups)
+            rows.append(_Row(text, entry, f"line {number}", prefix))
         except UnreadableError as error:
             refused.append(Refused(f"line {number}", str(error)))
     for at, name in enumerate(groups):

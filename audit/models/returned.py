@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.core.capabilities import Capability, implemented
-from audit.core.rows import FILE, IMAGE, PREFIX, TEXT, Rows, image_rows, text_rows, texts_of
+from audit.core.rows import FILE, IMAGE, PREFIX, TEXT, Rng, Rows, image_rows, text_rows, texts_of
 
 RANGES: Mapping[str, tuple[float, float]] = {"0..1": (0.0, 1.0), "-1..1": (-1.0, 1.0), "0..255": (0.0, 255.0)}
 """What black and white are in images of floating-point numbers, by the name an option gives it."""
@@ -19,7 +19,17 @@ LAYOUTS = ("NCHW", "NHWC")
 _CHANNELS = (1, 3)
 _BEYOND, _MOST_BEYOND = 0.1, 0.05
 """Values further outside a range than this share of it, and how many of them may be: an unclamped network's, not more."""
-_ROWS = frozenset({Capability.SAMPLE, Capability.RECONSTRUCT, Capability.DECODE})
+_TRIED: Mapping[Capability, Callable[[Any, Rows, Rng], Any]] = {
+    Capability.RECONSTRUCT: lambda model, rows, rng: model.reconstruct(rows, rng),
+    Capability.DEGRADE: lambda model, rows, rng: model.degrade(rows),
+    Capability.LOG_LIKELIHOOD: lambda model, rows, rng: model.log_likelihood(rows),
+    Capability.LIKELIHOOD_BOUND: lambda model, rows, rng: model.likelihood_bound(rows, rng),
+    Capability.DENOISING_LOSS: lambda model, rows, rng: model.denoising_loss(rows, 0.5, rng),
+    Capability.REALNESS: lambda model, rows, rng: model.realness(rows),
+    Capability.ENCODE: lambda model, rows, rng: model.encode(rows),
+}
+"""How each capability is asked about rows."""
+_ROWS = frozenset({Capability.SAMPLE, Capability.RECONSTRUCT, Capability.DEGRADE, Capability.DECODE})
 _NUMBERS = frozenset(
     {
         Capability.LOG_LIKELIHOOD,
@@ -29,6 +39,10 @@ _NUMBERS = frozenset(
         Capability.ENCODE,
     }
 )
+
+
+class ReturnedError(ValueError):
+    """A model returned something that cannot be read; the message says what, and what would be right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +64,8 @@ def adapted(model: Any, form: Form) -> Any:
         )
     if hasattr(model, "sample_range"):
         methods["sample_range"] = _rows_method("sample_range", form)
+    if hasattr(model, "sample_each"):
+        methods["sample_each"] = _rows_method("sample_each", form)
     kind = type(type(model).__name__, (_Adapted,), methods)
     return kind(model)
 
@@ -79,10 +95,49 @@ def _rows_method(name: str, form: Form) -> Callable[..., Any]:
 def _passing(name: str, numbers: bool) -> Callable[..., Any]:
     def call(self: Any, *given: Any, **named: Any) -> Any:
         found = getattr(object.__getattribute__(self, "_model"), name)(*given, **named)
-        array = _array(found) if numbers else None
-        return found if array is None else array.astype(np.float64)
+        if not numbers:
+            return found
+        rows = given[0] if given else named.get("rows")
+        return numbers_of(found, int(getattr(rows, "num_rows", 0)), name)
 
     return call
+
+
+def numbers_of(found: Any, wanted: int, name: str) -> NDArray[np.float64]:
+    """Return numbers as an audit reads them: one for each example, or for ``encode`` one vector for each.
+
+    Raise ReturnedError that says what was returned and what would be right.
+    """
+    array, vectors = _array(found), name == Capability.ENCODE
+    if array is not None and not vectors and array.shape == (wanted, 1):
+        array = array[:, 0]
+    if array is None or array.ndim != (2 if vectors else 1) or len(array) != wanted:
+        right = (
+            f"one vector for each example: an array or a tensor of shape ({wanted}, values), as .flatten(1) makes it"
+            if vectors
+            else f"one number for each example: an array or a tensor of shape ({wanted},), not their mean"
+        )
+        raise ReturnedError(
+            f"{name} was asked about {wanted} and returned {_described(found)}; it must return {right}"
+        )
+    return array.astype(np.float64)
+
+
+def wrong_answer(model: Any, rows: Rows, rng: Callable[[], Rng]) -> str:
+    """Ask a model, already adapted, everything else that it offers about rows it drew; return what is wrong, or nothing.
+
+    What raises for another reason is left to the run: a few rows are no data.
+    """
+    for capability, ask in _TRIED.items():
+        if capability not in implemented(type(model)):
+            continue
+        try:
+            ask(model, rows, rng())
+        except ReturnedError as error:
+            return str(error)
+        except Exception:  # noqa: S112  # the run will say so where it counts
+            continue
+    return ""
 
 
 def _wanted(name: str, given: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[int, Any]:
@@ -94,13 +149,15 @@ def _wanted(name: str, given: tuple[Any, ...], named: Mapping[str, Any]) -> tupl
             )
         case "sample_range":
             return int(given[1]) - int(given[0]), None
-        case "reconstruct":
+        case "sample_each":
+            return len(given[0]), given[1] if len(given) > 1 else named.get("condition")
+        case "reconstruct" | "degrade":
             return int(given[0].num_rows), None
     return len(given[0]), None
 
 
 def rows_of(found: Any, wanted: int, form: Form, name: str = "sample", condition: Any = None) -> Rows:
-    """Return what a model returned as rows. Raise ValueError that says what it returned and what would be right.
+    """Return what a model returned as rows. Raise ReturnedError that says what it returned and what would be right.
 
     Taken are a pyarrow table; for images numpy arrays and torch tensors, (n, height, width, channels), (n, channels,
     height, width) or (n, height, width), uint8, or floating-point in the range that the model declares; a list of such
@@ -111,12 +168,12 @@ def rows_of(found: Any, wanted: int, form: Form, name: str = "sample", condition
     if rows is None:
         rows = _texts(found, name, condition) if form.modality == "text" else _images(found, form, name)
     if rows.num_rows != wanted:
-        raise ValueError(
+        raise ReturnedError(
             f"{name} was asked for {wanted} and returned {rows.num_rows}; it must return as many"
         )
     column = {"image": IMAGE, "text": TEXT}.get(form.modality)
     if column is not None and column not in rows.column_names:
-        raise ValueError(
+        raise ReturnedError(
             f"{name} returned a table with the columns {', '.join(rows.column_names)}; for {form.modality} it needs the "
             f"column '{column}', as audit.core.rows.{form.modality}_rows makes it"
         )
@@ -126,7 +183,7 @@ def rows_of(found: Any, wanted: int, form: Form, name: str = "sample", condition
 def _texts(found: Any, name: str, condition: Any) -> Rows:
     listed = found.tolist() if isinstance(found, np.ndarray) else found
     if not isinstance(listed, list | tuple) or not all(isinstance(one, str) for one in listed):
-        raise ValueError(
+        raise ReturnedError(
             f"{name} returned {_described(found)}; for text it must return a list of strings, one for each that was asked "
             "for, or audit.core.rows.text_rows(strings)"
         )
@@ -153,9 +210,9 @@ def _files(found: Any, name: str) -> Rows | None:
                 (place := Path(folder) / "output").write_bytes(one)
                 pixels.append(read_image(place, ImageRules()))
     except UnreadableError as error:
-        raise ValueError(f"{name} returned bytes that are no image file: {error}") from error
+        raise ReturnedError(f"{name} returned bytes that are no image file: {error}") from error
     if len({one.shape for one in pixels}) != 1:
-        raise ValueError(
+        raise ReturnedError(
             f"{name} returned image files of different sizes; an audit compares images of one size"
         )
     return image_rows(np.stack(pixels), **{FILE: list(found)})
@@ -172,7 +229,7 @@ def _images(found: Any, form: Form, name: str) -> Rows:
             if form.modality == "image"
             else f"for {form.modality} it must return a pyarrow.Table with one row for each that was asked for"
         )
-        raise ValueError(f"{name} returned {_described(found)}; {right}")
+        raise ReturnedError(f"{name} returned {_described(found)}; {right}")
     return image_rows(_levels(_channels_last(array, form, name), form, name))
 
 
@@ -201,7 +258,7 @@ def _channels_last(array: NDArray[Any], form: Form, name: str) -> NDArray[Any]:
     if array.ndim == 3:
         return array[..., None]
     if array.ndim != 4:
-        raise ValueError(
+        raise ReturnedError(
             f"{name} returned {_described(array)}; images are (n, height, width, channels) or (n, channels, height, width), "
             "the first axis counting them even when there is one"
         )
@@ -209,13 +266,13 @@ def _channels_last(array: NDArray[Any], form: Form, name: str) -> NDArray[Any]:
     layout = form.layout or ("NCHW" if first and not last else "NHWC" if last and not first else None)
     if layout is None:
         wrong = "it cannot be told which axis holds the channels" if first else "no axis has 1 or 3 channels"
-        raise ValueError(
+        raise ReturnedError(
             f'{name} returned {_described(array)}, in which {wrong}: declare layout = "NCHW" or "NHWC" in the class or in '
             "[model], and return grey or RGB"
         )
     moved = array.transpose(0, 2, 3, 1) if layout == "NCHW" else array
     if moved.shape[3] not in _CHANNELS:
-        raise ValueError(
+        raise ReturnedError(
             f"{name} returned {_described(array)}, and images laid out as {layout} have 1 or 3 channels"
         )
     return moved
@@ -225,14 +282,16 @@ def _levels(array: NDArray[Any], form: Form, name: str) -> NDArray[np.uint8]:
     if array.dtype == np.uint8:
         return array
     if array.size and not np.isfinite(array).all():
-        raise ValueError(f"{name} returned images with NaN or infinite values; its weights may be damaged")
+        raise ReturnedError(f"{name} returned images with NaN or infinite values; its weights may be damaged")
     low, high = (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
     if array.dtype.kind in "ui":
         if low < 0 or high > 255:
-            raise ValueError(f"{name} returned whole numbers from {low:g} to {high:g}; pixels are 0 to 255")
+            raise ReturnedError(
+                f"{name} returned whole numbers from {low:g} to {high:g}; pixels are 0 to 255"
+            )
         return array.astype(np.uint8)
     if form.pixels is None:
-        raise ValueError(
+        raise ReturnedError(
             f"{name} returned {array.dtype} from {low:.3g} to {high:.3g}, and nothing says which values are black and white: "
             f'declare pixel_range = "0..1", "-1..1" or "0..255" in the class or in [model], or return uint8'
         )
@@ -241,7 +300,7 @@ def _levels(array: NDArray[Any], form: Form, name: str) -> NDArray[np.uint8]:
     beyond = float(np.mean((array < black - margin) | (array > white + margin))) if array.size else 0.0
     dark = form.pixels == "0..255" and high <= 1.0 and low < high
     if beyond > _MOST_BEYOND or dark:
-        raise ValueError(
+        raise ReturnedError(
             f'{name} returned {array.dtype} from {low:.3g} to {high:.3g}, and pixel_range is "{form.pixels}": correct it, or '
             "scale what is returned"
         )

@@ -23,7 +23,7 @@ from audit.formats.files import is_there
 from audit.formats.hostile import shown
 from audit.models.files import header, load_tensors, safetensors_file
 from audit.models.reads import declared, mentioned, watch
-from audit.models.returned import LAYOUTS, RANGES, Form, adapted, rows_of
+from audit.models.returned import LAYOUTS, RANGES, Form, ReturnedError, adapted, wrong_answer
 from audit.models.trial import tried
 
 _MODALITIES = ("image", "text", "table", "molecule", "music")
@@ -85,13 +85,13 @@ class TorchModule:
 
     @classmethod
     def describe(cls, ref: ModelRef) -> tuple[ModelCard, frozenset[Capability]]:
-        """Import the factory's module; where the weights are small, also draw two samples, to know that they can be read."""
+        """Import the factory's module; where the weights are small, also try what it offers on two samples."""
         place, options = json.loads(ref.location), dict(ref.options)
         kind = _kind(_factory(ref), str(options["factory"]))
         form = _form(ref, kind)
         if implemented(kind) >= {Capability.SAMPLE}:
             _check_signature(kind)
-            _try_sampling(ref, form)
+            _try_model(ref, bool(getattr(kind, "deterministic", True)) and form.modality in ("image", "text"))
         tensors = header(Path(place["weights"]))
         card = ModelCard(
             str(getattr(kind, "family", kind.__name__)),
@@ -174,11 +174,14 @@ def _check_signature(kind: type[Any]) -> None:
 
 
 @cache
-def _try_sampling(ref: ModelRef, form: Form) -> None:
-    """Raise InputError when two samples, drawn in a process of their own, cannot be read; a costly model is not asked."""
+def _try_model(ref: ModelRef, repeats: bool) -> None:
+    """Raise InputError when two samples, drawn in a process of their own, cannot be read or drawn again.
+
+    What else the model offers is asked about these samples. A costly model is not asked.
+    """
     import numpy as np
 
-    place = json.loads(ref.location)
+    place, factory = json.loads(ref.location), str(dict(ref.options)["factory"])
     if Path(place["weights"]).stat().st_size > _CHEAP:
         return
 
@@ -187,12 +190,18 @@ def _try_sampling(ref: ModelRef, form: Form) -> None:
             model = TorchModule.open(ref, "cpu")
         except InputError as error:
             return "" if "cuda" in str(error).lower() else str(error)
-        drawn = object.__getattribute__(model, "_model").sample(2, np.random.default_rng(0), None)
         try:
-            rows_of(drawn, 2, form)
-        except ValueError as error:
-            return f"The model of '{dict(ref.options)['factory']}' was tried: {error}."
-        return ""
+            first, again = (model.sample(2, np.random.default_rng(0), None) for _ in range(2))
+        except ReturnedError as error:
+            return f"The model of '{factory}' was tried: {error}."
+        if repeats and not first.equals(again):
+            return (
+                f"The model of '{factory}' was tried: sample drew other examples from the same rng, so no run could be repeated. "
+                "Take every random number from rng: torch.randn(…, generator=torch.Generator().manual_seed(int(rng.integers(1 << "
+                "62)))), or torch.from_numpy(rng.standard_normal(…)). Dropout belongs off: .eval()."
+            )
+        wrong = wrong_answer(model, first, lambda: np.random.default_rng(0))
+        return f"The model of '{factory}' was tried: {wrong}." if wrong else ""
 
     if wrong := tried(call, _SECONDS):
         raise InputError(wrong)

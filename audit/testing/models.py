@@ -88,6 +88,12 @@ def _reconstruct(model: Any, rows: Rows) -> None:
     assert codec.encode(model.reconstruct(rows, _rng())) == codec.encode(again), "the same numbers again"
 
 
+def _degrade(model: Any, rows: Rows) -> None:
+    small = model.degrade(rows)
+    assert small.num_rows == rows.num_rows, "what a model is given of each example, in order"
+    assert codec.encode(model.degrade(rows)) == codec.encode(small), "the same again"
+
+
 def _latents(model: Any, rows: Rows) -> None:
     latents = model.encode(rows)
     assert latents.ndim == 2, "one latent vector per example"
@@ -122,6 +128,7 @@ _CHECKS: Mapping[Capability, Callable[[Any, Rows], None]] = {
     Capability.LOG_LIKELIHOOD: _vector(lambda model, rows: model.log_likelihood(rows)),
     Capability.LIKELIHOOD_BOUND: _vector(lambda model, rows: model.likelihood_bound(rows, _rng())),
     Capability.RECONSTRUCT: _reconstruct,
+    Capability.DEGRADE: _degrade,
     Capability.ENCODE: _latents,
     Capability.DECODE: _decode,
     Capability.DENOISING_LOSS: _vector(lambda model, rows: model.denoising_loss(rows, 0.3, _rng())),

@@ -44,7 +44,7 @@ MUST_OFFER = {
     "variational autoencoder": {"sample", "reconstruct", "encode", "decode", "likelihood_bound"},
     "GAN": {"sample", "decode"},
     "diffusion": {"sample", "encode", "decode", "denoising_loss", "likelihood_bound"},
-    "image enhancement": {"reconstruct"},
+    "image enhancement": {"reconstruct", "degrade"},
 }
 NAMES = sorted(FAMILIES)
 

@@ -146,3 +146,42 @@ def test_the_bytes_of_image_files_are_kept_beside_their_pixels() -> None:
         rows_of([file(4), file(5)], 2, Form("image"))
     with pytest.raises(ValueError, match="no image file"):
         rows_of([b"\x89PNG\r\n\x1a\n", file(4)], 2, Form("image"))
+
+
+def test_a_model_that_draws_each_example_by_itself_is_asked_that_way() -> None:
+    class Each:
+        def sample(self, n: int, rng: Any, condition: Any = None) -> Any:
+            raise AssertionError("each example has numbers of its own")
+
+        def sample_each(self, rngs: Any, condition: Any = None) -> Any:
+            return np.stack([rng.integers(0, 256, (4, 4, 3)).astype(np.uint8) for rng in rngs])
+
+    from audit.core.artifacts import Samples
+    from audit.core.identity import Digest
+    from audit.core.recipes import generator
+    from audit.core.references import ModelRef
+
+    model = adapted(Each(), IMAGE)
+
+    class Here:
+        def __init__(self, recipe: Samples, shard: int) -> None:
+            self.recipe, self.shard = recipe, shard
+
+        def model(self, ref: Any) -> Any:
+            return model
+
+        def rng(self, stream: str) -> Any:
+            return generator(self.recipe.seed_key, stream)
+
+    drawn = []
+    for shard_size in (3, 10):
+        recipe = Samples(ModelRef("x", Digest("")), 10, 0, shard_size)
+        shards = [recipe.make(Here(recipe, i)) for i in range(recipe.shards)]  # type: ignore[arg-type]
+        drawn.append(np.concatenate([images_of(one) for one in shards]))
+    np.testing.assert_array_equal(*drawn)
+    assert len(np.unique(drawn[0][:, 0, 0, 0])) > 5
+    with pytest.raises(ValueError, match="asked for 2 and returned 3"):
+        adapted(
+            type("Few", (Each,), {"sample_each": lambda self, rngs, condition=None: LEVELS[[0, 1, 0]]})(),
+            IMAGE,
+        ).sample_each([1, 2])

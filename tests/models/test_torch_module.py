@@ -279,6 +279,58 @@ def test_a_wrong_return_is_told_before_the_run(tmp_path: Path) -> None:
         TorchModule.describe(TorchModule.refer(wrong))
 
 
+def test_samples_that_cannot_be_drawn_again_are_told_before_the_run(tmp_path: Path) -> None:
+    drawn = "        import torch\n        return (torch.rand(n, 3, 4, 4) * 255).to(torch.uint8)"
+    source = SOURCE.replace(
+        "        return image_rows(np.full((n, 4, 4, 1), int(self.mean[0]), np.uint8))", drawn
+    )
+    assert source != SOURCE
+    with pytest.raises(InputError, match=r"drew other examples from the same rng.*manual_seed"):
+        TorchModule.describe(TorchModule.refer(written(tmp_path, source)))
+    seeded = "generator=torch.Generator().manual_seed(int(rng.integers(1 << 62)))"
+    TorchModule.describe(
+        TorchModule.refer(written(tmp_path, source.replace("(n, 3, 4, 4)", f"(n, 3, 4, 4, {seeded})")))
+    )
+    said = source.replace('family = "constant"', 'family = "constant"\n    deterministic = False')
+    assert not TorchModule.describe(TorchModule.refer(written(tmp_path, said)))[0].deterministic
+
+
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [
+        (
+            "log_likelihood(self, rows): return 1.0",
+            r"log_likelihood was asked about 2 and returned float; .* shape \(2,\)",
+        ),
+        ("log_likelihood(self, rows): return np.ones((2, 1))", ""),
+        (
+            "likelihood_bound(self, rows, rng): return np.ones(3)",
+            r"shape \(3,\) .*one number for each example",
+        ),
+        ("denoising_loss(self, rows, level, rng): return None", "returned NoneType"),
+        ("realness(self, rows): return np.ones((2, 2))", "not their mean"),
+        (
+            "encode(self, rows): return np.ones((2, 4, 3, 3))",
+            r"shape \(2, values\), as \.flatten\(1\) makes it",
+        ),
+        ("encode(self, rows): return np.ones((2, 36))", ""),
+        (
+            "reconstruct(self, rows, rng): return np.ones((2, 3, 4, 4))",
+            "reconstruct returned float64 .*pixel_range",
+        ),
+        ("encode(self, rows): raise ValueError('too few rows')", ""),
+    ],
+)
+def test_every_answer_is_tried_before_the_run(tmp_path: Path, method: str, said: str) -> None:
+    source = SOURCE.replace("    def sample(self", f"    def {method}\n\n    def sample(self", 1)
+    ref = TorchModule.refer(written(tmp_path, source))
+    if not said:
+        assert len(TorchModule.describe(ref)[1]) == 2
+        return
+    with pytest.raises(InputError, match=f"was tried: .*{said}"):
+        TorchModule.describe(ref)
+
+
 def test_a_factory_that_fails_is_told_before_the_run(tmp_path: Path) -> None:
     options = written(tmp_path, SOURCE.replace('state["mean"]', 'state["weight"]'))
     with pytest.raises(InputError, match="raised KeyError: 'weight'"):

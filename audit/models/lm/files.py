@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,8 @@ from audit.core.errors import InputError
 from audit.core.identity import Digest, digest_file, digest_files
 from audit.formats.files import is_there, require
 from audit.formats.hostile import shown
+from audit.models.hub import cached
+from audit.models.json_file import read_json
 from audit.models.lm.architectures import architecture_of, positions_lost
 from audit.models.lm.fits import check_fit, embedding_rows
 from audit.models.lm.folder import read_folder, refuse_adapters, require_config
@@ -22,7 +23,6 @@ from audit.models.lm.settings import (
     CONTEXT,
     check_not_quantised,
     check_settings,
-    read_json,
     text_part,
     whole,
 )
@@ -80,7 +80,7 @@ def locate(options: Mapping[str, Any]) -> Path:
         if value is not None and (not isinstance(value, str) or not value):
             raise InputError(f"[model] {name} is a string, not {shown(repr(value))}.")
     if hub is not None:
-        return _cached(str(hub), str(options.get("revision", "main")))
+        return cached(str(hub), str(options.get("revision", "main")))
     found = Path(str(path)).expanduser()
     if not is_there(found):
         raise InputError(
@@ -88,34 +88,6 @@ def locate(options: Mapping[str, Any]) -> Path:
             f"file, or bring one with 'audit fetch'."
         )
     return found
-
-
-def _cached(hub: str, revision: str) -> Path:
-    home = os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface"
-    cache = Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub")
-    if (
-        ".." in hub
-        or hub.startswith("/")
-        or hub.count("/") > 1
-        or ".." in revision
-        or revision.startswith("/")
-    ):
-        raise InputError(f"'{shown(hub)}' is not a hub id; one looks like 'organisation/name'.")
-    folder = cache / ("models--" + hub.replace("/", "--"))
-    reference = folder / "refs" / revision
-    try:
-        commit = reference.read_text(encoding="utf-8").strip() if reference.is_file() else revision
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"The cache of '{shown(hub)}' is damaged: refs/{shown(revision)} cannot be read."
-        ) from error
-    snapshot = folder / "snapshots" / commit
-    if ".." in commit or "/" in commit or not is_there(snapshot / "config.json"):
-        raise InputError(
-            f"'{shown(hub)}' ({shown(revision)}) is not in the local Hugging Face cache, and an audit downloads nothing. "
-            f"Use 'audit fetch' for a model of the catalogue, or run 'hf download {shown(hub)}' beforehand."
-        )
-    return snapshot
 
 
 def check(place: Path) -> Checked:

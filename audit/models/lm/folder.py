@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from audit.core.errors import InputError
 from audit.formats.files import is_there, require
-from audit.formats.hostile import UnreadableError, shown
-from audit.formats.tensors import Tensor, tensors_in
-from audit.models.lm.settings import read_json, refuse_quantised
+from audit.formats.hostile import shown
+from audit.formats.tensors import Tensor
+from audit.models.lm.settings import refuse_quantised
+from audit.models.weights import PICKLES, some, weights_of
 
-WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 SETTINGS = ("config.json", "generation_config.json")
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
-_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
-_OTHER_WEIGHTS = (*_PICKLES, ".safetensors", ".gguf", ".h5", ".msgpack", ".onnx", ".npz")
+_OTHER_WEIGHTS = (*PICKLES, ".safetensors", ".gguf", ".h5", ".msgpack", ".onnx", ".npz")
 _OTHER_TOKENIZERS = (
     "tokenizer.model",
     "vocab.json",
@@ -33,8 +30,6 @@ _PACKED = re.compile(
     r"\.(qweight|qzeros|g_idx|SCB|weight_packed|weight_scale|weight_scale_inv|absmax|quant_state)\b"
 )
 _ADAPTER = re.compile(r"\.(lora_[AB]|lora_embedding_[AB]|lora_magnitude_vector|hada_w\d|ia3_l)\b")
-_MOST_HEADER = 100_000_000
-_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,30 +44,19 @@ class Folder:
 def read_folder(place: Path) -> Folder:
     """Find a model's files and check that each is whole. Raise InputError with the file and the remedy."""
     names = _names(place)
-    weights, tensors = _weights(place, names)
-    _refuse_odd_tensors(place, tensors)
+    weights = weights_of(place, names)
+    _refuse_odd_tensors(place, weights.tensors)
     _check_tokenizer(place, names)
     if found := next((name for name in _QUANTISED if name in names), None):
         refuse_quantised(place.name, "GPTQ or AWQ", found)
-    chosen = [*weights, *(name for name in (*SETTINGS, *TOKENIZER) if name in names)]
-    for name in chosen:
-        require(place / name)
+    settings = {name: place / name for name in (*SETTINGS, *TOKENIZER) if name in names}
+    chosen = {**weights.files, **settings}
+    for path in chosen.values():
+        require(path)
     unread = tuple(
         name for name in sorted(names) if name not in chosen and Path(name).suffix.lower() in _OTHER_WEIGHTS
     )
-    return Folder({name: place / name for name in chosen}, tensors, unread)
-
-
-@contextmanager
-def only(files: Mapping[str, Path]) -> Iterator[Path]:
-    """Give a folder that holds these files and nothing else, so that a loader can read no other.
-
-    A loader looks for adapters, chat templates, older formats and code beside what it was asked for.
-    """
-    with TemporaryDirectory(prefix="audit-model-") as made:
-        for name, path in files.items():
-            (Path(made) / name).symlink_to(path.resolve())
-        yield Path(made)
+    return Folder(chosen, weights.tensors, unread)
 
 
 def require_config(place: Path) -> None:
@@ -84,7 +68,7 @@ def require_config(place: Path) -> None:
     hint = f' Name the file itself: path = "…/{shown(ggufs[0])}".' if ggufs else " Bring the whole model."
     if "model_index.json" in names:
         hint = " It is a pipeline of diffusers, which the adapter 'transformers' does not open."
-    raise InputError(f"'{shown(place.name)}' has no config.json; it holds {_some(names) or 'nothing'}.{hint}")
+    raise InputError(f"'{shown(place.name)}' has no config.json; it holds {some(names) or 'nothing'}.{hint}")
 
 
 def _names(place: Path) -> frozenset[str]:
@@ -106,87 +90,6 @@ def refuse_adapters(place: Path) -> None:
             f"applies none.{beside} Merge it into its base model (PEFT: model.merge_and_unload().save_pretrained(folder)) "
             "and audit that folder; or take the adapter's files away to audit the base model."
         )
-
-
-def _weights(place: Path, names: frozenset[str]) -> tuple[list[str], dict[str, Tensor]]:
-    """Return the names of the files of weights, with the index that names them, and the tensors in them."""
-    if WEIGHTS in names:  # a loader asks for it first
-        tensors: dict[str, Tensor] = {}
-        _add(tensors, place / WEIGHTS)
-        return [WEIGHTS], tensors
-    if INDEX in names:
-        return _indexed(place)
-    stray = sorted(name for name in names if name.endswith(".safetensors"))
-    pickles = sorted(name for name in names if name.endswith(_PICKLES))
-    if stray:
-        raise InputError(
-            f"'{shown(place.name)}' has neither {WEIGHTS} nor {INDEX}; it has {_some(stray)}. "
-            f"Bring the index where there are several, or give the one file that holds the whole model the name {WEIGHTS}."
-        )
-    if pickles:
-        raise InputError(
-            f"'{shown(place.name)}' has its weights as {shown(pickles[0])}, a pickle, and loading a pickle runs the code in "
-            "it. Convert it to safetensors (model.save_pretrained writes them) and audit that."
-        )
-    raise InputError(
-        f"'{shown(place.name)}' holds no .safetensors file; it holds {_some(sorted(names)) or 'nothing'}."
-    )
-
-
-def _indexed(place: Path) -> tuple[list[str], dict[str, Tensor]]:
-    """Return the index, the files that it names and their tensors: each a plain name of a file in this folder."""
-    index = read_json(place / INDEX)
-    entries = index.get("weight_map")
-    if not isinstance(entries, dict) or not entries:
-        raise InputError(
-            f"{INDEX} of '{shown(place.name)}' has no 'weight_map'. Bring it again from where it came from."
-        )
-    files: set[str] = set()
-    for name in entries.values():
-        if (
-            not isinstance(name, str)
-            or not name.endswith(".safetensors")
-            or name != Path(name).name
-            or "\\" in name
-        ):
-            raise InputError(
-                f"{INDEX} of '{shown(place.name)}' names {shown(repr(name))}. It may name .safetensors files in the same "
-                "folder and nothing else: other files are not checked, and a pickle runs the code in it."
-            )
-        files.add(name)
-    missing = sorted(name for name in files if not is_there(place / name))
-    if missing:
-        raise InputError(
-            f"'{shown(place.name)}' lacks {len(missing)} of {len(files)} files of weights that {INDEX} names: "
-            f"{_some(missing)}. Bring the whole model."
-        )
-    tensors: dict[str, Tensor] = {}
-    for name in sorted(files):
-        held = _add(tensors, place / name)
-        absent = sorted(key for key, file in entries.items() if file == name and key not in held)
-        if absent:
-            raise InputError(
-                f"{shown(name)} of '{shown(place.name)}' lacks the tensor '{shown(absent[0])}' that {INDEX} says is in it. "
-                "Index and weights are of different models: bring them together again."
-            )
-    return [*sorted(files), INDEX], tensors
-
-
-def _add(tensors: dict[str, Tensor], path: Path) -> Mapping[str, Tensor]:
-    """Add the tensors of one file. Raise InputError when one of them is in an earlier file too."""
-    require(path)
-    try:
-        held = tensors_in(path, _MOST_HEADER)
-    except UnreadableError as error:
-        raise InputError(f"{shown(path.name)} of '{shown(path.parent.name)}' {error}.") from None
-    twice = sorted(tensors.keys() & held.keys())
-    if twice:
-        raise InputError(
-            f"{shown(path.name)} of '{shown(path.parent.name)}' holds '{shown(twice[0])}', which another of its files "
-            "holds too. Bring the whole model again."
-        )
-    tensors.update(held)
-    return held
 
 
 def _refuse_odd_tensors(place: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -216,10 +119,4 @@ def _check_tokenizer(place: Path, names: frozenset[str]) -> None:
         )
     raise InputError(
         f"'{shown(place.name)}' has no tokenizer (tokenizer.json); a likelihood needs the model's own."
-    )
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(map(shown, names[:_NAMED])) + (
-        f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     )

@@ -15,12 +15,12 @@ import torch
 from audit.core.errors import InputError
 from audit.formats.hostile import shown
 from audit.models.lm.files import Checked
-from audit.models.lm.folder import only
 from audit.models.lm.gguf_followed import check_followed
 from audit.models.lm.head import Head
 from audit.models.lm.network import Network
 from audit.models.lm.probes import proven
 from audit.models.lm.tokens import Words
+from audit.models.weights import only
 
 _LEFT_OVER = re.compile(
     r"(rotary_emb\.inv_freq|\.attn\.(masked_)?bias|attention\.(masked_)?bias|position_ids)$"

@@ -1,18 +1,15 @@
-"""Reads the JSON files of a language model, and refuses what they say before anything is loaded by it."""
+"""Refuses what the JSON files of a language model say before anything is loaded by it."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from audit.core.errors import InputError
-from audit.formats.files import require
 from audit.formats.hostile import shown
 
-_MOST_BYTES = 1 << 28
 _SIZES: Mapping[str, int] = {
     **dict.fromkeys(("vocab_size",), 1 << 27),
     **dict.fromkeys(("hidden_size", "n_embd", "d_model", "word_embed_proj_dim", "embedding_size"), 1 << 20),
@@ -43,38 +40,6 @@ _QUANTISED = ("quantization_config", "compression_config")
 HIDDEN = ("hidden_size", "n_embd", "d_model")
 LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 CONTEXT = ("max_position_embeddings", "n_positions", "n_ctx")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the object in a JSON file. Raise InputError when it holds none, or says one thing twice."""
-    require(path)
-    where = f"{path.name} of '{shown(path.parent.name)}'"
-    try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise InputError(f"{where} has {path.stat().st_size:,} bytes; no such file is that long.")
-        value = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_repeats)
-    except RecursionError:
-        raise InputError(f"{where} is nested too deeply to be one of a model.") from None
-    except _RepeatedError as error:
-        raise InputError(f"{where} sets '{shown(str(error))}' twice. Keep the one that is meant.") from None
-    except ValueError as error:  # also of the decoder of UTF-8
-        raise InputError(f"{where} is not JSON ({error}). Bring it again from where it came from.") from None
-    if not isinstance(value, dict):
-        raise InputError(f"{where} is not a JSON object but {_said(value)}.")
-    return value
-
-
-class _RepeatedError(Exception):
-    """A name stands twice in one object."""
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in found:
-            raise _RepeatedError(name)
-        found[name] = value
-    return found
 
 
 def text_part(config: Mapping[str, Any]) -> Mapping[str, Any]:

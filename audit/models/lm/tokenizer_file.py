@@ -12,7 +12,8 @@ from typing import Any
 from audit.core.errors import InputError
 from audit.formats.files import is_there, require
 from audit.formats.hostile import shown
-from audit.models.lm.settings import check_settings, read_json, text_part, token_ids
+from audit.models.json_file import read_json
+from audit.models.lm.settings import check_settings, text_part, token_ids
 
 _NAMING = ("tokenizer_config.json", "special_tokens_map.json")
 """Files that spell the start and end tokens, the one that counts first."""

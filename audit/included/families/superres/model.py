@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from audit.core.references import ModelRef
-from audit.core.rows import IMAGE, Rng, Rows, images_of
+from audit.core.rows import IMAGE, Rng, Rows, image_rows, images_of
 from audit.included.model import IncludedModel, filled
 from audit.included.training.recipe import TrainingRecipe
 
@@ -62,3 +62,11 @@ class PortraitsSuperres(IncludedModel):
         parts = pixels_of(rows, (16, 16, 3) if small else (32, 32, 3), self.name).split(_CHUNK)
         given = (part if small else degraded(part) for part in parts if len(part))
         return painted((32, 32, 3), (self._network(signed(part.to(self._device))) for part in given))
+
+    def degrade(self, rows: Rows) -> Rows:
+        """Return the 16×16 portraits that 'reconstruct' makes of 32×32 ones before it enlarges them."""
+        from audit.included.families.pictures import pixels_of
+        from audit.included.families.superres.network import degraded
+
+        small = degraded(pixels_of(rows, (32, 32, 3), self.name))
+        return image_rows(small.permute(0, 2, 3, 1).contiguous().numpy())

@@ -1,0 +1,1 @@
+"""Pipelines and autoencoders in the layout of the diffusers library."""
