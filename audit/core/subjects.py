@@ -49,6 +49,8 @@ class ModelCard:
     """What pictures that were drawn before were, before they were made alike."""
     files: str = ""
     """The digest of the files that samples were drawn into before, where the model hands them out (``KeepsFiles``)."""
+    conditions: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """What a sample can be asked for, where that is known: columns of ``condition``, each with the labels that it may hold."""
 
 
 @dataclass(frozen=True, slots=True)
