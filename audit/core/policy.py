@@ -148,11 +148,13 @@ class Policy:
         modality: str = "",
         deciding: Deciding | None = None,
         skipped: Collection[str] = (),
+        undecided: Mapping[str, Unmet] | None = None,
     ) -> tuple[Judgement, ...]:
         """Judge every criterion that is about models of this modality; with none given, every criterion.
 
         ``missing`` says why a metric was not measured, by metric name, and ``skipped`` names those whose evaluator was
-        skipped; ``deciding`` says how many units would settle what is inconclusive.
+        skipped; ``deciding`` says how many units would settle what is inconclusive. ``undecided`` names metrics whose values
+        decide nothing in this audit, with the reason: criteria on them are not assessed.
         """
         found = list(outcomes)
         asked = {outcome.metric for outcome in found} | (set(missing) - set(skipped))
@@ -160,7 +162,7 @@ class Policy:
             judgement
             for criterion in self.criteria
             if criterion.concerns(modality) and (criterion.required or criterion.metric in asked)
-            for judgement in _judge(criterion, found, missing, deciding)
+            for judgement in _judge(criterion, found, missing, deciding, undecided or {})
         )
 
 
@@ -169,6 +171,7 @@ def _judge(
     outcomes: Sequence[Outcome],
     missing: Mapping[str, Sequence[Unmet]],
     deciding: Deciding | None,
+    undecided: Mapping[str, Unmet],
 ) -> Iterable[Judgement]:
     relevant = [
         o for o in outcomes if o.metric == criterion.metric and bool(o.group) == criterion.every_group
@@ -184,6 +187,8 @@ def _judge(
         yield Judgement(criterion, Verdict.NOT_ASSESSED, reasons)
     for outcome in relevant:
         match outcome:
+            case Measurement() if criterion.metric in undecided:
+                yield Judgement(criterion, Verdict.NOT_ASSESSED, (undecided[criterion.metric],))
             case Measurement():
                 verdict = criterion.judge(outcome)
                 n, said = None, ""

@@ -141,6 +141,16 @@ class Subject:
             )
         return known[role]
 
+    def blunt(self, role: str = "features") -> str:
+        """Say why distances in the features of a role decide nothing here; empty where they do.
+
+        Features whose extractor declares ``limits`` see too little, unless the data name them as those that see these examples best.
+        """
+        known = dict(self.extractors).get(role)
+        if known is None or not known.limits or dict(self.data_card.extractors).get(role) == known.name:
+            return ""
+        return f"the features '{known.name}': {known.limits}"
+
     def with_extractors(self, chosen: Mapping[str, ExtractorRef]) -> Subject:
         """Return the subject as one evaluator sees it that was given extractors of its own."""
         return replace(self, extractors=tuple(sorted({**dict(self.extractors), **chosen}.items())))

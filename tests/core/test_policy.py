@@ -146,3 +146,16 @@ def test_a_criterion_that_is_not_required_is_left_out_where_its_question_cannot_
     failed = policy.judge([], needs)
     assert [(j.criterion.metric, j.verdict) for j in failed] == [(n, Verdict.NOT_ASSESSED) for n in "mk"]
     assert policy.judge([measured(0.1, 0.2)], {})[0].verdict is Verdict.PASS
+
+
+def test_what_decides_nothing_here_is_not_assessed_with_the_reason() -> None:
+    policy = Policy("p", "1", (Criterion("m", at_most=0.55, why="w"), Criterion("m", at_most=0.1, why="w")))
+    blunt = Unmet("features in which a distance decides something", "the features 'pixels'", "name others")
+    judged = policy.judge([measured(0.4, 0.5)], {}, undecided={"m": blunt})
+    assert [j.verdict for j in judged] == [Verdict.NOT_ASSESSED] * 2
+    assert judged[0].because == (blunt,)
+    assert overall(judged) is Verdict.NOT_ASSESSED
+    assert [j.verdict for j in policy.judge([measured(0.4, 0.5)], {}, undecided={"other": blunt})] == [
+        Verdict.PASS,
+        Verdict.FAIL,
+    ]

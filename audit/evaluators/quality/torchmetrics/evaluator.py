@@ -89,7 +89,8 @@ class TorchMetric:
             found = known(self.metric)
             meaning = f"{self.metric} as torchmetrics computes it"
             declared = replace(type(self).about.metrics[0], direction=found.direction, meaning=meaning)
-            object.__setattr__(self, "about", replace(type(self).about, metrics=(declared,)))
+            about = replace(type(self).about, metrics=(declared,), distances=found.takes == "sides")
+            object.__setattr__(self, "about", about)
 
     def unmet(self, subject: Subject) -> tuple[Unmet, ...]:
         if not self.metric:
