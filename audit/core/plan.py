@@ -103,7 +103,8 @@ class AuditPlan:
                     "leave the extractor out of the spec for the best that is installed, or name another; 'audit list extractors' "
                     "shows them"
                 )
-                found |= dict.fromkeys(step.about.declared, Unmet(need, blunt, remedy))
+                names = map(step.about.full, step.about.distances)
+                found |= dict.fromkeys(names, Unmet(need, blunt, remedy))
         return found
 
     @property

@@ -47,7 +47,7 @@ def build(
     """
     facts = _facts(plan, store)
     failures = _failures(plan, facts, scored)
-    found = [_controlled(step, scored, _said(plan, step)) for step in plan.planned]
+    found = [_controlled(step, scored, plan.undecided) for step in plan.planned]
     outcomes = [outcome for one in found for outcome in one.outcomes]
     judgements = plan.policy.judge(
         outcomes,
@@ -85,23 +85,23 @@ def build(
     )
 
 
-def _said(plan: AuditPlan, step: Planned) -> tuple[str, ...]:
-    """Return the sentences that every number of an evaluator needs beside it."""
-    reasons = {unmet.found for metric in step.about.declared if (unmet := plan.undecided.get(metric))}
-    return (
-        *(f"Shown, and judged by no policy, because of {reason}." for reason in reasons),
-        *step.cases.notes,
-    )
-
-
-def _controlled(step: Planned, scored: Scores, notes: tuple[str, ...]) -> Controlled:
+def _controlled(step: Planned, scored: Scores, undecided: Mapping[str, Unmet]) -> Controlled:
     """Return what an evaluator found under the names of this audit, with noise floors, controls and what they void."""
     names = {step.evaluator.about.full(m.name): step.about.full(m.name) for m in step.about.metrics}
     subject, *others = [_found(scored.get((step.about.called, i)), names) for i in range(len(step.cases.all))]
     if isinstance(subject, str):
         return Controlled(())
     cases = zip(step.cases.all[1:], others, strict=True)
-    return controlled(subject, list(cases), step.about.declared, step.cases.no_null, notes)
+    found = controlled(subject, list(cases), step.about.declared, step.cases.no_null, step.cases.notes)
+    return replace(found, outcomes=tuple(_said(outcome, undecided) for outcome in found.outcomes))
+
+
+def _said(outcome: Outcome, undecided: Mapping[str, Unmet]) -> Outcome:
+    """Say beside a number that no policy judges it, where that is so."""
+    if outcome.metric not in undecided or not isinstance(outcome, Measurement):
+        return outcome
+    said = f"Shown, and judged by no policy, because of {undecided[outcome.metric].found}."
+    return replace(outcome, notes=(said, *outcome.notes))
 
 
 def _found(fact: Scored | Failed | None, names: Mapping[str, str]) -> tuple[Outcome, ...] | str:

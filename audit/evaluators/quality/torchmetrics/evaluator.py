@@ -89,7 +89,11 @@ class TorchMetric:
             found = known(self.metric)
             meaning = f"{self.metric} as torchmetrics computes it"
             declared = replace(type(self).about.metrics[0], direction=found.direction, meaning=meaning)
-            about = replace(type(self).about, metrics=(declared,), distances=found.takes == "sides")
+            about = replace(
+                type(self).about,
+                metrics=(declared,),
+                distances=("torchmetrics",) if found.takes == "sides" else (),
+            )
             object.__setattr__(self, "about", about)
 
     def unmet(self, subject: Subject) -> tuple[Unmet, ...]:
