@@ -20,7 +20,7 @@ from audit.formats.hostile import UnreadableError, printable
 from audit.formats.texts import read_whole
 
 _PATHS = ("path", "weights", "train", "holdout", "metadata", "python_path", "canaries")
-"""Options of [model] and [data] that name files: relative ones are relative to the spec."""
+"""Options of [model] and [data] that name files: relative ones are relative to the spec, as is ``python_path`` in [[evaluators]]."""
 
 _POLICIES = files("audit") / "policies"
 _MOST_CHARACTERS = 10_000_000
@@ -120,7 +120,7 @@ def parse_spec(values: Mapping[str, Any], base: Path, name: str = "audit") -> Au
     features = top.table("features")
     extractors = {} if features is None else _roles(features)
     listed = top.tables("evaluators")
-    evaluators = None if listed is None else tuple(_evaluator(t) for t in listed)
+    evaluators = None if listed is None else tuple(_evaluator(t, base) for t in listed)
     policy = _policy(top.table("policy"), base)
     settings = _run(top.table("run"))
     top.close()
@@ -210,7 +210,9 @@ def _roles(table: Table) -> dict[str, str]:
     return roles
 
 
-def _evaluator(table: Table) -> EvaluatorSpec:
+def _evaluator(table: Table, base: Path) -> EvaluatorSpec:
+    if isinstance(folder := table.values.get("python_path"), str):
+        table = replace(table, values={**table.values, "python_path": str(_absolute(folder, base))})
     name, label = table.text("name", most=MOST_NAME), table.text("as", "", most=MOST_NAME)
     extractors: dict[str, str] = {}
     if isinstance(table.values.get("features"), str):
