@@ -155,7 +155,7 @@ def example(wanted: Needs) -> Subject:
         data_card=DataCard(
             modality,
             tuple((split, 5000) for split in dict.fromkeys(("train", "holdout", *wanted.splits))),
-            groups=("group",),
+            groups=("group", EXAMPLE[0].name),
             randomised=True,
         ),
         extractors=tuple(

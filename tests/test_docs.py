@@ -344,7 +344,7 @@ def test_the_spec_in_the_readme_runs_with_the_factory_of_the_plugin_page(
             drawn = np.clip(mean + rng.normal(scale=20, size=mean.shape), 0, 255).astype(np.uint8)
             Image.fromarray(drawn).save(folder / f"{i:03}.png")
     (block,) = re.findall(r"```toml\n(name = .*?)```", README, flags=re.DOTALL)
-    quick = '\n[features]\nuse = "pixels"\n'  # so few pictures of noise say nothing in 1,280 features
+    quick = '\n[features]\nuse = "portraits-encoder"\n'  # 128 features: 400 pictures say nothing in 1,280
     (tmp_path / "audit.toml").write_text(block + quick)
     arguments = ("audit", "run", "audit.toml", "--samples", "400", "--executor", "inline")
     done = python((tmp_path, environment), *arguments)

@@ -85,6 +85,9 @@ def print_plan(described: dict[str, Any], console: Console) -> None:
         sure = forecast["passes_clean"] and forecast["fails_from"] is not None
         word = "[green]can decide[/]" if sure else "[yellow]too small[/] "
         console.print(f"{word} {clean(forecast['said'])}", highlight=False)
+    for one in described["undecided"]:
+        said = f"{one['metric']} will be shown, and no criterion judges it, because of {one['why']}"
+        console.print(f"[yellow]undecided[/]  {clean(said)}", highlight=False)
     for said in described["comparable"]:
         console.print(f"[yellow]splits[/]     {clean(said)}", highlight=False)
     missing = sum(a["shards"] - a["made"] for a in described["artifacts"])

@@ -66,6 +66,11 @@ def describe(plan: AuditPlan, made: dict[str, int]) -> dict[str, Any]:
             }
             for f in forecasts(plan)
         ],
+        "undecided": [
+            {"metric": c.metric, "why": plan.undecided[c.metric].found}
+            for c in plan.policy.criteria
+            if c.metric in plan.undecided and c.concerns(subject.card.modality)
+        ],
         "comparable": list(exchangeable(plan)),
     }
 

@@ -112,7 +112,7 @@ def assemble(spec: AuditSpec) -> Assembled:
 
 def _named(ref: ExtractorRef) -> dict[str, Any]:
     """Return what names an extractor; what its columns mean is left out."""
-    return {name: value for name, value in asdict(ref).items() if name != "attributes"}
+    return {name: value for name, value in asdict(ref).items() if name not in ("attributes", "limits")}
 
 
 def _data_of(spec: AuditSpec, card: ModelCard) -> tuple[str, dict[str, Any]]:

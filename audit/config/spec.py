@@ -27,7 +27,7 @@ _PATHS = (
     "originals",
     "prompts",
 )
-"""Options of [model] and [data] that name files: relative ones are relative to the spec."""
+"""Options of [model] and [data] that name files: relative ones are relative to the spec, as is ``python_path`` in [[evaluators]]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def parse_spec(values: Mapping[str, Any], base: Path, name: str = "audit") -> Au
     features = top.table("features")
     extractors = {} if features is None else _roles(features)
     listed = top.tables("evaluators")
-    evaluators = None if listed is None else tuple(_evaluator(t) for t in listed)
+    evaluators = None if listed is None else tuple(_evaluator(t, base) for t in listed)
     policy = policy_of(top.table("policy"), base)
     settings = _run(top.table("run"))
     top.close()
@@ -182,7 +182,9 @@ def _roles(table: Table) -> dict[str, str]:
     return roles
 
 
-def _evaluator(table: Table) -> EvaluatorSpec:
+def _evaluator(table: Table, base: Path) -> EvaluatorSpec:
+    if isinstance(folder := table.values.get("python_path"), str):
+        table = replace(table, values={**table.values, "python_path": str(absolute(folder, base))})
     name, label = table.text("name", most=MOST_NAME), table.text("as", "", most=MOST_NAME)
     extractors: dict[str, str] = {}
     if isinstance(table.values.get("features"), str):

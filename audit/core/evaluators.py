@@ -158,7 +158,8 @@ class About:
     ``name`` begins with the dimension: ``privacy.membership``. ``caveats`` are sentences about every one of its
     numbers, shown once; what depends on the run belongs to a measurement's notes. ``shards_matter`` admits that its
     statistics depend on how rows are cut into shards; otherwise the conformance suite demands that they do not.
-    ``label`` is what a spec calls one asking of it (``as``), in place of its name.
+    ``label`` is what a spec calls one asking of it (``as``), in place of its name. ``distances`` names the
+    metrics that are distances in the audit's features: no policy judges them in features that see too little (``ExtractorRef.limits``).
     """
 
     name: str
@@ -169,6 +170,7 @@ class About:
     caveats: tuple[str, ...] = ()
     shards_matter: bool = False
     label: str = ""
+    distances: tuple[str, ...] = ()
 
     @property
     def dimension(self) -> Dimension:

@@ -91,6 +91,22 @@ class AuditPlan:
         fields = {"name": self.name, "subject": self.subject, "steps": steps, "policy": self.policy}
         return key_of("plan", 2, fields)
 
+    @cached_property
+    def undecided(self) -> dict[str, Unmet]:
+        """The metrics that no policy judges here, by name, with the reason: distances in features that see too little."""
+        found: dict[str, Unmet] = {}
+        for step in self.planned:
+            blunt = self.subject.with_extractors(dict(step.asked.extractors)).blunt()
+            if step.about.distances and blunt:
+                need = "features in which a distance decides something"
+                remedy = (
+                    "leave the extractor out of the spec for the best that is installed, or name another; 'audit list extractors' "
+                    "shows them"
+                )
+                names = map(step.about.full, step.about.distances)
+                found |= dict.fromkeys(names, Unmet(need, blunt, remedy))
+        return found
+
     @property
     def planned(self) -> tuple[Planned, ...]:
         return tuple(step for step in self.steps if isinstance(step, Planned))

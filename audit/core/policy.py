@@ -215,12 +215,14 @@ class Policy:
         deciding: Deciding | None = None,
         skipped: Collection[str] = (),
         on: date | None = None,
+        undecided: Mapping[str, Unmet] | None = None,
     ) -> tuple[Judgement, ...]:
         """Judge every criterion that is about models of this modality; with none given, every criterion.
 
         ``missing`` says why a metric was not measured, by metric name, and ``skipped`` names those whose evaluator was
         skipped; ``deciding`` says how many units would settle what is inconclusive. ``on`` is the day by which waivers
-        expire; without one, none has.
+        expire; without one, none has. ``undecided`` names metrics whose values decide nothing in this audit, with the
+        reason: criteria on them are not assessed.
         """
         found = list(outcomes)
         asked = {outcome.metric for outcome in found} | (set(missing) - set(skipped))
@@ -228,7 +230,7 @@ class Policy:
             self._waived(judgement, on)
             for criterion in self.criteria
             if criterion.concerns(modality) and (criterion.required or criterion.metric in asked)
-            for judgement in _judge(criterion, found, missing, deciding)
+            for judgement in _judge(criterion, found, missing, deciding, undecided or {})
         )
 
     def _waived(self, judgement: Judgement, on: date | None) -> Judgement:
@@ -246,6 +248,7 @@ def _judge(
     outcomes: Sequence[Outcome],
     missing: Mapping[str, Sequence[Unmet]],
     deciding: Deciding | None,
+    undecided: Mapping[str, Unmet],
 ) -> Iterable[Judgement]:
     relevant = [
         o for o in outcomes if o.metric == criterion.metric and bool(o.group) == criterion.every_group
@@ -261,6 +264,8 @@ def _judge(
         yield Judgement(criterion, Verdict.NOT_ASSESSED, reasons)
     for outcome in relevant:
         match outcome:
+            case Measurement() if criterion.metric in undecided:
+                yield Judgement(criterion, Verdict.NOT_ASSESSED, (undecided[criterion.metric],))
             case Measurement():
                 verdict = criterion.judge(outcome)
                 n, said = None, ""

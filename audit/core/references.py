@@ -49,7 +49,8 @@ class ExtractorRef:
     """How to open a feature extractor; ``digest`` covers its weights and its preprocessing.
 
     ``attributes`` says what its columns are where it is an attribute classifier: a probability for each value of the
-    first attribute, then of the second, and so on. It is empty for any other extractor.
+    first attribute, then of the second, and so on. It is empty for any other extractor. ``limits`` says what its features do
+    not see where that is so much that a distance in them decides nothing: "they see …, not …".
     """
 
     name: str
@@ -57,6 +58,7 @@ class ExtractorRef:
     dimensions: int
     modality: str
     attributes: tuple[Attribute, ...] = identity(())
+    limits: str = identity("")
 
     def check_same_as(self, here: ExtractorRef) -> None:
         """Raise InputError unless the extractor that was planned is the one that is installed here."""

@@ -49,6 +49,8 @@ class ModelCard:
     """What pictures that were drawn before were, before they were made alike."""
     files: str = ""
     """The digest of the files that samples were drawn into before, where the model hands them out (``KeepsFiles``)."""
+    conditions: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """What a sample can be asked for, where that is known: columns of ``condition``, each with the labels that it may hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,16 @@ class Subject:
                 f"This audit names no feature extractor in the role '{role}'. Write {role} = \"…\" in [features]."
             )
         return known[role]
+
+    def blunt(self, role: str = "features") -> str:
+        """Say why distances in the features of a role decide nothing here; empty where they do.
+
+        Features whose extractor declares ``limits`` see too little, unless the data name them as those that see these examples best.
+        """
+        known = dict(self.extractors).get(role)
+        if known is None or not known.limits or dict(self.data_card.extractors).get(role) == known.name:
+            return ""
+        return f"the features '{known.name}': {known.limits}"
 
     def with_extractors(self, chosen: Mapping[str, ExtractorRef]) -> Subject:
         """Return the subject as one evaluator sees it that was given extractors of its own."""

@@ -166,7 +166,7 @@ def _note(seen: _Seen, step: Planned, scored: Mapping[tuple[str, int], Scored | 
         if fact is not None and (label, number, fact.key) not in seen.keys:
             seen.keys.add((label, number, fact.key))
             fresh.append(case)
-    found = controlled_of(step, scored)
+    found = controlled_of(step, scored, {})
     if step.cases.null in fresh:
         for outcome in found.outcomes:
             if isinstance(outcome, Measurement):

@@ -48,7 +48,7 @@ def build(
     """
     facts = _facts(plan, store)
     failures = _failures(plan, facts, scored)
-    found = [controlled_of(step, scored) for step in plan.planned]
+    found = [controlled_of(step, scored, plan.undecided) for step in plan.planned]
     outcomes = [outcome for one in found for outcome in one.outcomes]
     judgements = plan.policy.judge(
         outcomes,
@@ -57,6 +57,7 @@ def build(
         deciding,
         {metric for step in plan.skipped for metric in step.about.declared},
         date.fromisoformat(began[:10]),
+        plan.undecided,
     )
     return AuditRecord(
         run=run,
@@ -89,14 +90,23 @@ def build(
     )
 
 
-def controlled_of(step: Planned, scored: Scores) -> Controlled:
+def controlled_of(step: Planned, scored: Scores, undecided: Mapping[str, Unmet]) -> Controlled:
     """Return what an evaluator found under the names of this audit, with noise floors, controls and what they void."""
     names = {step.evaluator.about.full(m.name): step.about.full(m.name) for m in step.about.metrics}
     subject, *others = [_found(scored.get((step.about.called, i)), names) for i in range(len(step.cases.all))]
     if isinstance(subject, str):
         return Controlled(())
     cases = zip(step.cases.all[1:], others, strict=True)
-    return controlled(subject, list(cases), step.about.declared, step.cases.no_null, step.cases.notes)
+    found = controlled(subject, list(cases), step.about.declared, step.cases.no_null, step.cases.notes)
+    return replace(found, outcomes=tuple(_said(outcome, undecided) for outcome in found.outcomes))
+
+
+def _said(outcome: Outcome, undecided: Mapping[str, Unmet]) -> Outcome:
+    """Say beside a number that no policy judges it, where that is so."""
+    if outcome.metric not in undecided or not isinstance(outcome, Measurement):
+        return outcome
+    said = f"Shown, and judged by no policy, because of {undecided[outcome.metric].found}."
+    return replace(outcome, notes=(said, *outcome.notes))
 
 
 def _found(fact: Scored | Failed | None, names: Mapping[str, str]) -> tuple[Outcome, ...] | str:

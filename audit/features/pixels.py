@@ -19,13 +19,15 @@ class Pixels:
 
     For the 8×8 grey digits these are the pixels themselves. Nothing is learnt, so the
     features need no weights and favour no model; the trap is that they see layout and not
-    content: distances in them compare coarse shapes, and are comparable with no published figure.
+    content: distances in them compare coarse shapes, and are comparable with no published figure. A policy
+    judges such a distance only for data that name these features themselves, as the digits do.
     """
 
     @classmethod
     def refer(cls) -> ExtractorRef:
         recipe = {"extractor": "pixels", "version": _VERSION, "cells": _CELLS, "luma": _LUMA, "filter": "box"}
-        return ExtractorRef("pixels", digest_of(canonical(recipe)), _CELLS**2, "image")
+        limits = f"they see how bright each of {_CELLS}×{_CELLS} cells is, not what a picture shows"
+        return ExtractorRef("pixels", digest_of(canonical(recipe)), _CELLS**2, "image", limits=limits)
 
     @classmethod
     def open(cls, ref: ExtractorRef, device: str) -> Pixels:

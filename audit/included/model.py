@@ -50,6 +50,8 @@ class IncludedModel:
     family: ClassVar[str]
     sources: ClassVar[tuple[str, ...]]
     """Files under ``audit/included`` whose code decides what comes out; they are part of the model's name."""
+    column: ClassVar[str] = "occupation"
+    """The column by which a condition asks for a label, where the model takes conditions."""
     defect: ClassVar[str] = ""
     """What is wrong with a twin on purpose, in a few words for catalogues and reports; empty for the clean ones."""
 
@@ -149,6 +151,7 @@ class IncludedModel:
             withheld=cls.withheld(),
             notes=tuple(notes),
             trained_on=named(data) if ships else None,
+            conditions=((cls.column, labels),) if (labels := cls.conditions()) else (),
         )
         return card, implemented(cls) - dict(card.withheld).keys()
 

@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 
 from audit.core.errors import UndefinedError
 from audit.core.recipes import Context, Recipe, Shards
+from audit.core.references import Attribute as Known
 from audit.core.rows import Matrix, Rows
+from audit.recipes.attributes import Readings, joined, unlike_anything
+from audit.stats.associations import inverse
 from audit.stats.discriminant import Discriminant, confusion
 from audit.stats.modes import Kinds, Shares, Variation, corrected, variation
 
@@ -75,14 +78,16 @@ def _attribute(name: str, values: NDArray[np.str_]) -> Attribute:
 class Readable:
     """A column, the reader that was fitted on half of the labelled rows, and what it made of the other half.
 
-    ``real`` counts all labelled rows by kind, ``confusion[i, j]`` those of the second half of kind i that were read as j.
+    ``real`` counts all labelled rows by kind, ``confusion[i, j]`` those of the second half of kind i that were read as j. Where an
+    attribute classifier read the rows there is no fitted reader; ``places`` are then the places of the kinds among its values.
     """
 
     name: str
     kinds: tuple[str, ...]
-    reader: Discriminant
+    reader: Discriminant | None
     real: NDArray[np.float64]
     confusion: NDArray[np.float64]
+    places: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,7 @@ class FittedReader(Recipe[Reader]):
     """Linear discriminants that read groups off features: fitted on a random half of the rows, tried on the other."""
 
     kind: ClassVar[str] = "fitted-reader"
+    version: ClassVar[int] = 2
     features: Recipe[Matrix]
     attributes: Recipe[Attributes]
 
@@ -141,7 +147,7 @@ class ReadKinds(Recipe[NDArray[np.int64]]):
         return f"groups read off {self.features.label}"
 
     def make(self, context: Context, features: Matrix, reader: Shards[Reader]) -> NDArray[np.int64]:
-        read = [column.reader.read(features) for column in reader[0].columns]
+        read = [column.reader.read(features) for column in reader[0].columns if column.reader is not None]
         return np.stack(read, axis=1) if read else np.empty((len(features), 0), np.int64)
 
 
@@ -161,9 +167,116 @@ class WithoutKinds(Recipe[NDArray[np.int64]]):
         rows = np.concatenate(list(read))
         if not rows.shape[1]:
             return rows
+        rows = rows[rows[:, 0] >= 0]
         shares = np.cumsum(np.bincount(rows[:, 0])) / len(rows)
         lost = min(int(np.searchsorted(shares, self.dose - 1e-9)) + 1, len(shares) - 1)
         return np.asarray(rows[rows[:, 0] >= lost])
+
+
+@dataclass(frozen=True)
+class ClassifiedReader(Recipe[Reader]):
+    """What an attribute classifier tells apart, in place of a fitted reader: shares of its values among real rows, and its errors.
+
+    Real rows have no labels here, so their shares are corrected for its errors too, and count as so many rows as leave them as uncertain.
+    """
+
+    kind: ClassVar[str] = "classified-reader"
+    real: Recipe[Readings]
+    attributes: tuple[Known, ...]
+    chosen: tuple[int, ...]
+
+    @property
+    def label(self) -> str:
+        return f"shares in {self.real.label}"
+
+    def make(self, context: Context, real: Shards[Readings]) -> Reader:
+        codes = joined(real).codes
+        columns, left_out = [], []
+        for place in self.chosen:
+            try:
+                columns.append(_classified(self.attributes[place], codes[:, place]))
+            except UndefinedError as error:
+                left_out.append((self.attributes[place].name, str(error)))
+        return Reader(tuple(columns), tuple(left_out))
+
+
+@dataclass(frozen=True)
+class ClassifiedAttributes(Recipe[Attributes]):
+    """The groups of rows without labels, as an attribute classifier reads them, its errors left in."""
+
+    kind: ClassVar[str] = "classified-attributes"
+    read: Recipe[Readings]
+    attributes: tuple[Known, ...]
+    chosen: tuple[int, ...]
+
+    @property
+    def label(self) -> str:
+        return f"groups of {self.read.label}"
+
+    def make(self, context: Context, read: Shards[Readings]) -> Attributes:
+        codes = joined(read).codes
+        return Attributes(
+            tuple(
+                _attribute(self.attributes[i].name, np.array(self.attributes[i].values)[codes[:, i]])
+                for i in self.chosen
+            )
+        )
+
+
+def _classified(attribute: Known, codes: NDArray[np.int64]) -> Readable:
+    """Return an attribute as its classifier reads it in real rows; values of fewer than twenty are left out."""
+    counts = np.bincount(codes, minlength=len(attribute.values)).astype(np.float64)
+    kept = np.flatnonzero(counts >= FEWEST)
+    if len(kept) < 2:
+        raise UndefinedError(f"{len(kept)} of its values are read in {FEWEST} real rows")
+    n, read = float(counts[kept].sum()), counts[kept] / counts[kept].sum()
+    labels = (
+        np.array(attribute.confusion, np.float64)
+        if attribute.confusion
+        else np.diag(np.full(len(counts), 1e9))
+    )
+    confusion = labels[np.ix_(kept, kept)]
+    back = inverse(confusion)
+    shares = np.maximum(read @ back, 0.5 / n)
+    shares /= shares.sum()
+    spread = np.diag(back.T @ (np.diag(read) - np.outer(read, read)) @ back)
+    worth = float(np.min(shares * (1 - shares) / np.maximum(spread, 1e-12)))
+    names = tuple(attribute.values[i] for i in kept)
+    return Readable(
+        attribute.name, names, None, n * min(worth, 1.0) * shares, confusion, tuple(map(int, kept))
+    )
+
+
+@dataclass(frozen=True)
+class ClassifiedKinds(Recipe[NDArray[np.int64]]):
+    """The kind of each row in every column as an attribute classifier tells, -1 for values left out: shape (rows, columns).
+
+    Raises UndefinedError where the rows look like nothing that the classifier was tried on.
+    """
+
+    kind: ClassVar[str] = "classified-kinds"
+    read: Recipe[Readings]
+    real: Recipe[Readings]
+    reader: Recipe[Reader]
+    attributes: tuple[Known, ...]
+
+    @property
+    def label(self) -> str:
+        return f"groups of {self.read.label}"
+
+    def make(
+        self, context: Context, read: Shards[Readings], real: Shards[Readings], reader: Shards[Reader]
+    ) -> NDArray[np.int64]:
+        ours = joined(read)
+        if reason := unlike_anything(ours.strange(joined(real))):
+            raise UndefinedError(reason)
+        found = np.full((len(ours.codes), len(reader[0].columns)), -1, np.int64)
+        names = [attribute.name for attribute in self.attributes]
+        for place, column in enumerate(reader[0].columns):
+            values = ours.codes[:, names.index(column.name)]
+            for kind, value in enumerate(column.places):
+                found[values == value, place] = kind
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +321,8 @@ class ComparedKinds(Recipe[Compared]):
         rows, rng = np.concatenate(list(read)), context.rng()
         columns, left_out = [], list(reader[0].left_out)
         for place, column in enumerate(reader[0].columns):
-            counts = np.bincount(rows[:, place], minlength=len(column.kinds)).astype(np.float64)
+            codes = rows[:, place]
+            counts = np.bincount(codes[codes >= 0], minlength=len(column.kinds)).astype(np.float64)
             right = float(np.trace(column.confusion) / column.confusion.sum())
             try:
                 shares = corrected(Kinds(counts, column.real, column.confusion), self.threshold)

@@ -105,6 +105,14 @@ class Neighbourhoods:
             ]
         )
 
+    def covered(self, kept: Sequence[Flags] | None = None) -> Flags:
+        """Return which real rows have a generated row in their ball, of those kept in each sample; shape (n,)."""
+        rows = (np.ones(len(self.real.radii), np.bool_), np.ones(len(self.generated.radii), np.bool_))
+        inside, within = rows if kept is None else kept
+        i, j, distance = self.pairs
+        hit = inside[i] & within[j] & (distance < _radii(self.real, inside, self.k)[i])
+        return np.asarray(np.bincount(i[hit], minlength=len(inside)) > 0)
+
     def _clipped_density(
         self, inside: Flags, within: Flags, radii: Floats, pairs: tuple[Ints, Ints, Floats]
     ) -> float:

@@ -30,6 +30,9 @@ def check_description(kind: type[Any], registered: str) -> None:
     assert about.metrics, "it names the metrics it reports"
     assert about.references, "it names its sources"
     assert len(about.declared) == len(about.metrics), "each metric is declared once"
+    assert set(about.distances) <= {metric.name for metric in about.metrics}, (
+        "distances are metrics of its own"
+    )
     for name, metric in about.declared.items():
         assert len(metric.meaning) > 20, f"{name} is described in a sentence"
         assert metric.question == "" or metric.question.endswith("?"), f"{name}: its question is a question"

@@ -215,3 +215,16 @@ def test_a_waiver_of_what_nobody_asks_for_is_refused() -> None:
     declared = {"quality.kid": Metric("quality.kid", "A distance.", Direction.LOWER_IS_BETTER)}
     with pytest.raises(InputError, match="none of its criteria asks for"):
         check_policy(policy, declared)
+
+
+def test_what_decides_nothing_here_is_not_assessed_with_the_reason() -> None:
+    policy = Policy("p", "1", (Criterion("m", at_most=0.55, why="w"), Criterion("m", at_most=0.1, why="w")))
+    blunt = Unmet("features in which a distance decides something", "the features 'pixels'", "name others")
+    judged = policy.judge([measured(0.4, 0.5)], {}, undecided={"m": blunt})
+    assert [j.verdict for j in judged] == [Verdict.NOT_ASSESSED] * 2
+    assert judged[0].because == (blunt,)
+    assert overall(judged) is Verdict.NOT_ASSESSED
+    assert [j.verdict for j in policy.judge([measured(0.4, 0.5)], {}, undecided={"other": blunt})] == [
+        Verdict.PASS,
+        Verdict.FAIL,
+    ]

@@ -14,7 +14,7 @@ from audit.core.capabilities import Capability
 from audit.core.errors import InputError
 from audit.core.measurements import Interval, Measurement, Unquantified
 from audit.core.metrics import HIGHER, LOWER
-from audit.core.rows import image_rows, images_of
+from audit.core.rows import image_rows, images_of, text_rows
 from audit.evaluators.quality.torchmetrics.catalogue import known, names
 from audit.evaluators.quality.torchmetrics.evaluator import TorchMetric
 from audit.evaluators.quality.torchmetrics.recipes import parsed
@@ -218,3 +218,121 @@ def test_a_subject_that_lacks_what_a_metric_takes_is_told() -> None:
     without = replace(case(), offers=frozenset({Capability.SAMPLE}), extractors=())
     assert "reconstruct" in TorchMetric("image.PeakSignalNoiseRatio").unmet(without)[0].need
     assert "feature extractor" in TorchMetric("image.FrechetInceptionDistance").unmet(without)[0].need
+
+
+WORDS = np.array(
+    [
+        "the",
+        "cat",
+        "sat",
+        "on",
+        "a",
+        "mat",
+        "and",
+        "saw",
+        "one",
+        "small",
+        "red",
+        "dog",
+        "run",
+        "by",
+        "every",
+        "old",
+        "door",
+    ]
+)
+
+
+def texts(n: int = 60, seed: int = 0) -> list[str]:
+    rng = np.random.default_rng(seed)
+    return [" ".join(rng.choice(WORDS, 24)) for _ in range(n)]
+
+
+class Continues:
+    """Continues a prompt with what follows in the data, but for every third word."""
+
+    def __init__(self) -> None:
+        self.seen: list[Any] = []
+
+    def sample(self, n: int, rng: np.random.Generator, condition: Any = None) -> Any:
+        self.seen.append(condition)
+        known = {text: text for text in texts()}
+        found = []
+        for prompt in condition.column("prefix").to_pylist():
+            rest = next(text[len(prompt) :] for text in known if text.startswith(prompt)).split()
+            found.append(" ".join(word if i % 3 else "word" for i, word in enumerate(rest)))
+        return text_rows(found)
+
+
+def language() -> Any:
+    card = replace(subject().card, modality="text")
+    data = replace(subject().data_card, modality="text", splits=(("holdout", 60),))
+    return replace(subject(samples=60), card=card, data_card=data, shard_size=25)
+
+
+@pytest.mark.parametrize(
+    ("metric", "options", "part", "nested"),
+    [
+        ("text.BLEUScore", ("n_gram = 2",), "", True),
+        ("text.CHRFScore", (), "", True),
+        ("text.WordErrorRate", (), "", False),
+        ("text.EditDistance", (), "", False),
+        ("text.TranslationEditRate", (), "", True),
+        ("text.ROUGEScore", ("rouge_keys = ['rouge1', 'rougeL']",), "rougeL_fmeasure", True),
+    ],
+)
+def test_a_metric_of_texts_is_asked_of_continuations(
+    score: Any, metric: str, options: tuple[str, ...], part: str, nested: bool
+) -> None:
+    import torchmetrics
+
+    model = Continues()
+    evaluator = TorchMetric(metric, options, part=part, prompt_words=10)
+    found = value(score(evaluator, language(), model=model, splits={"holdout": text_rows(texts())}))
+    references = [" " + " ".join(text.split()[10:]) for text in texts()]
+    made = [" ".join(w if i % 3 else "word" for i, w in enumerate(r.split())) for r in references]
+    given = dict(parsed(option) for option in options)
+    theirs = getattr(torchmetrics.text, metric.partition(".")[2])(**given)
+    theirs.update(made, [[r] for r in references] if nested else references)
+    expected = theirs.compute()
+    assert found.value == pytest.approx(float(expected[part] if part else expected), rel=1e-5)
+    assert isinstance(found.uncertainty, Interval)
+    assert found.noise_floor is not None, "the references in place of continuations"
+    assert all(condition.column_names == ["prefix"] for condition in model.seen), "references are not shown"
+
+
+def test_prompts_and_references_of_rows_that_have_both(make_shards: Any) -> None:
+    from audit.evaluators.quality.torchmetrics.prompts import CutTexts
+
+    rows = language().real("holdout")
+    asked = text_rows(["four", ""], prefix=["two and two is", "say nothing"])
+    parts = [
+        make_shards(CutTexts(replace(rows, rows=2), 3, prompts), splits={"holdout": asked})[0]
+        for prompts in (True, False)
+    ]
+    assert parts[0].to_pylist() == [{"prefix": "two and two is"}, {"prefix": "say nothing"}]
+    assert parts[1].to_pylist() == [{"text": "four"}, {"text": ""}]
+
+
+def test_metrics_of_texts_that_cannot_be_asked_say_why(score: Any) -> None:
+    for metric, said in (
+        ("text.BERTScore", "downloads a language model"),
+        ("text.SQuAD", "takes TARGETS_TYPE as targets"),
+        ("text.Perplexity", "takes Tensor as targets"),
+    ):
+        with pytest.raises(InputError, match=said):
+            TorchMetric(metric)
+    with pytest.raises(InputError, match="prompt_words"):
+        TorchMetric("text.BLEUScore", prompt_words=0)
+    several = TorchMetric("text.ROUGEScore", options=("rouge_keys = 'rouge1'",))
+    (undefined,) = score(several, language(), model=Continues(), splits={"holdout": text_rows(texts())})
+    assert "name one of them in 'part'" in undefined.reason
+    drawn = replace(language(), card=replace(language().card, most_samples=60))
+    (unmet,) = TorchMetric("text.BLEUScore").unmet(drawn)
+    assert "drawn before" in unmet.found
+    assert "a model of text" in TorchMetric("text.BLEUScore").unmet(case())[0].need
+
+
+def test_the_inception_score_comes_with_its_limits() -> None:
+    assert "sees no real example" in TorchMetric("image.InceptionScore").about.caveats[-1]
+    assert "sees no real example" not in " ".join(TorchMetric("image.TotalVariation").about.caveats)

@@ -74,6 +74,7 @@ class SamplesDiversity:
             "A lost kind lowers it where kinds are directions of the features, as in a trained network's; in plain pixels it may not.",
             "Comparable only between models measured with the same features against the same real examples.",
         ),
+        distances=("vendi", "rke"),
     )
 
     def __post_init__(self) -> None:

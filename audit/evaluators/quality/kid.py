@@ -74,6 +74,7 @@ class KernelDistance:
             "The p-value is of the hypothesis that samples and real rows have one distribution (xMMD); a large one "
             "proves nothing.",
         ),
+        distances=("kid",),
     )
 
     def __post_init__(self) -> None:

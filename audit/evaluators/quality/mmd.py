@@ -71,6 +71,7 @@ class GaussianDiscrepancy:
             "Comparable only between models measured against the same real examples, which set scale and bandwidth.",
             "The p-value is exact for exchangeable rows (shuffled labels); a large one proves nothing.",
         ),
+        distances=("mmd",),
     )
 
     def __post_init__(self) -> None:

@@ -2,18 +2,21 @@
 
 The kinds are the values of the data's group columns: classes, occupations, skin tones. Half of the labelled real rows teach a
 linear reader to tell them apart in the features, the other half show how often it errs; what it reads off samples is
-corrected for that, so shares compare with true labels. A kind counts as dropped when it comes less than a tenth as often as in the
+corrected for that, so shares compare with true labels. Data without labels are read by an attribute classifier, samples and real rows alike, and
+corrected by its own confusion matrix. A kind counts as dropped when it comes less than a tenth as often as in the
 data. Total variation says how far all shares of a column are off: the part of the samples that would have to be of other kinds.
 
 A distance between distributions hardly notices a rare kind that is gone, and cannot say which; this names it. It sees only
 kinds that somebody labelled; ``quality.diversity`` and coverage see others.
 
 Formula: shares ``M'⁻¹ q`` of read shares q and the reader's confusion matrix M; dropped where ``share < threshold × real share``;
-total variation ``½ Σ |share - real share|``, extrapolated to infinitely many rows, so that equal shares give 0 on average.
+total variation ``½ Σ |share - real share|``, extrapolated to infinitely many rows, so that equal shares give 0 on average. Coverage of a kind: the
+share of its real rows whose 5th real neighbour is farther than some sample, over its mean for equal distributions.
 Interval: of the count, closed testing with Simes' test, from exact binomial p-values at an effective number of samples: at least so
 many are dropped, and at most so many may be. Of a total variation, draws from its normal approximation; of the largest, the
-largest lower to the largest upper bound, each at a level that holds for all columns at once. Ratios in the table hold all at once within their column.
-Gate: skipped without group columns and below 100 rows a side. Left out: columns of one or more than 100 values, values of fewer
+largest lower to the largest upper bound, each at a level that holds for all columns at once. Ratios in the table hold all at once within their column. Of
+coverage, the delete-half jackknife with Wilson's, Bonferroni over kinds.
+Gate: skipped without group columns or an attribute classifier, and below 100 rows a side. Left out: columns of one or more than 100 values, values of fewer
 than 20 rows, columns that the features hardly tell apart (M's smallest singular value within three times its noise).
 """
 
@@ -28,29 +31,99 @@ from numpy.typing import NDArray
 
 from audit.core.cases import Case, CaseKind, Cases
 from audit.core.errors import InputError, UndefinedError
-from audit.core.evaluators import About, Needs
+from audit.core.evaluators import About, Needs, Unmet
 from audit.core.measurements import Evidence, Interval, Outcome
-from audit.core.metrics import LOWER, Metric
+from audit.core.metrics import HIGHER, LOWER, Metric
 from audit.core.recipes import Inputs, Recipe, Shards
+from audit.core.rows import Rows
 from audit.core.subjects import Subject
+from audit.recipes.attributes import Readings
+from audit.recipes.classifiers import ROLE, lacking, readings
+from audit.recipes.group_coverage import GroupCoverage, GroupCovered
 from audit.recipes.labelled import (
+    Attributes,
+    ClassifiedAttributes,
+    ClassifiedKinds,
+    ClassifiedReader,
     Compared,
     ComparedColumn,
     ComparedKinds,
     FittedReader,
+    Reader,
     ReadKinds,
     RowAttributes,
     WithoutKinds,
 )
+from audit.recipes.neighbours import NearPairs, Neighbours
+from audit.stats.fidelity import listed
 from audit.stats.modes import surely_true
 
-LEAST = 100
+LEAST, K = 100, 5
 METHOD = "closed testing, Simes; exact binomial at effective n"
+
+
+@dataclass(frozen=True, slots=True)
+class _Labels:
+    """Kinds by the data's group columns, read off samples by a reader that learns from them."""
+
+    subject: Subject
+    real: Recipe[Rows]
+    columns: tuple[str, ...]
+
+    @property
+    def reads(self) -> str:
+        return self.subject.extractor().name
+
+    @property
+    def attributes(self) -> Recipe[Attributes]:
+        return RowAttributes(self.real, tuple(self.columns) or self.subject.groups)
+
+    @property
+    def reader(self) -> Recipe[Reader]:
+        return FittedReader(self.subject.features(self.real), self.attributes)
+
+    def read(self, rows: Recipe[Rows]) -> Recipe[NDArray[np.int64]]:
+        return ReadKinds(self.subject.features(rows), self.reader)
+
+
+@dataclass(frozen=True, slots=True)
+class _Classifier:
+    """Kinds as an attribute classifier reads them in samples and real rows."""
+
+    subject: Subject
+    real: Recipe[Rows]
+    columns: tuple[str, ...]
+
+    @property
+    def reads(self) -> str:
+        return self.subject.extractor(ROLE).name
+
+    @property
+    def _chosen(self) -> tuple[int, ...]:
+        known = self.subject.extractor(ROLE).attributes
+        return tuple(i for i, a in enumerate(known) if a.name in self.columns or not self.columns)
+
+    @property
+    def _theirs(self) -> Recipe[Readings]:
+        return readings(self.subject, self.real)
+
+    @property
+    def attributes(self) -> Recipe[Attributes]:
+        return ClassifiedAttributes(self._theirs, self.subject.extractor(ROLE).attributes, self._chosen)
+
+    @property
+    def reader(self) -> Recipe[Reader]:
+        return ClassifiedReader(self._theirs, self.subject.extractor(ROLE).attributes, self._chosen)
+
+    def read(self, rows: Recipe[Rows]) -> Recipe[NDArray[np.int64]]:
+        known = self.subject.extractor(ROLE).attributes
+        return ClassifiedKinds(readings(self.subject, rows), self._theirs, self.reader, known)
 
 
 @dataclass(frozen=True)
 class Modes:
-    """Compares free samples with the split ``reference``, by its group columns or those of them that ``columns`` names.
+    """Compares free samples with the split ``reference``, by its group columns or those of them that ``columns`` names; an attribute classifier
+    reads those that the data lack.
 
     A kind is dropped below ``threshold`` times its real share; ``level`` is that of intervals.
     """
@@ -78,8 +151,14 @@ class Modes:
                 null=0.0,
                 question="Do the kinds come as often as in the data?",
             ),
+            Metric(
+                "coverage",
+                "Share of the real balls of a kind that hold a sample, over what samples of the same distribution reach; the least covered kind",
+                HIGHER,
+                question="Is the variety within some kind lost?",
+            ),
         ),
-        needs=Needs(compares=True, features=True, groups=True, min_rows=LEAST),
+        needs=Needs(compares=True, features=True, min_rows=LEAST),
         references=(
             "Rogan & Gladen 1978; Lipton, Wang & Smola 2018 (shares behind a classifier that errs)",
             "Goeman, Meijer, Krebs & Solari 2019 (closed testing with Simes' test)",
@@ -87,7 +166,9 @@ class Modes:
         caveats=(
             "Kinds are read off features: samples that look like nothing in the data are read as some kind all the same.",
             "The correction assumes that samples of a kind are misread as real rows of it are.",
+            "Coverage is comparable only between models measured with the same features and sizes.",
         ),
+        distances=("coverage",),
     )
 
     def __post_init__(self) -> None:
@@ -96,45 +177,63 @@ class Modes:
                 "quality.modes: give 'threshold' above 0 and up to 0.5, 'level' from 0.5 to below 1."
             )
 
+    def unmet(self, subject: Subject) -> tuple[Unmet, ...]:
+        if subject.groups and set(self.columns) <= set(subject.groups):
+            return ()
+        if ROLE in dict(subject.extractors):
+            return lacking(subject, self.columns)
+        if subject.groups:
+            return ()  # a column that is not there is a mistake in the spec: ``inputs`` names it
+        remedy = f'name group columns in the spec ([data] groups = "column, another"), or an attribute classifier ([features] {ROLE} = "…")'
+        return (Unmet("data with group columns, or an attribute classifier", "neither", remedy),)
+
     def inputs(self, subject: Subject) -> Cases:
         unknown = sorted(set(self.columns) - set(subject.groups))
-        if unknown:
+        if unknown and ROLE not in dict(subject.extractors):
             raise InputError(
                 f"quality.modes: 'columns' names '{unknown[0]}'; the group columns of the data are {', '.join(subject.groups)}."
             )
-        rows = subject.real(self.reference)
-        reader = FittedReader(
-            subject.features(rows), RowAttributes(rows, tuple(self.columns) or subject.groups)
-        )
+        real = subject.real(self.reference)
+        asks = _Labels if subject.groups and set(self.columns) <= set(subject.groups) else _Classifier
+        kinds = asks(subject, real, self.columns)
+        theirs = subject.features(real)
+        around = Neighbours(theirs, theirs, listed(K))
 
-        def asked(read: Recipe[NDArray[np.int64]]) -> Inputs:
-            return {
-                "found": ComparedKinds(read, reader, self.threshold, self.level),
-                "extractor": subject.extractor().name,
-            }
+        def asked(rows: Recipe[Rows], dose: float = 0.0) -> Inputs:
+            read, covered = kinds.read(rows), None
+            if not dose:
+                x = subject.features(rows)
+                own = Neighbours(x, x, listed(K))
+                near = NearPairs(x, theirs, own, around)
+                covered = GroupCoverage(own, around, near, kinds.attributes, K, self.level)
+            found = ComparedKinds(
+                WithoutKinds(read, dose) if dose else read, kinds.reader, self.threshold, self.level
+            )
+            return {"found": found, "extractor": kinds.reads, "covered": covered}
 
-        ours, notes = (
-            asked(ReadKinds(subject.features(subject.samples()), reader)),
-            subject.unlike(self.reference),
-        )
+        ours, notes = asked(subject.samples()), subject.unlike(self.reference)
         if self.reference == "train" or subject.splits.get("train", 0) < LEAST:
             return Cases(ours, no_null="the data has no second real split of enough rows", notes=notes)
         size = min(subject.sample_count, subject.splits["train"])
-        read = ReadKinds(subject.features(subject.drawn("train", size)), reader)
+        second = subject.drawn("train", size)
         words = f"{size:,} rows of 'train' in place of the samples"
         planted = tuple(
             Case(
                 CaseKind.PLANTED,
-                asked(WithoutKinds(read, dose)),
+                asked(second, dose),
                 f"{words}, kinds of them dropped",
                 "dropped kinds",
                 dose,
             )
             for dose in subject.doses
         )
-        return Cases(ours, Case(CaseKind.NULL, asked(read), words), planted, notes=notes)
+        return Cases(ours, Case(CaseKind.NULL, asked(second), words), planted, notes=notes)
 
-    def measure(self, found: Shards[Compared], extractor: str) -> Iterable[Outcome]:
+    def measure(
+        self, found: Shards[Compared], extractor: str, covered: Shards[GroupCovered] | None = None
+    ) -> Iterable[Outcome]:
+        if covered is not None:
+            yield self._covered(covered[0])
         columns, left_out = found[0].columns, found[0].left_out
         if not columns:
             raise UndefinedError(
@@ -163,6 +262,40 @@ class Modes:
                 group=(("column", column.name),),
                 notes=(f"The reader is right on {column.right:.1%} of labelled rows; {_extremes(column)}.",),
             )
+
+    def _covered(self, found: GroupCovered) -> Outcome:
+        """Return the coverage of the least covered kind, with that of all."""
+        import pyarrow as pa
+
+        if found.reason:
+            return self.about.undefined("coverage", found.reason)
+        order = np.argsort(found.values, kind="stable")
+        columns = {
+            "label": [found.kinds[i] for i in order],
+            "value": found.values[order].round(4),
+            "low": found.low[order].round(4),
+            "high": found.high[order].round(4),
+            "target": np.ones(len(order)),
+            "real rows": found.sizes[order],
+        }
+        caption = "Coverage of each kind over that of samples of the same distribution, least covered first"
+        least = int(order[0])
+        interval = Interval(
+            min(found.lowest_low, float(found.values[least])),
+            max(found.lowest_high, float(found.values[least])),
+            self.level,
+            f"delete-half jackknife, Wilson; Bonferroni over {len(order)} kinds",
+        )
+        note = f"Least covered of {len(order)}: '{found.kinds[least]}', {found.sizes[least]} real rows."
+        evidence = Evidence("intervals", caption, pa.table(columns), sensitive=False)
+        return self.about.measurement(
+            "coverage",
+            float(found.values[least]),
+            interval,
+            int(found.sizes.sum()),
+            notes=(note,),
+            evidence=(evidence,),
+        )
 
     def _dropped(
         self, columns: tuple[ComparedColumn, ...], left_out: tuple[tuple[str, str], ...], extractor: str

@@ -60,6 +60,7 @@ class PrecisionRecall:
         needs=Needs(compares=True, features=True, min_rows=100),
         references=("Kynkäänniemi et al. 2019", "Naeem et al. 2020", "Salvy, Talbot & Thirion 2025"),
         caveats=("Comparable only between models measured with the same features, sizes and k.",),
+        distances=tuple(metric.name for metric in METRICS),
     )
 
     def __post_init__(self) -> None:

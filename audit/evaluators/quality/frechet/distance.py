@@ -90,6 +90,7 @@ class FrechetDistance:
             "Bai & Saranadasa 1996 (trace of the squared covariance)",
         ),
         caveats=("Comparable only with values of the same features and data.",),
+        distances=("frechet", "relative", "raw"),
     )
 
     def __post_init__(self) -> None:

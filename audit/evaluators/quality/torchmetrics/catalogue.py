@@ -13,8 +13,10 @@ from audit.core.errors import InputError, nearest
 from audit.core.measurements import Direction
 from audit.core.metrics import HIGHER, LOWER, NEITHER
 
-DOMAINS = ("image", "regression")
-"""Subpackages whose metrics can be asked of pictures."""
+DOMAINS = ("image", "regression", "text")
+"""Subpackages whose metrics can be asked: the first two of pictures, the last of texts."""
+_FETCHING = ("BERTScore", "InfoLM")
+"""Metrics that would download a language model while they are computed."""
 
 
 _PAIRS = (("preds", "target"), ("preds", "targets"), ("img1", "img2"))
@@ -24,7 +26,8 @@ _PAIRS = (("preds", "target"), ("preds", "targets"), ("img1", "img2"))
 class Known:
     """One metric: its class, what its ``update`` takes, which way it is better, and what its constructor accepts.
 
-    ``takes`` is ``pairs`` (predictions and targets), ``sides`` (samples, told apart by ``real``) or ``samples`` alone.
+    ``takes`` is ``pairs`` (predictions and targets), ``sides`` (samples, told apart by ``real``), ``samples`` alone, ``texts`` (with a
+    reference each) or ``references`` (texts with a list of references each).
     """
 
     name: str
@@ -68,6 +71,7 @@ def known(name: str) -> Known:
         )
     module, direction = modules[name], NEITHER
     update: tuple[str, ...] = ()
+    target = ""
     accepts: tuple[str, ...] = ()
     for body in _bodies(module, name.partition(".")[2]):
         for node in body:
@@ -83,9 +87,12 @@ def known(name: str) -> Known:
                     direction = (HIGHER if better else LOWER) if direction is NEITHER else direction
                 case ast.FunctionDef(name="update") if not update:
                     update = _arguments(node)
+                    target = _annotation(node, "target")
                 case ast.FunctionDef(name="__init__") if not accepts:
                     accepts = _arguments(node)
-    if "real" in update:
+    if name.startswith("text."):
+        takes = _of_texts(name, target)
+    elif "real" in update:
         takes = "sides"
     elif update in _PAIRS:
         takes = "pairs"
@@ -97,6 +104,25 @@ def known(name: str) -> Known:
             "targets, of real and made samples, or of samples alone can be asked."
         )
     return Known(name, module, takes, direction, accepts)
+
+
+def _of_texts(name: str, target: str) -> str:
+    """Return how a metric of texts takes its references. Raise InputError for one that takes no texts, or fetches a model."""
+    if name.partition(".")[2] in _FETCHING:
+        raise InputError(
+            f"quality.torchmetrics: '{name}' downloads a language model when it is computed, and an audit fetches nothing."
+        )
+    if "str" not in target:
+        raise InputError(
+            f"quality.torchmetrics: '{name}' takes {target or 'nothing that is known'} as targets; only metrics of texts and references can be asked."
+        )
+    nested = "Sequence[Sequence[str]]" in target or "Sequence[Union[str" in target
+    return "references" if nested else "texts"
+
+
+def _annotation(function: ast.FunctionDef, name: str) -> str:
+    found = next((a.annotation for a in function.args.args if a.arg == name), None)
+    return "" if found is None else ast.unparse(found)
 
 
 def _bodies(module: str, name: str) -> Iterator[list[ast.stmt]]:

@@ -2,7 +2,8 @@
 
 ``metric = "image.MultiScaleStructuralSimilarityIndexMeasure"``, ``as = "ms_ssim"``: a metric of predictions and targets is asked of
 reconstructions and originals, one that tells real from made (``image.FrechetInceptionDistance``) of the features of real rows
-and samples, one that takes pictures alone (``image.TotalVariation``) of samples. Options go on to its constructor.
+and samples, one that takes pictures alone (``image.TotalVariation``) of samples. A metric of texts (``text.ROUGEScore``) is asked of continuations of
+the beginnings of real texts, against what follows there. Options go on to its constructor.
 
 Pictures are given as float32 from 0 to 1, shape (n, channels, height, width), and ``data_range = 1`` is always given where it is taken:
 left out, torchmetrics takes the range of a batch, and the number depends on what else is in it. Metrics of distributions get the features of this
@@ -32,18 +33,25 @@ from audit.core.recipes import Inputs, Recipe, Shards
 from audit.core.rows import Matrix, Rows
 from audit.core.subjects import Subject
 from audit.evaluators.quality.torchmetrics.catalogue import Known, known
+from audit.evaluators.quality.torchmetrics.prompts import CutTexts
 from audit.evaluators.quality.torchmetrics.recipes import (
     Chosen,
     MetricValue,
     PairStates,
     SampleStates,
     SideStates,
+    TextStates,
     Value,
     parsed,
 )
 from audit.recipes.reconstructions import Reconstructed
 
-LEAST = 30
+LEAST, TEXTS = 30, ("texts", "references")
+LIMITS = {
+    "image.InceptionScore": "The inception score (Salimans et al. 2016) sees no real example: one good picture for each class of ImageNet, or training "
+    "pictures given back, score best, and other kinds of pictures have no meaning in it (Barratt & Sharma 2018).",
+}
+"""What must be said beside the numbers of some metrics, by name."""
 EXAMPLE = "image.StructuralSimilarityIndexMeasure"
 """What its page in the documentation shows it asking; without a name no audit gets so far."""
 BLOCKS = {"pairs": 20, "samples": 20, "sides": 10}
@@ -54,6 +62,7 @@ BLOCKS = {"pairs": 20, "samples": 20, "sides": 10}
 class TorchMetric:
     """Asks the metric ``metric``, such as ``image.PeakSignalNoiseRatio``, with ``options``, each written as in TOML: ``["reduction = 'sum'"]``.
 
+    ``part`` names one number of a metric that gives several, such as "rougeL_fmeasure". The first ``prompt_words`` words of a text are its prompt, unless rows have prompts.
     ``reference`` is the split of originals or real rows, ``max_rows`` how many of them at most; ``level`` is that of the interval.
     """
 
@@ -62,6 +71,8 @@ class TorchMetric:
     reference: str = "holdout"
     max_rows: int = 10_000
     level: float = 0.95
+    part: str = ""
+    prompt_words: int = 20
 
     about: ClassVar[About] = About(
         name="quality.torchmetrics",
@@ -69,7 +80,7 @@ class TorchMetric:
         metrics=(
             Metric("torchmetrics", "What the metric of torchmetrics that the spec names comes to", NEITHER),
         ),
-        needs=Needs(modalities=("image",)),
+        needs=Needs(modalities=("image", "text")),
         references=("torchmetrics (Detlefsen et al. 2022)",),
         caveats=(
             "Its meaning and its limits are those that torchmetrics documents: its Fréchet distance is biased upwards at every size, "
@@ -81,6 +92,8 @@ class TorchMetric:
     def __post_init__(self) -> None:
         for option in self.options:
             parsed(option)
+        if self.prompt_words < 1:
+            raise InputError("quality.torchmetrics: give 'prompt_words' from 1.")
         if self.max_rows < LEAST or not 0.5 <= self.level < 1:
             raise InputError(
                 f"quality.torchmetrics: give 'max_rows' from {LEAST} and 'level' from 0.5 to below 1."
@@ -89,7 +102,14 @@ class TorchMetric:
             found = known(self.metric)
             meaning = f"{self.metric} as torchmetrics computes it"
             declared = replace(type(self).about.metrics[0], direction=found.direction, meaning=meaning)
-            object.__setattr__(self, "about", replace(type(self).about, metrics=(declared,)))
+            told = type(self).about
+            about = replace(
+                told,
+                metrics=(declared,),
+                distances=("torchmetrics",) if found.takes == "sides" else (),
+                caveats=told.caveats + ((LIMITS[self.metric],) if self.metric in LIMITS else ()),
+            )
+            object.__setattr__(self, "about", about)
 
     def unmet(self, subject: Subject) -> tuple[Unmet, ...]:
         if not self.metric:
@@ -97,14 +117,24 @@ class TorchMetric:
             return (Unmet("the name of a metric of torchmetrics", "none", remedy),)
         if not _version():
             return (Unmet("torchmetrics", "it is not installed", "pip install torchmetrics"),)
-        return self._needs(known(self.metric)).unmet(subject, self.reference)
+        found = known(self.metric)
+        if found.takes in TEXTS and subject.card.most_samples is not None:
+            drawn = "samples that were drawn before; none can be drawn for a prompt"
+            return (Unmet("a model that can be prompted", drawn, "audit the model itself"),)
+        return self._needs(found).unmet(subject, self.reference)
 
     def _needs(self, found: Known) -> Needs:
+        if found.takes in TEXTS:
+            return Needs(
+                ((Capability.SAMPLE,),), splits=(self.reference,), modalities=("text",), min_rows=LEAST
+            )
         if found.takes == "sides":
-            return Needs(compares=True, features=True, min_rows=LEAST)
+            return Needs(compares=True, features=True, modalities=("image",), min_rows=LEAST)
         if found.takes == "pairs":
-            return Needs(((Capability.RECONSTRUCT,),), splits=(self.reference,), min_rows=LEAST)
-        return Needs(((Capability.SAMPLE,),))
+            return Needs(
+                ((Capability.RECONSTRUCT,),), splits=(self.reference,), modalities=("image",), min_rows=LEAST
+            )
+        return Needs(((Capability.SAMPLE,),), modalities=("image",))
 
     def inputs(self, subject: Subject) -> Cases:
         found = known(self.metric or EXAMPLE)
@@ -121,6 +151,10 @@ class TorchMetric:
             rows = subject.drawn(self.reference, self.max_rows)
             what = f"reconstructions and originals of '{self.reference}'"
             return self._pairs(rows, Reconstructed(rows, subject.model), chosen, what)
+        if found.takes in TEXTS:
+            rows = subject.drawn(self.reference, min(self.max_rows, subject.sample_count))
+            prompts, references = (CutTexts(rows, self.prompt_words, prompts) for prompts in (True, False))
+            return self._texts(references, subject.prompted(prompts), chosen, found.takes == "references")
         samples = subject.samples()
         states = SampleStates(samples, chosen, _block(samples, "samples"))
         return Cases(
@@ -143,6 +177,16 @@ class TorchMetric:
 
         return Cases(
             asked(made), Case(CaseKind.NULL, asked(rows), "the originals in place of reconstructions")
+        )
+
+    def _texts(self, references: Recipe[Rows], made: Recipe[Rows], chosen: Chosen, nested: bool) -> Cases:
+        def asked(texts: Recipe[Rows]) -> Inputs:
+            states = TextStates(texts, references, chosen, nested, _block(references, "pairs"))
+            what = f"continuations and what follows in '{self.reference}'"
+            return {"found": MetricValue((states,), chosen, 0, self.level, self.part), "what": what}
+
+        return Cases(
+            asked(made), Case(CaseKind.NULL, asked(references), "the references in place of continuations")
         )
 
     def measure(self, found: Shards[Value], what: str) -> Iterable[Outcome]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from audit.core.errors import InputError, UndefinedError
 from audit.core.recipes import Context, Recipe, Shards
-from audit.core.rows import Matrix, Rows, images_of
+from audit.core.rows import Matrix, Rows, images_of, texts_of
 from audit.recipes.reconstructions import tensor_of
 from audit.stats.jackknife import delete_a_shard
 
@@ -153,6 +153,31 @@ class PairStates(Recipe[States]):
 
 
 @dataclass(frozen=True)
+class TextStates(Recipe[States]):
+    """The states of a metric over texts and their references; ``nested`` gives each a list of one reference."""
+
+    kind: ClassVar[str] = "torchmetrics-texts"
+    along: ClassVar[tuple[str, ...]] = ("made", "rows")
+    made: Recipe[Rows]
+    rows: Recipe[Rows]
+    chosen: Chosen
+    nested: bool
+    block: int
+
+    @property
+    def label(self) -> str:
+        return f"{self.chosen.name} of {self.made.label}"
+
+    def make(self, context: Context, made: Rows, rows: Rows) -> States:
+        ours, theirs = (texts_of(side) for side in (made, rows))
+
+        def batch(span: slice) -> tuple[Any, ...]:
+            return ours[span], [[text] for text in theirs[span]] if self.nested else theirs[span]
+
+        return _states(context, self.chosen, 0, batch, len(ours), self.block)
+
+
+@dataclass(frozen=True)
 class SampleStates(Recipe[States]):
     """The states of a metric over pictures alone."""
 
@@ -254,6 +279,7 @@ class MetricValue(Recipe[Value]):
     chosen: Chosen
     features: int
     level: float
+    part: str = ""
 
     @property
     def label(self) -> str:
@@ -305,10 +331,22 @@ class MetricValue(Recipe[Value]):
         metric = self.chosen.made(self.features)
         for name, value in zip(state.names, state.values, strict=True):
             tensor = torch.from_numpy(np.ascontiguousarray(value))
-            setattr(metric, name, [tensor] if isinstance(metric._defaults[name], list) else tensor)
+            if isinstance(
+                metric._defaults[name], list
+            ):  # without a rule, as ROUGE has it, entries are one number a text
+                each = metric._reductions[name] is None and tensor.ndim == 1
+                setattr(metric, name, list(tensor) if each else [tensor])
+            else:
+                setattr(metric, name, tensor)
         metric._update_count = 1
         metric.orig_dtype = torch.float64  # FrechetInceptionDistance sets it in update alone
         found = metric.compute()
+        if isinstance(found, dict):
+            if self.part not in found:
+                raise UndefinedError(
+                    f"the metric gives {', '.join(map(str, found))}; name one of them in 'part'"
+                )
+            found = found[self.part]
         if isinstance(found, tuple) and found:
             found = found[0]  # a mean with the spread over its subsets
         if not (torch.is_tensor(found) and found.numel() == 1):
