@@ -71,7 +71,8 @@ class HasTokenScores(Protocol):
         token (``token``, ``logp``, ``rank``, ``top1``, ``entropy``, ``mean``,
         ``variance``; natural logarithms) and ``bytes``, the UTF-8 length of
         the scored text. A list ``end``, if there is one, says how many characters
-        of ``text`` stand before the end of each token.
+        of ``text`` stand before the end of each token, a list ``best`` what the log-probability
+        of ``top1`` is.
         """
         ...
 
