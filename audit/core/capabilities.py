@@ -93,6 +93,14 @@ class HasLikelihoodBound(Protocol):
         ...
 
 
+class HasLogImportanceWeights(Protocol):
+    """A latent-variable model that scores draws from its posterior: bounds of any tightness are functions of them."""
+
+    def log_importance_weights(self, rows: Rows, rng: Rng, draws: int) -> Matrix:
+        """Return ``log p(x, z) - log q(z | x)`` in nats for ``draws`` latent vectors z from each example's posterior, shape (n, draws)."""
+        ...
+
+
 class CanReconstruct(Protocol):
     """A model that passes examples through itself and back."""
 
@@ -106,6 +114,14 @@ class CanEncode(Protocol):
 
     def encode(self, rows: Rows) -> Matrix:
         """Return one latent vector per example."""
+        ...
+
+
+class HasPosterior(Protocol):
+    """A model whose encoder says how sure it is of a latent vector, under a standard normal prior."""
+
+    def posterior(self, rows: Rows) -> Matrix:
+        """Return mean and log variance of each example's normal posterior, shape (n, 2, latent); the prior is standard normal."""
         ...
 
 
@@ -144,8 +160,10 @@ class Capability(enum.StrEnum):
     TOKEN_SCORES = "token_scores"
     LOG_LIKELIHOOD = "log_likelihood"
     LIKELIHOOD_BOUND = "likelihood_bound"
+    LOG_IMPORTANCE_WEIGHTS = "log_importance_weights"
     RECONSTRUCT = "reconstruct"
     ENCODE = "encode"
+    POSTERIOR = "posterior"
     DECODE = "decode"
     DENOISING_LOSS = "denoising_loss"
     REALNESS = "realness"
