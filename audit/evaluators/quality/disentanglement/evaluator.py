@@ -29,8 +29,8 @@ from audit.core.metrics import HIGHER, Metric
 from audit.core.recipes import Recipe, Shards
 from audit.core.rows import Matrix
 from audit.core.subjects import Subject
-from audit.evaluators.quality.disentanglement.recipes import FactorGap, Factors, FactorScores, Reordered
-from audit.recipes.labelled import RowAttributes
+from audit.evaluators.quality.disentanglement.recipes import FactorGap, Factors, FactorScores
+from audit.recipes.labelled import Reordered, RowAttributes
 from audit.recipes.latents import Codes, MeansOf, Posteriors, no_bottleneck
 from audit.stats.disentanglement import Importances, halvings_interval, jackknife_interval, mean_gap
 

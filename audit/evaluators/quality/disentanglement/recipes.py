@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -31,19 +31,6 @@ class Factors:
     gaps: tuple[FactorGap, ...]
     scores: Importances | None
     left_out: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True)
-class Reordered(Recipe[Attributes]):
-    """The same labels dealt out to rows at random, all columns together: what codes then say of them is chance."""
-
-    kind: ClassVar[str] = "reordered-attributes"
-    attributes: Recipe[Attributes]
-
-    def make(self, context: Context, attributes: Shards[Attributes]) -> Attributes:
-        columns = attributes[0].columns
-        order = context.rng().permutation(len(columns[0].codes)) if columns else None
-        return Attributes(tuple(replace(column, codes=column.codes[order]) for column in columns))
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,7 @@ class Interpolation:
         extractor: str,
     ) -> Iterable[Outcome]:
         between, first, second = far[0].T
-        shown = ()
+        shown: tuple[Evidence, ...] = ()
         if strips is not None:
             caption = "The straight way from one code to another, decoded"
             shown = (Evidence("images", caption, strips[0], self.split == "train"),)
