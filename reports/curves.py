@@ -22,11 +22,12 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Points in the order they came, and the lower and upper edge of their band where there is one."""
+    """Points in the order they came, the lower and upper edge of their band and a line to compare them with, where there is one."""
 
     points: tuple[Point, ...]
     lower: tuple[Point, ...] = ()
     upper: tuple[Point, ...] = ()
+    reference: tuple[Point, ...] = ()
 
     @classmethod
     def of(
@@ -35,24 +36,30 @@ class Curve:
         ys: Sequence[float | None],
         lows: Sequence[float | None] | None = None,
         highs: Sequence[float | None] | None = None,
+        reference: Sequence[float | None] | None = None,
     ) -> Self | None:
         """Return the curve through the finite points, or None when there is not one."""
         points = _finite(xs, ys)
         if not points:
             return None
         banded = lows is not None and highs is not None
-        return cls(points, _finite(xs, lows) if banded else (), _finite(xs, highs) if banded else ())
+        band = (_finite(xs, lows), _finite(xs, highs)) if banded else ((), ())
+        return cls(points, *band, _finite(xs, reference))
 
 
 def curve_figure(curve: Curve, caption: str) -> Markup:
     """Return a curve with its band as SVG; ``caption`` begins its text alternative."""
     across = axis_over([x for x, _ in curve.points])
-    up = axis_over([y for _, y in [*curve.points, *curve.lower, *curve.upper]])
+    up = axis_over([y for _, y in [*curve.points, *curve.lower, *curve.upper, *curve.reference]])
     said = _described(caption, curve.points)
     parts = [element("title", {}, said), *_frame(across, up)]
     if curve.lower and curve.upper:
         outline = [*curve.lower, *reversed(curve.upper)]
         parts.append(element("polygon", {"class": "band", "points": _path(outline, across, up)}))
+    if curve.reference:
+        parts.append(
+            element("polyline", {"class": "reference", "points": _path(curve.reference, across, up)})
+        )
     if len(curve.points) == 1:
         (x, y) = curve.points[0]
         centre = {"cx": place_x(across, x), "cy": place_y(up, y)}

@@ -195,11 +195,15 @@ def _passages(about: Exhibit, rows: Rows) -> Exhibit:
 
 def _curve(rows: Rows) -> Curve | None:
     columns = {
-        name: rows.column(name).to_pylist() for name in ("x", "y", "low", "high") if name in rows.column_names
+        name: rows.column(name).to_pylist()
+        for name in ("x", "y", "low", "high", "reference")
+        if name in rows.column_names
     }
     if any(not isinstance(value, int | float | None) for column in columns.values() for value in column):
         return None
-    return Curve.of(columns["x"], columns["y"], columns.get("low"), columns.get("high"))
+    return Curve.of(
+        columns["x"], columns["y"], columns.get("low"), columns.get("high"), columns.get("reference")
+    )
 
 
 def _table(about: Exhibit, rows: Rows) -> Exhibit:

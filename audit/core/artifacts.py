@@ -181,7 +181,7 @@ class TokenScores(Recipe[Rows]):
     """Every scored token of the texts of ``source`` under a language model."""
 
     kind: ClassVar[str] = "token-scores"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     along: ClassVar[tuple[str, ...]] = ("source",)
     source: Recipe[Rows]
     model: ModelRef

@@ -82,7 +82,8 @@ class HasTokenScores(Protocol):
         token (``token``, ``logp``, ``rank``, ``top1``, ``entropy``, ``mean``,
         ``variance``; natural logarithms) and ``bytes``, the UTF-8 length of
         the scored text. A list ``end``, if there is one, says how many characters
-        of ``text`` stand before the end of each token.
+        of ``text`` stand before the end of each token, a list ``best`` what the log-probability
+        of ``top1`` is.
         """
         ...
 
@@ -100,6 +101,14 @@ class HasLikelihoodBound(Protocol):
 
     def likelihood_bound(self, rows: Rows, rng: Rng) -> Vector:
         """Return one lower bound on the log density per example, in nats."""
+        ...
+
+
+class HasLogImportanceWeights(Protocol):
+    """A latent-variable model that scores draws from its posterior: bounds of any tightness are functions of them."""
+
+    def log_importance_weights(self, rows: Rows, rng: Rng, draws: int) -> Matrix:
+        """Return ``log p(x, z) - log q(z | x)`` in nats for ``draws`` latent vectors z from each example's posterior, shape (n, draws)."""
         ...
 
 
@@ -124,6 +133,14 @@ class CanEncode(Protocol):
 
     def encode(self, rows: Rows) -> Matrix:
         """Return one latent vector per example."""
+        ...
+
+
+class HasPosterior(Protocol):
+    """A model whose encoder says how sure it is of a latent vector, under a standard normal prior."""
+
+    def posterior(self, rows: Rows) -> Matrix:
+        """Return mean and log variance of each example's normal posterior, shape (n, 2, latent); the prior is standard normal."""
         ...
 
 
@@ -162,9 +179,11 @@ class Capability(enum.StrEnum):
     TOKEN_SCORES = "token_scores"
     LOG_LIKELIHOOD = "log_likelihood"
     LIKELIHOOD_BOUND = "likelihood_bound"
+    LOG_IMPORTANCE_WEIGHTS = "log_importance_weights"
     RECONSTRUCT = "reconstruct"
     DEGRADE = "degrade"
     ENCODE = "encode"
+    POSTERIOR = "posterior"
     DECODE = "decode"
     DENOISING_LOSS = "denoising_loss"
     REALNESS = "realness"

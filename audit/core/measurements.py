@@ -52,7 +52,7 @@ class Evidence:
 
     ``kind`` says how to show ``content``: ``images`` (rows with an ``image`` column; further columns of images are
     shown beside it, under their names), ``texts`` (rows with a ``text`` column), ``table`` (any rows),
-    ``curve`` (rows with columns ``x``, ``y`` and perhaps ``low``, ``high``), ``intervals`` (``label``, ``value``, ``low``,
+    ``curve`` (rows with columns ``x``, ``y`` and perhaps ``low``, ``high``, and ``reference``, a line to compare with), ``intervals`` (``label``, ``value``, ``low``,
     ``high`` and perhaps ``target``) or ``heatmap`` (``row``, ``column``, ``value``); ``units``
     (``audit.core.units``) is for comparisons and not shown.
     ``sensitive`` evidence may show training examples and is hidden unless a

@@ -34,9 +34,11 @@ _NUMBERS = frozenset(
     {
         Capability.LOG_LIKELIHOOD,
         Capability.LIKELIHOOD_BOUND,
+        Capability.LOG_IMPORTANCE_WEIGHTS,
         Capability.DENOISING_LOSS,
         Capability.REALNESS,
         Capability.ENCODE,
+        Capability.POSTERIOR,
     }
 )
 

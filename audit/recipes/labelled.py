@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -72,6 +72,19 @@ def _attribute(name: str, values: NDArray[np.str_]) -> Attribute:
     for place, value in enumerate(kept):
         codes[values == value] = place
     return Attribute(name, tuple(map(str, kept)), codes)
+
+
+@dataclass(frozen=True)
+class Reordered(Recipe[Attributes]):
+    """The same labels dealt out to rows at random, all columns together: what codes then say of them is chance."""
+
+    kind: ClassVar[str] = "reordered-attributes"
+    attributes: Recipe[Attributes]
+
+    def make(self, context: Context, attributes: Shards[Attributes]) -> Attributes:
+        columns = attributes[0].columns
+        order = context.rng().permutation(len(columns[0].codes)) if columns else None
+        return Attributes(tuple(replace(column, codes=column.codes[order]) for column in columns))
 
 
 @dataclass(frozen=True, slots=True)

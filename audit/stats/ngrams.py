@@ -149,3 +149,32 @@ def _jackknifed(counts: NDArray[np.int64], size: int) -> tuple[float, float]:
     without = np.array([math.log(rarefied((rest := whole - group)[rest > 0], size)) for group in counts])
     spread = (GROUPS - 1) / GROUPS * float(np.square(without - without.mean()).sum())
     return rarefied(whole, size), math.sqrt(spread)
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """The mean similarity of two different texts of one set, with its standard error over ``texts`` texts."""
+
+    value: float
+    error: float
+    texts: int
+
+
+def mean_overlap(grams: Grams) -> Overlap:
+    """Return the mean cosine between the n-gram sets of two different texts: what share of their wording two texts have in common.
+
+    ``U = (|sum v|^2 - sum |v|^2) / (n (n - 1))`` over vectors v of length 1 with equal entries for the n-grams that a text
+    has: 1 where all texts are the same, 0 where no two share an n-gram. Error of a U-statistic: twice the spread of the texts'
+    own means. Texts without an n-gram are left out. Raises UndefinedError below twenty texts that have one.
+    """
+    kinds, gram = np.unique(grams.gram, return_inverse=True)
+    pairs = np.unique(grams.owner * len(kinds) + gram)
+    owners, owner, sizes = np.unique(pairs // max(len(kinds), 1), return_inverse=True, return_counts=True)
+    n = len(owners)
+    if n < GROUPS:
+        raise UndefinedError(f"{n} texts have n-grams; it takes {GROUPS}")
+    gram = pairs % len(kinds)
+    entry = 1 / np.sqrt(sizes[owner])
+    whole = np.bincount(gram, weights=entry)
+    own = (np.bincount(owner, weights=entry * whole[gram], minlength=n) - 1) / (n - 1)
+    return Overlap(float(own.mean()), 2 * float(own.std(ddof=1)) / math.sqrt(n), n)

@@ -101,6 +101,22 @@ def _latents(model: Any, rows: Rows) -> None:
     assert np.isfinite(latents).all(), "every latent is finite"
 
 
+def _posterior(model: Any, rows: Rows) -> None:
+    found = np.asarray(model.posterior(rows))
+    assert found.shape[:2] == (rows.num_rows, 2), "mean and log variance of every example"
+    assert np.isfinite(found).all(), "every posterior is finite"
+    if hasattr(model, "encode"):
+        assert found.shape[2] == model.encode(rows).shape[1], "a posterior of the latent vectors it encodes"
+
+
+def _weights(model: Any, rows: Rows) -> None:
+    found = np.asarray(model.log_importance_weights(rows, _rng(), 3))
+    assert found.shape == (rows.num_rows, 3), "as many weights of each example as were asked for"
+    assert np.isfinite(found).all(), "every weight is finite"
+    again = model.log_importance_weights(rows, _rng(), 3)
+    np.testing.assert_array_equal(found, again, err_msg="the same numbers again")
+
+
 def _decode(model: Any, rows: Rows) -> None:
     latents = model.encode(rows) if hasattr(model, "encode") else None
     if latents is None:
@@ -127,9 +143,11 @@ _CHECKS: Mapping[Capability, Callable[[Any, Rows], None]] = {
     Capability.TOKEN_SCORES: _token_scores,
     Capability.LOG_LIKELIHOOD: _vector(lambda model, rows: model.log_likelihood(rows)),
     Capability.LIKELIHOOD_BOUND: _vector(lambda model, rows: model.likelihood_bound(rows, _rng())),
+    Capability.LOG_IMPORTANCE_WEIGHTS: _weights,
     Capability.RECONSTRUCT: _reconstruct,
     Capability.DEGRADE: _degrade,
     Capability.ENCODE: _latents,
+    Capability.POSTERIOR: _posterior,
     Capability.DECODE: _decode,
     Capability.DENOISING_LOSS: _vector(lambda model, rows: model.denoising_loss(rows, 0.3, _rng())),
     Capability.REALNESS: _vector(lambda model, rows: model.realness(rows)),

@@ -150,6 +150,23 @@ def test_evidence_shows_the_dearest_and_the_cheapest_documents(score: Score) -> 
     assert not any(evidence.sensitive for evidence in public.evidence)
 
 
+def test_each_group_has_its_own_number(score: Score) -> None:
+    texts = [*written(60, 1, 0.9), *written(60, 2, 0.1), "abc"]
+    dialect = ["north"] * 60 + ["south"] * 60 + ["island"]
+    plain = subject(len(texts))
+    grouped = replace(plain, data_card=replace(plain.data_card, groups=("dialect", "place", "name")))
+    rows = text_rows(texts, dialect=dialect, name=[str(i) for i in range(len(texts))])
+    model = Chain(0.5)
+    found = score(BitsPerByte(), grouped, model=model, splits={"holdout": rows})
+    by_group = {dict(o.group).get("dialect"): o for o in found if o.group}
+    assert set(by_group) == {"north", "south", "island"}
+    assert by_group["north"].uncertainty.high < by_group["south"].uncertainty.low
+    alone = score(BitsPerByte(), subject(60), model=model, splits={"holdout": rows.slice(0, 60)})[0]
+    assert by_group["north"].value == pytest.approx(alone.value)
+    assert by_group["north"].n == 60
+    assert isinstance(by_group["island"], Undefined)
+
+
 def test_only_the_documents_asked_for_are_scored() -> None:
     evaluator = BitsPerByte(max_rows=50)
     assert sum(evaluator.inputs(subject(200))["documents"].examples(i) for i in range(2)) == 50

@@ -62,6 +62,26 @@ def test_a_text_planted_again_and_again_is_found(ask: Any) -> None:
     assert planted[1].right
 
 
+def test_one_text_in_many_variants_is_homogeneous(ask: Any) -> None:
+    class Template:
+        def sample(self, n: int, rng: np.random.Generator, condition: Any = None) -> Any:
+            frame = texts(np.random.default_rng(9), 1)[0].split()
+            return text_rows(
+                [
+                    " ".join(w if rng.random() < 0.7 else f"w{rng.integers(400)}" for w in frame)
+                    for _ in range(n)
+                ]
+            )
+
+    clean, variants = (ask(Degeneration(), CASE, model=m, splits=splits()) for m in (Writes(), Template()))
+    ok, bad = (by_metric(found.outcomes)["homogeneity"] for found in (clean, variants))
+    assert ok.uncertainty.low <= 0 <= ok.uncertainty.high
+    assert bad.uncertainty.low > bad.noise_floor > 0
+    planted = ask(Degeneration(), replace(CASE, doses=(0.3,)), model=Writes(), splits=splits())
+    (control,) = (c for c in planted.controls if c.dose and c.metric.endswith("homogeneity"))
+    assert control.right
+
+
 def test_texts_without_words_give_reasons(score: Any) -> None:
     class Silent:
         def sample(self, n: int, rng: np.random.Generator, condition: Any = None) -> Any:
@@ -70,5 +90,6 @@ def test_texts_without_words_give_reasons(score: Any) -> None:
     found = by_metric(score(Degeneration(), CASE, model=Silent(), splits=splits()))
     assert "too short" in found["distinct"].reason
     assert "0 samples and 200 real texts have 4 words" in found["repetition"].reason
+    assert "0 texts have n-grams" in found["homogeneity"].reason
     with pytest.raises(InputError, match="'longer'"):
         Degeneration(longer=0)

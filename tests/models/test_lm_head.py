@@ -38,6 +38,7 @@ def test_every_column_equals_a_float64_softmax(words: int, scale: float) -> None
     variance = (p * (logp - mean[:, None]) ** 2).sum(1)
     torch.testing.assert_close(found.variance.double(), variance, atol=10 * size, rtol=1e-3)
     assert (found.top1 == logits.argmax(1)).float().mean() > 0.99
+    torch.testing.assert_close(found.best.double(), logp.amax(1), atol=10 * size, rtol=1e-5)
     rank = 1 + (logp > target).sum(1)
     assert (found.rank - rank).abs().max() <= 1
 

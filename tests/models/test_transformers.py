@@ -82,6 +82,7 @@ def test_the_ledger_equals_a_float64_softmax_of_each_text_alone(model: CausalLM)
         np.testing.assert_allclose(row["entropy"], -mean, atol=1e-4)
         np.testing.assert_allclose(row["variance"], (p * (logp - mean[:, None]) ** 2).sum(1), atol=1e-3)
         assert row["top1"] == logp.argmax(1).tolist()
+        np.testing.assert_allclose(row["best"], logp.amax(1), atol=1e-4)
         assert row["rank"] == (1 + (logp > target[:, None]).sum(1)).tolist()
 
 

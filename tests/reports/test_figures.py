@@ -138,6 +138,15 @@ def test_curve_runs_from_corner_to_corner() -> None:
     )
 
 
+def test_a_curve_may_have_a_line_to_compare_it_with() -> None:
+    curve = Curve.of([0.0, 1.0], [0.2, 0.9], reference=[0.0, 5.0])
+    assert curve is not None
+    svg = curve_figure(curve, "reliability")
+    assert svg.count("<polyline") == 2
+    assert 'class="reference"' in svg
+    assert "5" in svg  # the axis reaches to its end
+
+
 def test_curve_leaves_out_what_is_not_a_number() -> None:
     curve = Curve.of([0.0, 1.0, None, 3.0], [float("nan"), 1.0, 2.0, float("inf")])
     assert curve == Curve(((1.0, 1.0),))

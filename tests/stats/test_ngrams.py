@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from audit.core.errors import UndefinedError
-from audit.stats.ngrams import Grams, distinct_ratio, rarefied
+from audit.stats.ngrams import Grams, distinct_ratio, mean_overlap, rarefied
 from audit.testing.summaries import check_summary
 
 WORDS = np.array([f"w{i}" for i in range(400)])
@@ -73,3 +73,22 @@ def test_the_interval_covers() -> None:
 @pytest.mark.slow
 def test_the_interval_covers_in_many_draws() -> None:
     assert 0.93 <= coverage(400, 80) <= 0.995
+
+
+def test_overlap_is_the_mean_cosine_of_all_pairs() -> None:
+    written = [*texts(np.random.default_rng(3), 25, 30), "alone", "w1 w2 w1 w2 w1"]
+    found = mean_overlap(Grams.of((written, 2, 4)))
+    sets = [set(zip(t.split(), t.split()[1:], strict=False)) for t in written if " " in t]
+    pairs = [len(a & b) / math.sqrt(len(a) * len(b)) for a, b in combinations(sets, 2)]
+    assert found.texts == 26
+    assert found.value == pytest.approx(np.mean(pairs), rel=1e-12)
+    assert mean_overlap(Grams.of((["one two three"] * 30, 2, 4))).value == pytest.approx(1.0)
+    with pytest.raises(UndefinedError, match="3 texts"):
+        mean_overlap(Grams.of((["a b", "c d", "e f", "g"], 2, 4)))
+
+
+def test_the_error_of_the_overlap_is_its_spread() -> None:
+    runs = [mean_overlap(Grams.of((texts(np.random.default_rng(s), 40, 40), 2, 4))) for s in range(150)]
+    values, errors = np.array([(r.value, r.error) for r in runs]).T
+    inside = np.abs(values - values.mean()) < 1.96 * errors
+    assert 0.9 <= inside.mean() <= 0.99

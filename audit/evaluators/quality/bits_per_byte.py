@@ -8,9 +8,11 @@ for more than a short one; ``perplexity = exp((sum of -ln p(token)) / number of 
 
 Interval: a ratio of sums over documents with leverage-corrected variance, Student's t with Satterthwaite's degrees of freedom and a
 correction for skewness, so that it holds where a few long documents weigh most. Perplexity: its ends for the mean loss, exponentiated.
+Where the data have group columns, the same of the documents of each group.
 
 Gate: no interval below 20 documents, or where two or three hold nearly all the weight. No value below two documents that can be scored,
-where the tokenizer does not give back more than one document in twenty, or where the model rules a document out.
+where the tokenizer does not give back more than one document in twenty, or where the model rules a document out. Columns of more
+than 30 values are no groups, and a group has a value from two documents on.
 """
 
 from __future__ import annotations
@@ -39,6 +41,8 @@ _MOST_LOSSY = 0.05
 _FEW_EFFECTIVE = 30
 _DETECTABLE = 1.96 + 0.84
 _SHOWN, _EXCERPT = 5, 1000
+_MOST_GROUPS = 30
+"""A column of more values than this is a number or a name, not a group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +144,15 @@ class BitsPerByte:
             "documents": documents,
             "totals": subject.summarised(subject.token_scores(documents), DocumentTotals),
             "available": subject.splits[self.split],
+            "groups": subject.groups,
         }
 
     def measure(
-        self, documents: Shards[Rows], totals: Shards[DocumentTotals], available: int
+        self,
+        documents: Shards[Rows],
+        totals: Shards[DocumentTotals],
+        available: int,
+        groups: tuple[str, ...] = (),
     ) -> Iterable[Outcome]:
         shards = list(totals)
         whole = merged(shards)
@@ -173,7 +182,34 @@ class BitsPerByte:
         return [
             self._bits_per_byte(per_byte, notes, evidence, available),
             self._perplexity(per_token, available),
+            *self._by_group(documents, whole, usable, groups),
         ]
+
+    def _by_group(
+        self,
+        documents: Shards[Rows],
+        whole: DocumentTotals,
+        usable: NDArray[np.bool_],
+        groups: tuple[str, ...],
+    ) -> Iterable[Outcome]:
+        """Yield bits per byte of the documents of each group."""
+        for column in groups:
+            cells = [value for shard in documents for value in _labels(shard, column)]
+            labels = np.array(cells, dtype=object)
+            names = sorted({str(value) for value in labels[usable] if value is not None})
+            if not 2 <= len(names) <= _MOST_GROUPS:
+                continue
+            for name in names:
+                own = usable & np.array([value is not None and str(value) == name for value in labels])
+                group = ((column, name),)
+                if (count := int(own.sum())) < 2:
+                    reason = f"{count} document of this group has anything to score; two are needed"
+                    yield self.about.undefined("bits_per_byte", reason, group)
+                    continue
+                found = ratio_of_sums(whole.nats[own] / math.log(2), whole.bytes[own])
+                yield self.about.measurement(
+                    "bits_per_byte", found.value, found.uncertainty(), found.units, group=group
+                )
 
     def _notes(self, whole: DocumentTotals, usable: NDArray[np.bool_], lossy: int) -> tuple[str, ...]:
         tokens, size = int(whole.tokens[usable].sum()), int(whole.bytes[usable].sum())
@@ -251,3 +287,11 @@ class BitsPerByte:
         return self.about.measurement(
             "perplexity", math.exp(found.value), uncertainty, found.units, available=available
         )
+
+
+def _labels(shard: Rows, column: str) -> list[object]:
+    """Return a group column of some documents, None where it is not there."""
+    if column not in shard.column_names:
+        return [None] * int(shard.num_rows)
+    found: list[object] = shard.column(column).to_pylist()
+    return found

@@ -2,11 +2,14 @@
 
 ``distinct`` counts the different pairs of words in samples beside those in real texts, at an equal number of pairs, for longer or more
 texts always have more: 1 is as varied as real, 0.8 a fifth fewer. ``repetition`` is how much more of a text's four-word sequences came in it
-before than in real texts: loops make it rise.
+before than in real texts: loops make it rise. ``homogeneity`` is how much more of their word pairs two samples share than two real texts do:
+a model that writes the same text in many variants has it, one after the other they all look fine.
 
 Formula: ``distinct = E_samples(B) / E_real(B)``, E(B) the expected number of kinds among B pairs drawn without replacement (Hurlbert 1971), B nine tenths
-of the smaller side's; ``repetition`` the mean share of repeated 4-grams per text (seq-rep-4, Welleck et al. 2020), samples minus real.
-Interval: of ``distinct``, jackknife over 20 groups of texts on the log scale, Student's t; of ``repetition``, Welch's over texts.
+of the smaller side's; ``repetition`` the mean share of repeated 4-grams per text (seq-rep-4, Welleck et al. 2020), samples minus real;
+``homogeneity`` the mean over pairs of texts of ``|A ∩ B| / sqrt(|A| |B|)``, A and B their sets of n-grams, samples minus real.
+Interval: of ``distinct``, jackknife over 20 groups of texts on the log scale, Student's t; of ``repetition``, Welch's over texts; of ``homogeneity``, that of two
+independent U-statistics.
 Gate: skipped below 50 texts a side; texts of fewer than four words have no repetition and are left out of it.
 """
 
@@ -20,7 +23,7 @@ from typing import ClassVar
 import numpy as np
 
 from audit.core.cases import Case, CaseKind, Cases
-from audit.core.errors import InputError
+from audit.core.errors import InputError, UndefinedError
 from audit.core.evaluators import About, Needs
 from audit.core.measurements import Interval, Outcome
 from audit.core.metrics import HIGHER, LOWER, Metric
@@ -29,7 +32,7 @@ from audit.core.rows import Rows
 from audit.core.subjects import Subject
 from audit.core.summaries import merged
 from audit.recipes.ngrams import Distinct, DistinctGrams, OneTextAgain, TextGrams
-from audit.stats.ngrams import Grams
+from audit.stats.ngrams import Grams, mean_overlap
 from audit.stats.proportions import normal_quantile
 
 LEAST = 50
@@ -66,16 +69,24 @@ class Degeneration:
                 null=0.0,
                 question="Does the model run in circles?",
             ),
+            Metric(
+                "homogeneity",
+                "Mean overlap of the word pairs of two different texts, samples minus real texts",
+                LOWER,
+                null=0.0,
+                question="Does the model write one text over and over, in other words?",
+            ),
         ),
         needs=Needs(modalities=("text",), compares=True, min_rows=LEAST),
         references=(
             "Holtzman, Buys, Du, Forbes & Choi 2020 (degeneration)",
             "Welleck et al. 2020 (seq-rep-4)",
             "Hurlbert 1971 (rarefaction)",
+            "Padmakumar & He 2024 (homogenisation); Shaib et al. 2024 (diversity of generated texts)",
         ),
         caveats=(
             "Words at random are varied too: read it beside bits per byte.",
-            "Samples and real texts of different kinds of length differ in repetition for that alone.",
+            "Samples and real texts of different kinds of length differ in repetition and homogeneity for that alone.",
         ),
     )
 
@@ -129,20 +140,38 @@ class Degeneration:
             yield self.about.measurement(
                 "distinct", found.ratio.value, found.ratio.interval(self.level), samples.texts, notes=(note,)
             )
+        yield self._repetition(samples, real)
+        yield self._homogeneity(samples, real)
+
+    def _repetition(self, samples: Grams, real: Grams) -> Outcome:
         x, y = (side.repeated[np.isfinite(side.repeated)] for side in (samples, real))
         if min(len(x), len(y)) < LEAST:
             reason = (
                 f"{len(x)} samples and {len(y)} real texts have {self.longer} words; it takes {LEAST} a side"
             )
-            yield self.about.undefined("repetition", reason)
-            return
+            return self.about.undefined("repetition", reason)
         value = float(x.mean() - y.mean())
         error = math.sqrt(float(x.var(ddof=1) / len(x) + y.var(ddof=1) / len(y)))
         reach = normal_quantile((1 + self.level) / 2) * error
-        yield self.about.measurement(
+        return self.about.measurement(
             "repetition",
             value,
             Interval(value - reach, value + reach, self.level, "Welch over texts"),
             len(x),
             notes=(f"{x.mean():.2%} in samples against {y.mean():.2%} in real texts.",),
+        )
+
+    def _homogeneity(self, samples: Grams, real: Grams) -> Outcome:
+        try:
+            ours, theirs = mean_overlap(samples), mean_overlap(real)
+        except UndefinedError as error:
+            return self.about.undefined("homogeneity", str(error))
+        value = ours.value - theirs.value
+        reach = normal_quantile((1 + self.level) / 2) * math.hypot(ours.error, theirs.error)
+        return self.about.measurement(
+            "homogeneity",
+            value,
+            Interval(value - reach, value + reach, self.level, "two U-statistics over texts"),
+            ours.texts,
+            notes=(f"{ours.value:.4f} among samples against {theirs.value:.4f} among real texts.",),
         )

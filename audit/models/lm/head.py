@@ -23,11 +23,12 @@ _TIE = 1e-5
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """One entry per scored token: float32, natural logarithms; ``rank`` counts from 1."""
+    """One entry per scored token: float32, natural logarithms; ``rank`` counts from 1, ``best`` is log p of ``top1``."""
 
     logp: Tensor
     rank: Tensor
     top1: Tensor
+    best: Tensor
     mean: Tensor
     variance: Tensor
 
@@ -96,11 +97,11 @@ def statistics(head: Head, states: Tensor, targets: Tensor) -> Scores:
     parts = [_statistics(head, s, t) for s, t in _rows(states, targets)]
     if not parts:
         none = torch.empty(0)
-        return Scores(none, none.int(), none.int(), none, none)
+        return Scores(none, none.int(), none.int(), none, none, none)
     return Scores(
         *(
             torch.cat([getattr(p, name) for p in parts])
-            for name in ("logp", "rank", "top1", "mean", "variance")
+            for name in ("logp", "rank", "top1", "best", "mean", "variance")
         )
     )
 
@@ -134,6 +135,7 @@ def _statistics(head: Head, states: Tensor, targets: Tensor) -> Scores:
         logp=(target.double() - peak - log_total).clamp_(max=0.0).float(),
         rank=above.int() + 1,
         top1=best.int(),
+        best=(-log_total).clamp_(max=0.0).float(),
         mean=(mean - log_total).clamp_(max=0.0).float(),
         variance=(square - mean * mean).clamp_(min=0.0).float(),
     )

@@ -56,7 +56,7 @@ def token_scores(network: Network, rows: Rows, longest: int, stride: int, scale:
     encoded = _encoded(network, rows, check=True)
     found, begins = _windows(network, encoded, longest, stride)
     total = begins[-1]
-    reals = {name: np.zeros(total, np.float32) for name in ("logp", "mean", "variance")}
+    reals = {name: np.zeros(total, np.float32) for name in ("logp", "best", "mean", "variance")}
     counts = {name: np.zeros(total, np.int32) for name in ("rank", "top1")}
     for batch, states, targets in passes(network, found, _budget(scale), network.widest_tree):
         scores = statistics(network.head, states, targets)
@@ -75,6 +75,7 @@ def token_scores(network: Network, rows: Rows, longest: int, stride: int, scale:
         "logp": reals["logp"],
         "rank": counts["rank"],
         "top1": counts["top1"],
+        "best": reals["best"],
         "entropy": -reals["mean"],
         "mean": reals["mean"],
         "variance": reals["variance"],

@@ -137,24 +137,45 @@ class ImageVAE(ImageAutoencoder):
 
     def likelihood_bound(self, rows: Rows, rng: Rng) -> Vector:
         """Return the importance-weighted bound (Burda, Grosse, Salakhutdinov 2016) with 16 draws, in nats."""
+        with exactly():
+            bounds = [
+                (weights.double().logsumexp(0) - np.log(_DRAWS)).cpu().numpy()
+                for weights in self._weights(rows, rng, _DRAWS)
+            ]
+        return np.concatenate([np.empty(0), *bounds])
+
+    def log_importance_weights(self, rows: Rows, rng: Rng, draws: int) -> Matrix:
+        """Return ``log p(x, z) - log q(z | x)`` of draws from each image's posterior, shape (n, draws)."""
+        with exactly():
+            found = [weights.double().T.cpu().numpy() for weights in self._weights(rows, rng, draws)]
+        return np.concatenate([np.empty((0, draws)), *found])
+
+    def posterior(self, rows: Rows) -> Matrix:
+        """Return mean and log variance of each image's posterior, shape (n, 2, latent)."""
+        own = self._network.latent
+        with exactly():
+            found = [
+                self._network.encode(images).double().unflatten(1, (2, own)).cpu().numpy()
+                for images in self._images(rows, _CHUNK)
+            ]
+        return np.concatenate([np.empty((0, 2, own)), *found])
+
+    def _weights(self, rows: Rows, rng: Rng, draws: int) -> Iterator[Tensor]:
+        """Yield log importance weights in chunks of images, shape (draws, chunk)."""
         import torch
 
         from audit.included.families.autoencoder.network import log_probability
 
-        bounds = [np.empty(0)]
-        with exactly():
-            for images in self._images(rows, _CHUNK // 4):
-                mean, log_variance = self._network.encode(images).chunk(2, dim=1)
-                weights = []
-                for _ in range(_DRAWS):
-                    drawn = rng.standard_normal(mean.shape, dtype=np.float32)
-                    noise = torch.from_numpy(drawn).to(self._device)
-                    z = mean + (0.5 * log_variance).exp() * noise
-                    log_prior_ratio = 0.5 * (noise**2 + log_variance - z**2).sum(-1)
-                    weights.append(log_probability(images, self._network.decode(z)) + log_prior_ratio)
-                bound = torch.stack(weights).double().logsumexp(0) - np.log(_DRAWS)
-                bounds.append(bound.cpu().numpy())
-        return np.concatenate(bounds)
+        for images in self._images(rows, _CHUNK // 4):
+            mean, log_variance = self._network.encode(images).chunk(2, dim=1)
+            weights = []
+            for _ in range(draws):
+                drawn = rng.standard_normal(mean.shape, dtype=np.float32)
+                noise = torch.from_numpy(drawn).to(self._device)
+                z = mean + (0.5 * log_variance).exp() * noise
+                log_prior_ratio = 0.5 * (noise**2 + log_variance - z**2).sum(-1)
+                weights.append(log_probability(images, self._network.decode(z)) + log_prior_ratio)
+            yield torch.stack(weights)
 
 
 class PortraitsVAE(ImageVAE):

@@ -94,6 +94,14 @@ class DigitsVAE(IncludedModel):
             means = [self._network.encode(levels)[0].numpy() for levels in _levels(rows)]
         return np.concatenate([np.empty((0, self._network.latent)), *means])
 
+    def posterior(self, rows: Rows) -> Matrix:
+        """Return mean and log variance of each digit's posterior, shape (n, 2, 12)."""
+        import torch
+
+        with exactly():
+            found = [torch.stack(self._network.encode(levels), dim=1).numpy() for levels in _levels(rows)]
+        return np.concatenate([np.empty((0, 2, self._network.latent)), *found])
+
     def reconstruct(self, rows: Rows, rng: Rng) -> Rows:
         """Return the expected digit at the mean of each posterior; no random number is used."""
 
@@ -109,20 +117,31 @@ class DigitsVAE(IncludedModel):
 
         Its expectation lies below the log probability of the digit and above the evidence lower bound.
         """
+        with exactly():
+            bounds = [
+                (weights.logsumexp(0) - np.log(_DRAWS)).numpy()
+                for weights in self._weights(rows, rng, _DRAWS)
+            ]
+        return np.concatenate([np.empty(0), *bounds])
+
+    def log_importance_weights(self, rows: Rows, rng: Rng, draws: int) -> Matrix:
+        """Return ``log p(x, z) - log q(z | x)`` of draws from each digit's posterior, shape (n, draws)."""
+        with exactly():
+            found = [weights.T.numpy() for weights in self._weights(rows, rng, draws)]
+        return np.concatenate([np.empty((0, draws)), *found])
+
+    def _weights(self, rows: Rows, rng: Rng, draws: int) -> Iterator[Tensor]:
+        """Yield log importance weights in chunks of digits, shape (draws, chunk)."""
         import torch
 
         from audit.included.families.digits_vae.network import log_probability
 
-        bounds = [np.empty(0)]
-        with exactly():
-            for levels in _levels(rows, _CHUNK // _DRAWS):
-                mean, log_variance = self._network.encode(levels)
-                noise = torch.from_numpy(rng.standard_normal((_DRAWS, *mean.shape), dtype=np.float32))
-                z = mean + (0.5 * log_variance).exp() * noise
-                log_prior_ratio = 0.5 * (noise**2 + log_variance - z**2).sum(-1)
-                weights = log_probability(levels, *self._network.decode(z)) + log_prior_ratio
-                bounds.append((weights.logsumexp(0) - np.log(_DRAWS)).numpy())
-        return np.concatenate(bounds)
+        for levels in _levels(rows, max(1, _CHUNK // draws)):
+            mean, log_variance = self._network.encode(levels)
+            noise = torch.from_numpy(rng.standard_normal((draws, *mean.shape), dtype=np.float32))
+            z = mean + (0.5 * log_variance).exp() * noise
+            log_prior_ratio = 0.5 * (noise**2 + log_variance - z**2).sum(-1)
+            yield log_probability(levels, *self._network.decode(z)) + log_prior_ratio
 
 
 def _levels(rows: Rows, chunk: int = _CHUNK) -> Iterator[Any]:

@@ -1,0 +1,1 @@
+"""Attribute inference: the evaluator, and the recipes of the attacks."""

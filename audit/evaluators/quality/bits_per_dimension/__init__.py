@@ -1,0 +1,1 @@
+"""Bits per dimension of pictures: the evaluator, and the recipe of what it shows."""

@@ -1,0 +1,1 @@
+"""Calibration of next-token probabilities: its evaluator, and the recipes that it is computed with."""

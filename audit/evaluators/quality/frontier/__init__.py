@@ -1,0 +1,1 @@
+"""Divergence frontiers of texts: their evaluator, and the recipes that they are computed with."""

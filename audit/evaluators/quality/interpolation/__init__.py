@@ -1,0 +1,1 @@
+"""What lies between two codes: the evaluator, and the recipes that it is computed with."""

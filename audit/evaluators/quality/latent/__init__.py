@@ -1,0 +1,1 @@
+"""How a model uses its latent code: the evaluator, and the recipes that it is computed with."""
