@@ -19,7 +19,8 @@ from audit.core.rows import MODALITIES
 from audit.formats.hostile import UnreadableError, printable
 from audit.formats.texts import read_whole
 
-_PATHS = ("path", "weights", "train", "holdout", "metadata", "python_path", "canaries")
+_PROBES = ("pairs", "stereotypes", "ambiguity", "dialects", "names", "pronouns", "winobias", "winogender")
+_PATHS = ("path", "weights", "train", "holdout", "metadata", "python_path", "canaries", *_PROBES)
 """Options of [model] and [data] that name files: relative ones are relative to the spec."""
 
 _POLICIES = files("audit") / "policies"
