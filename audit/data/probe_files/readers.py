@@ -10,10 +10,11 @@ from audit.core.errors import InputError
 from audit.core.identity import Digest, canonical, digest_of
 from audit.data.places import stamp_of
 from audit.data.probe_files.entries import Probes
+from audit.data.probe_files.names import read_names
 from audit.data.probe_files.pairs import read_pairs
 from audit.formats.hostile import printable
 
-READERS: Mapping[str, Callable[[Path], Probes]] = {"pairs": read_pairs}
+READERS: Mapping[str, Callable[[Path], Probes]] = {"names": read_names, "pairs": read_pairs}
 
 
 def probes_of(kind: str, path: Path) -> Probes:
