@@ -17,7 +17,7 @@ from audit.formats.texts import checked, read_whole, records
 MOST_CHARACTERS = 20_000
 """Characters of one text of a probe."""
 MOST_ROWS = 200_000
-_MOST_FILE = 64 * 2**20
+MOST_FILE = 64 * 2**20
 _ENDINGS = {".csv": ",", ".tsv": "\t"}
 
 Entry: TypeAlias = Mapping[str, Any]
@@ -75,7 +75,7 @@ def entries_of(path: Path, refused: list[Refused]) -> Iterator[tuple[str, Entry]
             f"{printable(path)} is neither .csv, .tsv nor .jsonl, the files that probes are read from."
         )
     try:
-        text = read_whole(path, _MOST_FILE)
+        text = read_whole(path, MOST_FILE)
     except UnreadableError as error:
         raise InputError(f"{printable(path)} cannot be read: {error}.") from None
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=_ENDINGS[ending], strict=True)

@@ -12,9 +12,14 @@ from audit.data.places import stamp_of
 from audit.data.probe_files.entries import Probes
 from audit.data.probe_files.names import read_names
 from audit.data.probe_files.pairs import read_pairs
+from audit.data.probe_files.stereotypes import read_stereotypes
 from audit.formats.hostile import printable
 
-READERS: Mapping[str, Callable[[Path], Probes]] = {"names": read_names, "pairs": read_pairs}
+READERS: Mapping[str, Callable[[Path], Probes]] = {
+    "names": read_names,
+    "pairs": read_pairs,
+    "stereotypes": read_stereotypes,
+}
 
 
 def probes_of(kind: str, path: Path) -> Probes:
