@@ -9,6 +9,7 @@ from pathlib import Path
 from audit.core.errors import InputError
 from audit.core.identity import Digest, canonical, digest_of
 from audit.data.places import stamp_of
+from audit.data.probe_files.ambiguity import read_ambiguity
 from audit.data.probe_files.entries import Probes
 from audit.data.probe_files.names import read_names
 from audit.data.probe_files.pairs import read_pairs
@@ -16,6 +17,7 @@ from audit.data.probe_files.stereotypes import read_stereotypes
 from audit.formats.hostile import printable
 
 READERS: Mapping[str, Callable[[Path], Probes]] = {
+    "ambiguity": read_ambiguity,
     "names": read_names,
     "pairs": read_pairs,
     "stereotypes": read_stereotypes,
@@ -24,7 +26,8 @@ READERS: Mapping[str, Callable[[Path], Probes]] = {
 
 def probes_of(kind: str, path: Path) -> Probes:
     """Return the probes of a file, read again only when it was written since. Raise InputError."""
-    return _read(kind, path, str(stamp_of([path])))
+    inside = sorted(path.iterdir()) if path.is_dir() else [path]
+    return _read(kind, path, str(stamp_of(inside)))
 
 
 @lru_cache(maxsize=8)
