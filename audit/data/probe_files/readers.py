@@ -10,6 +10,7 @@ from audit.core.errors import InputError
 from audit.core.identity import Digest, canonical, digest_of
 from audit.data.places import stamp_of
 from audit.data.probe_files.ambiguity import read_ambiguity
+from audit.data.probe_files.dialects import read_dialects
 from audit.data.probe_files.entries import Probes
 from audit.data.probe_files.names import read_names
 from audit.data.probe_files.pairs import read_pairs
@@ -18,6 +19,7 @@ from audit.formats.hostile import printable
 
 READERS: Mapping[str, Callable[[Path], Probes]] = {
     "ambiguity": read_ambiguity,
+    "dialects": read_dialects,
     "names": read_names,
     "pairs": read_pairs,
     "stereotypes": read_stereotypes,
