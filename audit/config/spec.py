@@ -16,6 +16,7 @@ from audit.core.options import belongs
 from audit.core.policy import Policy
 from audit.formats.hostile import printable
 
+_PROBES = ("pairs", "stereotypes", "ambiguity", "dialects", "names", "pronouns", "winobias", "winogender")
 _PATHS = (
     "path",
     "weights",
@@ -26,6 +27,7 @@ _PATHS = (
     "canaries",
     "originals",
     "prompts",
+    *_PROBES,
 )
 """Options of [model] and [data] that name files: relative ones are relative to the spec, as is ``python_path`` in [[evaluators]]."""
 

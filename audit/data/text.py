@@ -20,6 +20,8 @@ from audit.core.subjects import DataCard
 from audit.data.canary_file import CANARIES, canaries_digest, canary_rows, read_canaries
 from audit.data.near_duplicates import find_copies
 from audit.data.places import folders_of, notes_on, placed, places, randomised, stamp_of
+from audit.data.probe_files.entries import Probes
+from audit.data.probe_files.readers import READERS, digest_of_probes, probes_of, unchanged
 from audit.data.similar_texts import SimilarTexts
 from audit.formats.conversations import field_of, reply_in
 from audit.formats.files import opened
@@ -42,6 +44,7 @@ _OPTIONS = (
     "randomised",
     "links",
     CANARIES,
+    *READERS,
 )
 _MOST_GROUP = 1_000
 
@@ -67,7 +70,8 @@ class TextFiles:
     ``most_characters`` is left out and counted; over 5 % of them is an error.
     ``randomised = true`` is your word that chance alone decided between the
     splits. ``canaries`` names a ``.jsonl`` file of canaries, which becomes a split
-    (``audit/data/canary_file.py``). ``links = "follow"`` follows links that lead out of a folder.
+    (``audit/data/canary_file.py``). Probes of fairness are splits too, each from the file that the option of its name
+    gives: ``audit/data/probe_files`` has a module a kind. ``links = "follow"`` follows links that lead out of a folder.
     """
 
     @classmethod
@@ -96,10 +100,10 @@ class TextFiles:
             *((_FIELDS[split], field) for split, field in fields.items()),
             *prompted,
         )
-        filed = table.path(CANARIES)
-        known = {} if filed is None else {CANARIES: canaries_digest(read_canaries(filed))}
+        filed = {name: file for name in (CANARIES, *READERS) if (file := table.path(name)) is not None}
+        known = {name: _listed_digest(name, file) for name, file in filed.items()}
         chosen = (*chosen, *known.items())
-        located = placed(found if filed is None else {**found, CANARIES: filed})
+        located = placed({**found, **filed})
         draft = DataRef("text", Digest(""), chosen, located)
         rows = tuple((split, each.content) for split, each in _surveyed(draft).items())
         return replace(draft, content=digest_of(canonical({**dict(rows), **known})), options=(*chosen, *rows))
@@ -116,13 +120,14 @@ class TextFiles:
         lengths = tuple(_lengths(split, found.texts) for split, found in splits.items())
         return DataCard(
             "text",
-            (*((split, len(found.texts)) for split, found in splits.items()), *_canary_split(ref)),
+            (*((split, len(found.texts)) for split, found in splits.items()), *_listed_splits(ref)),
             groups=_groups(ref),
             randomised=bool(dict(ref.options)["randomised"]),
             problems=(
                 *(sentence for found in splits.values() for sentence in found.problems),
                 *copies.sentences({split: found.names for split, found in splits.items()}),
                 *(sentence for each in lengths for sentence in each.sentences()),
+                *(sentence for split in _probe_splits(ref) for sentence in _probes(ref, split).problems),
             ),
             notes=notes_on(splits),
             overlaps=copies.overlaps,
@@ -137,6 +142,8 @@ class TextFiles:
         if split == CANARIES:
             _check_canaries(ref)
             return canary_rows(read_canaries(places(ref)[split]))
+        if split in READERS:
+            return _probes(ref, split).rows
         found = _read(ref, split)
         _check_unchanged(ref, split, found)
         columns = {name: [entry[at] for entry in found.groups] for at, name in enumerate(_groups(ref))}
@@ -222,12 +229,29 @@ def _survey_all(
 
 
 def _splits(ref: DataRef) -> tuple[str, ...]:
-    """Return the splits that hold texts, without the canaries."""
-    return tuple(split for split in places(ref) if split != CANARIES)
+    """Return the splits that hold texts, without the canaries and the probes."""
+    return tuple(split for split in places(ref) if split != CANARIES and split not in READERS)
 
 
-def _canary_split(ref: DataRef) -> tuple[tuple[str, int], ...]:
-    return ((CANARIES, _check_canaries(ref)),) if CANARIES in places(ref) else ()
+def _probe_splits(ref: DataRef) -> tuple[str, ...]:
+    return tuple(split for split in places(ref) if split in READERS)
+
+
+def _probes(ref: DataRef, split: str) -> Probes:
+    return unchanged(split, places(ref)[split], str(dict(ref.options)[split]))
+
+
+def _listed_digest(name: str, file: Path) -> Digest:
+    """Name the canaries or the probes of a file by what they say."""
+    return (
+        canaries_digest(read_canaries(file)) if name == CANARIES else digest_of_probes(probes_of(name, file))
+    )
+
+
+def _listed_splits(ref: DataRef) -> tuple[tuple[str, int], ...]:
+    """Return the splits that are lists beside the texts, with their sizes."""
+    canaries = ((CANARIES, _check_canaries(ref)),) if CANARIES in places(ref) else ()
+    return (*canaries, *((split, _probes(ref, split).rows.num_rows) for split in _probe_splits(ref)))
 
 
 def _check_canaries(ref: DataRef) -> int:

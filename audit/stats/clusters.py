@@ -76,6 +76,30 @@ def clustered_rate(successes: ArrayLike, clusters: ArrayLike, level: float = 0.9
     return rate, Interval(min(low, rate), max(high, rate), level, method)
 
 
+def crossed_rate(
+    successes: ArrayLike, rows: ArrayLike, columns: ArrayLike, level: float = 0.95
+) -> tuple[float, Interval]:
+    """Return the share of successes in two crossed groupings (pairs of groups x statements), and its interval. Shapes (n,).
+
+    Clopper and Pearson's at an effective number of trials: ``1/e = 1/e_rows + 1/e_columns - 1/n``, each side's as in
+    ``clustered_rate``, as two-way variances add up (Cameron, Gelbach & Miller, 2011). Where all succeed
+    or none does, groups count as copies, and an interval is left.
+    """
+    from audit.stats.proportions import exact_interval
+
+    numbers = _values(successes)
+    if not np.isin(numbers, (0.0, 1.0)).all():
+        raise ValueError("successes are 0 or 1")
+    n, rate = len(numbers), float(numbers.mean())
+    sides = [_numbered(labels, n, "groups") for labels in (rows, columns)]
+    each = [_effective_trials(numbers, side, level) for side in sides]
+    effective = 1 / max(1 / each[0] + 1 / each[1] - 1 / n, *(1 / e for e in each))
+    low, high = exact_interval(rate * effective, effective, level)
+    groups = " x ".join(str(int(side.max()) + 1) for side in sides)
+    method = f"Clopper-Pearson, {effective:.4g} effective trials in {groups} groups"
+    return rate, Interval(min(low, rate), max(high, rate), level, method)
+
+
 def _effective_trials(numbers: Floats, which: Labels, level: float) -> float:
     from scipy import special
 

@@ -205,3 +205,32 @@ def test_one_cluster_has_no_interval() -> None:
         cl.clustered_mean([1.0, 2.0], ["a"])
     with pytest.raises(UndefinedError, match="two groups"):
         cl.crossed_mean([1.0, 2.0], ["a", "a"], ["b", "c"])
+
+
+def _crossed_rates(rows: int, columns: int, spread: float, base: float, replicates: int) -> float:
+    """Return how often ``crossed_rate`` holds the probability, where rows and columns move it by probit effects."""
+    rng, held = np.random.default_rng(4), 0
+    row, column = (labels.ravel() for labels in np.indices((rows, columns)))
+    truth = float(stats.norm.cdf(base / np.sqrt(1 + 2 * spread**2)))
+    for _ in range(replicates):
+        moved = base + spread * (rng.normal(size=rows)[row] + rng.normal(size=columns)[column])
+        _, found = cl.crossed_rate(moved + rng.normal(size=len(row)) > 0, row, column)
+        held += found.low <= truth <= found.high
+    return held / replicates
+
+
+def test_crossed_rates_cover_and_leave_an_interval_where_all_agree() -> None:
+    assert _crossed_rates(12, 10, 0.5, 0.0, 100) >= 0.88
+    _, found = cl.crossed_rate(np.ones(96), np.repeat(np.arange(8), 12), np.tile(np.arange(12), 8))
+    trials = 1 / (1 / 8 + 1 / 12 - 1 / 96)
+    assert (found.low, found.high) == (pytest.approx(0.025 ** (1 / trials)), 1.0)
+    with pytest.raises(ValueError, match="0 or 1"):
+        cl.crossed_rate([0.5, 1], [0, 1], [0, 1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("base", [0.0, 1.0])
+@pytest.mark.parametrize("spread", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("shape", [(8, 8), (48, 12), (20, 30)])
+def test_crossed_rates_cover_at_their_level(shape: tuple[int, int], spread: float, base: float) -> None:
+    assert _crossed_rates(*shape, spread, base, 600) >= 0.92

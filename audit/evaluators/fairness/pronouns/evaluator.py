@@ -45,7 +45,8 @@ from audit.core.units import units_evidence
 from audit.evaluators.fairness.pronouns.exhibits import line, table
 from audit.evaluators.fairness.pronouns.questions import SOURCE, SPLIT, forward_questions, swapped_questions
 from audit.evaluators.fairness.pronouns.recipes import LEAST_MENTIONS, Draws, Mentions, PronounDraws, known
-from audit.evaluators.fairness.pronouns.scores import LEAST_UNITS, Association, net, text_logp
+from audit.evaluators.fairness.pronouns.scores import LEAST_UNITS, Association, net
+from audit.recipes.probe_texts import text_sums
 from audit.stats.clusters import clustered_mean, percentile_interval
 from audit.stats.correlation import detectable_correlation, rank_correlations, slopes
 from audit.stats.permutation import p_value
@@ -194,8 +195,8 @@ class PronounAssociation:
         null: bool,
     ) -> Iterable[Outcome]:
         drawn = draws[0]
-        reverse = None if swapped is None else text_logp(swapped)
-        found = Association.of(concat(list(asked)), text_logp(forward), reverse)
+        reverse = None if swapped is None else text_sums(swapped)[0]
+        found = Association.of(concat(list(asked)), text_sums(forward)[0], reverse)
         reason = _not_competent(found)
         if not null:
             yield self._competence(found)

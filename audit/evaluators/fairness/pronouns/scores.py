@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -174,21 +173,3 @@ def _columns(asked: Rows) -> dict[str, list[str]]:
 def _swapped(logp: Floats, units: int) -> Floats:
     reverse = logp.reshape(units, len(SWAPPED), 2)
     return np.asarray((reverse[:, :, 0] - reverse[:, :, 1]).mean(axis=1))
-
-
-def text_logp(scores: Sequence[Rows]) -> Floats:
-    """Return the log-probability of each whole text: the sum over its tokens."""
-    import pyarrow.compute as pc
-
-    sums = []
-    for shard in scores:
-        lists = shard.column("logp").combine_chunks()
-        lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
-        if (lengths == 0).any():
-            raise ValueError("the token scores holds no token for a pronoun or an occupation")
-        flat = np.asarray(pc.list_flatten(lists).to_numpy(zero_copy_only=False), dtype=np.float64)
-        sums.append(np.add.reduceat(flat, np.concatenate([[0], np.cumsum(lengths)[:-1]])))
-    logp = np.concatenate(sums)
-    if not np.isfinite(logp).all():
-        raise ValueError(f"the token scores is not finite for {int((~np.isfinite(logp)).sum())} texts")
-    return np.asarray(logp)
