@@ -49,7 +49,8 @@ class ExtractorRef:
     """How to open a feature extractor; ``digest`` covers its weights and its preprocessing.
 
     ``attributes`` says what its columns are where it is an attribute classifier: a probability for each value of the
-    first attribute, then of the second, and so on. It is empty for any other extractor.
+    first attribute, then of the second, and so on. It is empty for any other extractor. ``location`` says where its files are
+    on this machine, ``notes`` what a reader should know of it; neither is part of its identity.
     """
 
     name: str
@@ -57,6 +58,8 @@ class ExtractorRef:
     dimensions: int
     modality: str
     attributes: tuple[Attribute, ...] = identity(())
+    location: str = identity("")
+    notes: tuple[str, ...] = identity(())
 
     def check_same_as(self, here: ExtractorRef) -> None:
         """Raise InputError unless the extractor that was planned is the one that is installed here."""

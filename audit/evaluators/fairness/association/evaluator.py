@@ -37,7 +37,7 @@ from audit.core.references import Attribute
 from audit.core.subjects import Subject
 from audit.evaluators.fairness.association.recipes import Associations, Found, Strengthened
 from audit.recipes.attributes import Readings
-from audit.recipes.classifiers import ROLE, lacking, readings
+from audit.recipes.classifiers import ROLE, lacking, readings, said_of
 from audit.stats.associations import FAINT, Amplified
 
 SHOWN = 20
@@ -118,7 +118,10 @@ class AttributeAssociation:
             found = Associations(samples, real, attributes, chosen, self.level)
             return {"found": found, "attributes": attributes, "null": null}
 
-        ours, notes = asked(readings(subject, subject.samples())), subject.unlike(self.reference)
+        ours, notes = (
+            asked(readings(subject, subject.samples())),
+            (*subject.unlike(self.reference), *said_of(subject)),
+        )
         other = "holdout" if self.reference == "train" else "train"
         if subject.splits.get(other, 0) < self.about.needs.min_rows:
             return Cases(ours, no_null="the data has no second real split of enough rows", notes=notes)

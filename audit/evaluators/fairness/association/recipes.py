@@ -25,6 +25,7 @@ from audit.stats.associations import (
 
 Floats = NDArray[np.float64]
 
+MOST_UNREAD = 0.2
 LEAST_SHOWN = 10
 """A value counts as shown where so many rows have it; an attribute with fewer than two such values has no association."""
 
@@ -70,14 +71,19 @@ class Associations(Recipe[Found]):
 
         if reason := unlike_anything(strange):
             return nothing(reason)
+        unread: list[str] = []
         try:
+            ours, theirs = (
+                _read(side, self.chosen, which, unread)
+                for side, which in ((ours, "samples"), (theirs, "real examples"))
+            )
             tables = [
                 Tables.of(r.codes, tuple(len(a.values) for a in self.attributes)) for r in (ours, theirs)
             ]
         except UndefinedError as error:
             return nothing(str(error))
         inverses: dict[int, list[Floats]] = {}
-        left_out: list[str] = []
+        left_out = unread
         for number in self.chosen:
             attribute = self.attributes[number]
             try:
@@ -100,6 +106,21 @@ class Associations(Recipe[Found]):
             listed = None
         amplified = amplification(read, corrected, rng, self.level)
         return Found("", len(ours.sure), strange, np.array(pairs), amplified, listed, tuple(left_out))
+
+
+def _read(side: Readings, chosen: tuple[int, ...], which: str, said: list[str]) -> Readings:
+    """Return the rows in which every chosen attribute was read; a sentence says how many were not.
+
+    Raises UndefinedError where that is more than one row in five: who they are is not known.
+    """
+    read = (side.codes[:, chosen] >= 0).all(axis=1)
+    if (without := 1 - float(read.mean())) > MOST_UNREAD:
+        raise UndefinedError(f"in {without:.0%} of the {which} some attribute could not be read")
+    if without:
+        said.append(
+            f"Rows in which some attribute could not be read are left out: {without:.1%} of the {which}."
+        )
+    return Readings(np.maximum(side.codes[read], 0), side.sure[read])
 
 
 def _refuse_unseen(attribute: Attribute, correction: Floats, *shown: Floats) -> None:

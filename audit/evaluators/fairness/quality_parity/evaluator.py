@@ -34,7 +34,7 @@ from audit.core.rows import IMAGE, Matrix, Rows
 from audit.core.subjects import Subject
 from audit.evaluators.fairness.quality_parity.recipes import GroupQuality, Narrower, WorstGroups
 from audit.recipes.by_group import OnlyColumns, ReadGroups
-from audit.recipes.classifiers import ROLE, lacking, readings
+from audit.recipes.classifiers import ROLE, lacking, readings, said_of
 from audit.recipes.group_gaps import Parity, outcomes
 from audit.recipes.labelled import Attributes, RowAttributes
 from audit.stats.group_quality import LEAST, MEASURES
@@ -136,7 +136,7 @@ class QualityParity:
         subject_inputs = asked(subject.features(drawn), ours)
         shown = WorstGroups(drawn, ours, subject_inputs["found"], EACH)
         subject_inputs = {**subject_inputs, "shown": shown}
-        notes = subject.unlike(self.reference)
+        notes = (*subject.unlike(self.reference), *(() if self.condition else said_of(subject)))
         other = "holdout" if self.reference == "train" else "train"
         if subject.splits.get(other, 0) < self.about.needs.min_rows:
             return Cases(
