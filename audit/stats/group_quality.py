@@ -173,9 +173,10 @@ def gap(
     level: float,
     *,
     higher_is_better: bool,
+    degrees: float = math.inf,
 ) -> Gap:
     """Return the gaps between independent groups whose values and standard errors are given, shapes (g,)."""
-    gaps = mean_gaps(values, errors**2, rng, level)
+    gaps = mean_gaps(values, errors**2, rng, level, degrees)
     reach = normal_quantile((1 + level) / 2) * errors
     low, high = int(values.argmin()), int(values.argmax())
     worst, best = (low, high) if higher_is_better else (high, low)
