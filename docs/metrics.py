@@ -160,7 +160,7 @@ def example(wanted: Needs) -> Subject:
         ),
         extractors=tuple(
             (role, ExtractorRef("example", nothing, 64, modality, EXAMPLE if role == "attributes" else ()))
-            for role in wanted.extractors
+            for role in dict.fromkeys((*wanted.extractors, "attributes"))
         ),
         sample_size=2000,
         seed=0,

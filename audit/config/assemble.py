@@ -6,10 +6,11 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from inspect import signature
 from typing import Any
 
 from audit.config.limits import MOST_SHARDS
-from audit.config.spec import RESERVED, AuditSpec, EvaluatorSpec, RunSettings
+from audit.config.spec import RESERVED, AuditSpec, EvaluatorSpec, ExtractorSpec, RunSettings
 from audit.config.tables import Table, parameters
 from audit.core.errors import InputError, PluginError, nearest
 from audit.core.evaluators import About, Evaluator, Unmet
@@ -111,8 +112,9 @@ def assemble(spec: AuditSpec) -> Assembled:
 
 
 def _named(ref: ExtractorRef) -> dict[str, Any]:
-    """Return what names an extractor; what its columns mean is left out."""
-    return {name: value for name, value in asdict(ref).items() if name not in ("attributes", "limits")}
+    """Return what names an extractor; what its columns mean, what it does not see and where its files are is left out."""
+    left_out = ("attributes", "limits", "location", "notes")
+    return {name: value for name, value in asdict(ref).items() if name not in left_out}
 
 
 def _data_of(spec: AuditSpec, card: ModelCard) -> tuple[str, dict[str, Any]]:
@@ -159,17 +161,24 @@ def _default_extractors(data: DataCard) -> dict[str, str]:
     return {**({"features": usual} if usual else {}), **dict(data.extractors)}
 
 
-def _extractors(named: Mapping[str, str], data: DataCard) -> tuple[tuple[str, ExtractorRef], ...]:
+def _extractors(named: Mapping[str, ExtractorSpec], data: DataCard) -> tuple[tuple[str, ExtractorRef], ...]:
     """Return the extractors of an audit by role: those that the spec names, else the defaults."""
-    chosen = {**_default_extractors(data), **named}
-    return tuple((role, _extractor(role, name, data.modality)) for role, name in sorted(chosen.items()))
+    usual = {role: ExtractorSpec(name) for role, name in _default_extractors(data).items()}
+    return tuple(
+        (role, _extractor(role, asked, data.modality)) for role, asked in sorted({**usual, **named}.items())
+    )
 
 
-def _extractor(role: str, name: str, modality: str) -> ExtractorRef:
-    ref: ExtractorRef = catalogue("extractors").load(name).refer()
+def _extractor(role: str, asked: ExtractorSpec, modality: str) -> ExtractorRef:
+    kind = catalogue("extractors").load(asked.name)
+    if asked.options and not signature(kind.refer).parameters:
+        raise InputError(
+            f"features.{role} is '{asked.name}', which takes no option '{next(iter(asked.options))}'."
+        )
+    ref: ExtractorRef = kind.refer(dict(asked.options)) if asked.options else kind.refer()
     if ref.modality != modality:
         raise InputError(
-            f"features.{role} is '{name}', which reads {ref.modality}; this model makes {modality}."
+            f"features.{role} is '{asked.name}', which reads {ref.modality}; this model makes {modality}."
         )
     return ref
 

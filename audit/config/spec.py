@@ -15,6 +15,7 @@ from audit.core.errors import InputError
 from audit.core.options import belongs
 from audit.core.policy import Policy
 from audit.formats.hostile import printable
+from audit.formats.shares import read_shares
 
 _PROBES = ("pairs", "stereotypes", "ambiguity", "dialects", "names", "pronouns", "winobias", "winogender")
 _PATHS = (
@@ -27,9 +28,11 @@ _PATHS = (
     "canaries",
     "originals",
     "prompts",
+    "folder",
+    "confusion",
     *_PROBES,
 )
-"""Options of [model] and [data] that name files: relative ones are relative to the spec, as is ``python_path`` in [[evaluators]]."""
+"""Options of [model], [data] and extractors that name files: relative ones are relative to the spec, as is ``python_path`` in [[evaluators]]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +50,21 @@ RESERVED = ("name", "as", "features")
 
 
 @dataclass(frozen=True, slots=True)
+class ExtractorSpec:
+    """A feature extractor by name, and its options, which only some take."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class EvaluatorSpec:
     """One entry of [[evaluators]]: ``label`` is what its metrics begin with (``as``), ``extractors`` are its own, by role."""
 
     name: str
     table: Table
     label: str = ""
-    extractors: Mapping[str, str] = field(default_factory=dict)
+    extractors: Mapping[str, ExtractorSpec] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +79,7 @@ class AuditSpec:
     model: Mapping[str, Any]
     data: str | None
     data_options: Mapping[str, Any]
-    extractors: Mapping[str, str]
+    extractors: Mapping[str, ExtractorSpec]
     evaluators: tuple[EvaluatorSpec, ...] | None
     policy: Policy
     run: RunSettings
@@ -99,7 +110,7 @@ def parse_spec(values: Mapping[str, Any], base: Path, name: str = "audit") -> Au
     adapter, model = _model(_required(top, "model", 'use = "digits-vae", or adapter and path'), base)
     data, data_options = _data(top, adapter, base)
     features = top.table("features")
-    extractors = {} if features is None else _roles(features)
+    extractors = {} if features is None else _roles(features, base)
     listed = top.tables("evaluators")
     evaluators = None if listed is None else tuple(_evaluator(t, base) for t in listed)
     policy = policy_of(top.table("policy"), base)
@@ -122,10 +133,14 @@ def parse_spec(values: Mapping[str, Any], base: Path, name: str = "audit") -> Au
 
 
 def _resolved(options: dict[str, Any], base: Path) -> dict[str, Any]:
-    return {
-        key: str(absolute(value, base)) if key in _PATHS and isinstance(value, str) else value
-        for key, value in options.items()
-    }
+    return {key: _placed(value, base) if key in _PATHS else value for key, value in options.items()}
+
+
+def _placed(value: Any, base: Path) -> Any:
+    """Return a path made absolute, or each of a list of them; anything else as it is."""
+    if isinstance(value, list):
+        return [_placed(item, base) for item in value]
+    return str(absolute(value, base)) if isinstance(value, str) else value
 
 
 def _model(table: Table, base: Path) -> tuple[str, dict[str, Any]]:
@@ -170,8 +185,11 @@ def _data(top: Table, adapter: str, base: Path) -> tuple[str | None, dict[str, A
     )
 
 
-def _roles(table: Table) -> dict[str, str]:
-    """Return the extractor of each role; ``use`` is another spelling of the role ``features``."""
+def _roles(table: Table, base: Path) -> dict[str, ExtractorSpec]:
+    """Return the extractor of each role: its name, or a table with ``use`` and its options.
+
+    ``use`` is another spelling of the role ``features``.
+    """
     if "use" in table.values and "features" in table.values:
         raise InputError(
             f"{table.where} has both 'use' and 'features', which mean the same role. Keep one of them."
@@ -179,22 +197,35 @@ def _roles(table: Table) -> dict[str, str]:
     for key in table.values:
         if misplaced := belongs(key, f"[{table.where}]"):
             raise InputError(f"There is no key '{table.name(key)}'. {misplaced.rstrip()}")
-    roles = {("features" if role == "use" else role): table.text(role) for role in table.values}
+    roles = {("features" if role == "use" else role): _role(table, role, base) for role in table.values}
     table.close()
     return roles
+
+
+def _role(table: Table, role: str, base: Path) -> ExtractorSpec:
+    if not isinstance(table.values[role], dict):
+        return ExtractorSpec(table.text(role))
+    own = table.table(role)
+    assert own is not None
+    return ExtractorSpec(own.text("use"), _resolved(own.rest(), base))
 
 
 def _evaluator(table: Table, base: Path) -> EvaluatorSpec:
     if isinstance(folder := table.values.get("python_path"), str):
         table = replace(table, values={**table.values, "python_path": str(absolute(folder, base))})
     name, label = table.text("name", most=MOST_NAME), table.text("as", "", most=MOST_NAME)
-    extractors: dict[str, str] = {}
+    extractors: dict[str, ExtractorSpec] = {}
     if isinstance(table.values.get("features"), str):
-        extractors = {"features": table.text("features")}
+        extractors = {"features": ExtractorSpec(table.text("features"))}
     elif (own := table.table("features")) is not None:
-        extractors = _roles(own)
+        extractors = _roles(own, base)
     if label:
         label = _full_label(table, label, name.partition(".")[0])
+    if isinstance(shares := table.values.get("shares"), dict):
+        place = Table(table.name("shares"), shares)
+        path = absolute(place.text("file"), base)
+        place.close()
+        table = Table(table.where, {**table.values, "shares": read_shares(path)}, table.taken)
     return EvaluatorSpec(name, table, label, extractors)
 
 

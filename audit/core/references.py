@@ -51,6 +51,8 @@ class ExtractorRef:
     ``attributes`` says what its columns are where it is an attribute classifier: a probability for each value of the
     first attribute, then of the second, and so on. It is empty for any other extractor. ``limits`` says what its features do
     not see where that is so much that a distance in them decides nothing: "they see …, not …".
+    ``location`` says where its files are on this machine, ``notes`` what a reader should know of it; neither is part of its
+    identity.
     """
 
     name: str
@@ -59,6 +61,8 @@ class ExtractorRef:
     modality: str
     attributes: tuple[Attribute, ...] = identity(())
     limits: str = identity("")
+    location: str = identity("")
+    notes: tuple[str, ...] = identity(())
 
     def check_same_as(self, here: ExtractorRef) -> None:
         """Raise InputError unless the extractor that was planned is the one that is installed here."""

@@ -28,7 +28,7 @@ CONFUSIONS = 60
 class Readings:
     """The value read for each attribute, shape (rows, attributes), and how sure the classifier was of all of them together, (rows,).
 
-    ``sure`` is the sum over attributes of the log probability of the value read: 0 where it had no doubt.
+    A value of -1 says that nothing was read: the classifier abstained, or nobody labelled the row. ``sure`` is the sum over attributes of the log probability of the value read: 0 where it had no doubt.
     """
 
     codes: NDArray[np.int64]
@@ -47,7 +47,7 @@ def joined(shards: Shards[Readings]) -> Readings:
 
 @dataclass(frozen=True)
 class AttributeReadings(Recipe[Readings]):
-    """The likeliest value of every attribute; ``widths`` says how many columns of ``features`` each attribute has."""
+    """The likeliest value of every attribute, none where all its probabilities are 0; ``widths`` says how many columns of ``features`` each attribute has."""
 
     kind: ClassVar[str] = "attribute-readings"
     along: ClassVar[tuple[str, ...]] = ("features",)
@@ -66,8 +66,9 @@ class AttributeReadings(Recipe[Readings]):
             raise ValueError(f"the attribute classifier returned no number for {bad} of {len(features)} rows")
         ends = np.cumsum((0, *self.widths))
         parts = [np.asarray(features[:, a:b], np.float64) for a, b in pairwise(ends)]
-        codes = np.stack([part.argmax(axis=1) for part in parts], axis=1)
-        best = np.stack([part.max(axis=1) for part in parts], axis=1)
+        read = np.stack([part.any(axis=1) for part in parts], axis=1)
+        codes = np.where(read, np.stack([part.argmax(axis=1) for part in parts], axis=1), -1)
+        best = np.where(read, np.stack([part.max(axis=1) for part in parts], axis=1), 1.0)
         return Readings(codes.astype(np.int64), np.log(np.clip(best, 1e-12, 1.0)).sum(axis=1))
 
 

@@ -12,6 +12,8 @@ from audit.core.subjects import Subject
 from audit.recipes.attributes import AttributeReadings, Readings
 
 ROLE = "attributes"
+HAND = "hand_labels"
+"""The role of labels that people gave to some of the samples (the extractor ``labels``)."""
 
 
 def lacking(subject: Subject, wanted: Iterable[str]) -> tuple[Unmet, ...]:
@@ -28,7 +30,13 @@ def lacking(subject: Subject, wanted: Iterable[str]) -> tuple[Unmet, ...]:
     return (Unmet(f"an attribute '{missing}'", f"{known.name} has none", nearest(missing, names)),)
 
 
-def readings(subject: Subject, rows: Recipe[Rows]) -> Recipe[Readings]:
+def readings(subject: Subject, rows: Recipe[Rows], role: str = ROLE) -> Recipe[Readings]:
     """Return what the classifier reads in some rows."""
-    widths = tuple(len(attribute.values) for attribute in subject.extractor(ROLE).attributes)
-    return AttributeReadings(subject.features(rows, ROLE), widths)
+    widths = tuple(len(attribute.values) for attribute in subject.extractor(role).attributes)
+    return AttributeReadings(subject.features(rows, role), widths)
+
+
+def said_of(subject: Subject) -> tuple[str, ...]:
+    """Return what a reader should know of the classifier and of labels given by hand, such as how often annotators differ."""
+    known = dict(subject.extractors)
+    return tuple(said for role in (ROLE, HAND) if role in known for said in known[role].notes)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,8 +70,19 @@ class Side:
         shares = counts / counts.sum()
         return float((shares * weights**2).sum() - (shares @ weights) ** 2) / float(counts.sum())
 
+    def uncertainty(self, correction: Floats, weights: Floats) -> float:
+        """Return the variance of the weighted sum of corrected shares, the correction taken as known."""
+        return self.variance(correction @ weights)
 
-def variation(ours: Side, target: Side, inverses: Sequence[Floats], level: float = 0.95) -> Variation:
+
+class Shares(Protocol):
+    """Shares of k values among some rows, of all of them or of one half, and how uncertain a weighted sum of them is."""
+
+    def shares(self, correction: Floats, half: int | None = None) -> Floats: ...
+    def uncertainty(self, correction: Floats, weights: Floats) -> float: ...
+
+
+def variation(ours: Shares, target: Side, inverses: Sequence[Floats], level: float = 0.95) -> Variation:
     """Return the total variation of ``ours`` from ``target``, ``½ sum |p - t|``, without what noise adds.
 
     ``inverses`` are the inverse of the classifier's confusion matrix (values in rows) and draws of it. The value is the mean of ``½ sum s(d of
@@ -86,10 +98,11 @@ def variation(ours: Side, target: Side, inverses: Sequence[Floats], level: float
     fitted = 0.25 * float(np.sign(halves[0]) @ halves[1] + np.sign(halves[1]) @ halves[0])
     naive = 0.5 * float(np.abs(whole).sum())
     sign = np.sign(whole)
-    weights = 0.5 * inverses[0] @ sign
     drawn = np.array([0.5 * float(sign @ difference(i)) for i in range(1, len(inverses))])
     error = math.sqrt(
-        ours.variance(weights) + target.variance(weights) + (float(drawn.var()) if len(drawn) else 0.0)
+        ours.uncertainty(inverses[0], 0.5 * sign)
+        + target.uncertainty(inverses[0], 0.5 * sign)
+        + (float(drawn.var()) if len(drawn) else 0.0)
     )
     z = normal_quantile((1 + level) / 2)
     plain = np.eye(len(whole))

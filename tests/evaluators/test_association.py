@@ -181,3 +181,58 @@ def test_a_classifier_that_returns_no_number_is_refused(make_shards: Any) -> Non
         make_shards(recipe, splits=splits(), extractor=lambda rows: np.full((rows.num_rows, 7), np.nan))
     (*_, last) = make_shards(recipe, splits=splits(), extractor=reads)
     assert isinstance(last, Readings)
+
+
+class Asked:
+    """Draws people for the job that it is asked for; their ties are ``lean``."""
+
+    def __init__(self, lean: float) -> None:
+        self.lean = lean
+
+    def sample(self, n: int, rng: np.random.Generator, condition: Any = None) -> Any:
+        assert condition.column_names == ["job"], "the example itself is not given away"
+        job = np.array([JOBS.index(name) for name in condition.column("job").to_pylist()])
+        feminine = 1 / (1 + np.exp(-np.array([self.lean, -self.lean, 0.0])[job]))
+        look = (rng.random(n) >= feminine).astype(int)
+        return pa.table({"job": job, "look": look, "backdrop": rng.integers(0, 2, n)})
+
+
+def named(rows: Any) -> Any:
+    place = rows.column_names.index("job")
+    return rows.set_column(place, "job", pa.array([JOBS[j] for j in rows.column("job").to_pylist()]))
+
+
+def reads_named(rows: Any) -> np.ndarray:
+    job = [JOBS.index(j) if isinstance(j, str) else j for j in rows.column("job").to_pylist()]
+    return reads(rows.set_column(rows.column_names.index("job"), "job", pa.array(job)))
+
+
+@pytest.mark.parametrize("lean", [1.0, 2.2])
+def test_a_model_that_is_asked_for_a_job_is_looked_at_prompt_by_attribute(ask: Any, lean: float) -> None:
+    rng = np.random.default_rng(3)
+    splits = {name: named(people(rng, n, 1.0)) for name, n in (("train", 4000), ("holdout", 1500))}
+    case = replace(
+        subject(), data_card=DataCard("image", (("train", 4000), ("holdout", 1500)), groups=("job",))
+    )
+    evaluator = AttributeAssociation(condition="job")
+    assert evaluator.unmet(case) == ()
+    whole = ask(evaluator, replace(case, doses=(2.0,)), Asked(lean), splits, reads_named)
+    found = next(o for o in whole.outcomes if o.metric == OVERALL and not o.group)
+    assert isinstance(found, Measurement), found
+    assert isinstance(found.uncertainty, Interval)
+    assert found.uncertainty.low <= lean <= found.uncertainty.high
+    assert (found.uncertainty.low > 1.25) == (lean > 1.5)
+    pairs = {dict(o.group)["pair"] for o in whole.outcomes if o.group}
+    assert pairs <= {"job × look", "job × backdrop"}, "only pairs with what it was asked for"
+    assert "job × look" in pairs
+    controls = {(c.kind, c.metric): c.right for c in whole.controls if not c.group}
+    assert controls[CaseKind.NULL, OVERALL]
+    assert controls[CaseKind.PLANTED, OVERALL]
+
+
+def test_a_condition_that_is_no_group_or_not_read_is_said() -> None:
+    case = replace(subject(), data_card=DataCard("image", (("train", 4000),), groups=("job", "age")))
+    (unmet,) = AttributeAssociation(condition="look").unmet(case)
+    assert "group column 'look'" in unmet.need
+    (unmet,) = AttributeAssociation(condition="age").unmet(case)
+    assert "attribute 'age'" in unmet.need

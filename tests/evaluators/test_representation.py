@@ -121,7 +121,7 @@ def test_a_share_planted_in_real_rows_is_found(ask: Any) -> None:
 def test_one_attribute_within_another_is_fairlearns_with_our_intervals(ask: Any) -> None:
     evaluator = AttributeRepresentation(crossed=("tone", "look"))
     found, _ = asked(ask, 0.985, evaluator)
-    (table,) = found[""].evidence
+    (table,) = (e for e in found[""].evidence if e.kind == "heatmap")
     rows = table.content.to_pylist()
     assert len(rows) == 6
     assert all(row["low"] <= row["value"] <= row["high"] for row in rows if row["value"] is not None)

@@ -22,22 +22,31 @@ no pair's log odds are surely above 0.1 nats in the data. An attribute is left o
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
 from audit.core.cases import Case, CaseKind, Cases
-from audit.core.errors import InputError
+from audit.core.errors import InputError, nearest
 from audit.core.evaluators import About, Needs, Unmet
 from audit.core.measurements import Evidence, Group, Interval, Outcome, Unquantified
 from audit.core.metrics import LOWER, Metric
 from audit.core.recipes import Inputs, Recipe, Shards
 from audit.core.references import Attribute
+from audit.core.rows import Rows
 from audit.core.subjects import Subject
-from audit.evaluators.fairness.association.recipes import Associations, Found, Strengthened
+from audit.evaluators.fairness.association.recipes import (
+    AskedAssociations,
+    AskedStrengthened,
+    Associations,
+    Found,
+    Known,
+    Strengthened,
+)
 from audit.recipes.attributes import Readings
-from audit.recipes.classifiers import ROLE, lacking, readings
+from audit.recipes.by_group import OnlyColumns
+from audit.recipes.classifiers import ROLE, lacking, readings, said_of
 from audit.stats.associations import FAINT, Amplified
 
 SHOWN = 20
@@ -50,11 +59,14 @@ RATE = 0.05
 class AttributeAssociation:
     """Compares samples with at most ``max_rows`` rows of the split ``reference``; ``level`` is that of intervals.
 
-    ``attributes`` names the attributes to look at, all that the classifier reads unless told: fewer pairs give narrower intervals.
+    ``attributes`` names the attributes to look at, all that the classifier reads unless told: fewer pairs give narrower intervals. ``condition`` names one of them that
+    the model takes as a condition and that is a group column of the data: the model is asked for rows of that column, the data's labels are taken on the other
+    side, and only pairs with it are looked at, prompt by attribute.
     """
 
     reference: str = "train"
     attributes: tuple[str, ...] = ()
+    condition: str = ""
     max_rows: int = 10_000
     level: float = 0.95
 
@@ -104,31 +116,61 @@ class AttributeAssociation:
             return lack
         if len(self.attributes or subject.extractor(ROLE).attributes) < 2:
             return (Unmet("two attributes", "one", "name another one in 'attributes'"),)
-        return ()
+        if self.condition and self.condition not in subject.groups:
+            found = f"group columns: {', '.join(subject.groups) or 'none'}"
+            return (
+                Unmet(f"a group column '{self.condition}'", found, nearest(self.condition, subject.groups)),
+            )
+        return lacking(subject, (self.condition,)) if self.condition else ()
 
     def inputs(self, subject: Subject) -> Cases:
         attributes = subject.extractor(ROLE).attributes
         names = [a.name for a in attributes]
-        chosen = tuple(i for i, name in enumerate(names) if name in (self.attributes or names))
+        wanted = (*self.attributes, self.condition) if self.attributes else names
+        chosen = tuple(i for i, name in enumerate(names) if name in wanted)
         widths = tuple(len(a.values) for a in attributes)
+        place = names.index(self.condition) if self.condition else -1
+        if self.condition:  # it is known on both sides, so nothing misreads it
+            attributes = tuple(
+                replace(a, confusion=()) if i == place else a for i, a in enumerate(attributes)
+            )
 
-        real = readings(subject, subject.drawn(self.reference, self.max_rows))
+        def read(rows: Recipe[Rows], known: Recipe[Rows]) -> Recipe[Readings]:
+            found = readings(subject, rows)
+            if not self.condition:
+                return found
+            return Known(found, known, self.condition, place, attributes[place].values)
+
+        drawn = subject.drawn(self.reference, self.max_rows)
+        real = read(drawn, drawn)
 
         def asked(samples: Recipe[Readings], null: bool = False) -> Inputs:
-            found = Associations(samples, real, attributes, chosen, self.level)
+            of = samples, real, attributes, chosen, self.level
+            found = AskedAssociations(*of, place) if self.condition else Associations(*of)
             return {"found": found, "attributes": attributes, "null": null}
 
-        ours, notes = asked(readings(subject, subject.samples())), subject.unlike(self.reference)
+        if self.condition:
+            prompts = OnlyColumns(subject.drawn(self.reference, subject.sample_count), (self.condition,))
+            ours = asked(read(subject.prompted(prompts), prompts))
+        else:
+            samples = subject.samples()
+            ours = asked(read(samples, samples))
+        notes = (*subject.unlike(self.reference), *said_of(subject))
         other = "holdout" if self.reference == "train" else "train"
         if subject.splits.get(other, 0) < self.about.needs.min_rows:
             return Cases(ours, no_null="the data has no second real split of enough rows", notes=notes)
         size = min(subject.sample_count, subject.splits[other])
-        second = readings(subject, subject.drawn(other, size))
+        taken = subject.drawn(other, size)
+        second = read(taken, taken)
         rows = f"{size:,} rows of '{other}' in place of the samples"
         planted = tuple(
             Case(
                 CaseKind.PLANTED,
-                asked(Strengthened(second, widths, chosen, dose)),
+                asked(
+                    AskedStrengthened(second, widths, chosen, dose, place)
+                    if self.condition
+                    else Strengthened(second, widths, chosen, dose)
+                ),
                 f"{rows}, one association of them made 1 + dose times as strong",
                 "stronger association",
                 dose,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import combinations
 from typing import ClassVar
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from audit.core.errors import UndefinedError
 from audit.core.recipes import Context, Recipe, Shards
 from audit.core.references import Attribute
+from audit.core.rows import Rows
 from audit.recipes.attributes import Readings, inverses_of, joined, unlike_anything
 from audit.stats.associations import (
     Amplified,
@@ -25,6 +27,7 @@ from audit.stats.associations import (
 
 Floats = NDArray[np.float64]
 
+MOST_UNREAD = 0.2
 LEAST_SHOWN = 10
 """A value counts as shown where so many rows have it; an attribute with fewer than two such values has no association."""
 
@@ -70,14 +73,19 @@ class Associations(Recipe[Found]):
 
         if reason := unlike_anything(strange):
             return nothing(reason)
+        unread: list[str] = []
         try:
+            ours, theirs = (
+                _read(side, self.chosen, which, unread)
+                for side, which in ((ours, "samples"), (theirs, "real examples"))
+            )
             tables = [
                 Tables.of(r.codes, tuple(len(a.values) for a in self.attributes)) for r in (ours, theirs)
             ]
         except UndefinedError as error:
             return nothing(str(error))
         inverses: dict[int, list[Floats]] = {}
-        left_out: list[str] = []
+        left_out = unread
         for number in self.chosen:
             attribute = self.attributes[number]
             try:
@@ -86,7 +94,7 @@ class Associations(Recipe[Found]):
                 inverses[number] = found
             except UndefinedError as error:
                 left_out.append(f"'{attribute.name}' is left out: {error}.")
-        pairs = list(combinations(inverses, 2))
+        pairs = self._pairs(inverses)
         if not pairs:
             return nothing(" ".join(left_out) or "an association needs two attributes", tuple(left_out))
         both = [(tables[0].pair(i, j), tables[1].pair(i, j)) for i, j in pairs]
@@ -100,6 +108,62 @@ class Associations(Recipe[Found]):
             listed = None
         amplified = amplification(read, corrected, rng, self.level)
         return Found("", len(ours.sure), strange, np.array(pairs), amplified, listed, tuple(left_out))
+
+    def _pairs(self, attributes: Iterable[int]) -> list[tuple[int, int]]:
+        """Return the pairs to look at."""
+        return list(combinations(attributes, 2))
+
+
+@dataclass(frozen=True)
+class AskedAssociations(Associations):
+    """The same of a model that was ``asked`` for one attribute: only pairs with it are looked at."""
+
+    kind: ClassVar[str] = "asked-associations"
+    asked: int = 0
+
+    def _pairs(self, attributes: Iterable[int]) -> list[tuple[int, int]]:
+        return [pair for pair in combinations(attributes, 2) if self.asked in pair]
+
+
+@dataclass(frozen=True)
+class Known(Recipe[Readings]):
+    """Readings in which one attribute is not read but known: what the model was asked for, or what the data's label says.
+
+    ``rows`` have it in the ``column``; a value that is none of ``values`` counts as not read.
+    """
+
+    kind: ClassVar[str] = "known-attribute"
+    along: ClassVar[tuple[str, ...]] = ("readings", "rows")
+    readings: Recipe[Readings]
+    rows: Recipe[Rows]
+    column: str
+    place: int
+    values: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        return f"{self.readings.label}, {self.column} known"
+
+    def make(self, context: Context, readings: Readings, rows: Rows) -> Readings:
+        known = {value: code for code, value in enumerate(self.values)}
+        codes = readings.codes.copy()
+        codes[:, self.place] = [known.get(str(value), -1) for value in rows.column(self.column).to_pylist()]
+        return Readings(codes, readings.sure)
+
+
+def _read(side: Readings, chosen: tuple[int, ...], which: str, said: list[str]) -> Readings:
+    """Return the rows in which every chosen attribute was read; a sentence says how many were not.
+
+    Raises UndefinedError where that is more than one row in five: who they are is not known.
+    """
+    read = (side.codes[:, chosen] >= 0).all(axis=1)
+    if (without := 1 - float(read.mean())) > MOST_UNREAD:
+        raise UndefinedError(f"in {without:.0%} of the {which} some attribute could not be read")
+    if without:
+        said.append(
+            f"Rows in which some attribute could not be read are left out: {without:.1%} of the {which}."
+        )
+    return Readings(np.maximum(side.codes[read], 0), side.sure[read])
 
 
 def _refuse_unseen(attribute: Attribute, correction: Floats, *shown: Floats) -> None:
@@ -135,10 +199,9 @@ class Strengthened(Recipe[Readings]):
 
     def make(self, context: Context, readings: Shards[Readings]) -> Readings:
         held, rng = joined(readings), context.rng()
-        tables = Tables.of(held.codes, self.widths)
-        first, second = min(
-            combinations(self.chosen, 2), key=lambda pair: abs(_strength(tables.pair(*pair)[0]) - 0.5)
-        )
+        read = (held.codes[:, self.chosen] >= 0).all(axis=1)
+        tables = Tables.of(np.maximum(held.codes[read], 0), self.widths)
+        first, second = self._pair(tables)
         joint = tables.pair(first, second)[0]
         given = joint / np.maximum(joint.sum(axis=1, keepdims=True), 1.0)
         overall = np.maximum(joint.sum(axis=0) / joint.sum(), 1e-9)
@@ -146,8 +209,26 @@ class Strengthened(Recipe[Readings]):
         ends = np.cumsum(tilted / np.maximum(tilted.sum(axis=1, keepdims=True), 1e-300), axis=1)
         codes = held.codes.copy()
         places = rng.random(len(codes))[:, None] >= ends[codes[:, first]]
-        codes[:, second] = np.minimum(places.sum(axis=1), self.widths[second] - 1)
+        drawn = np.minimum(places.sum(axis=1), self.widths[second] - 1)
+        codes[:, second] = np.where(read, drawn, codes[:, second])
         return Readings(codes, held.sure)
+
+    def _pair(self, tables: Tables) -> tuple[int, int]:
+        """Return the pair that is strengthened."""
+        pairs = combinations(self.chosen, 2)
+        return min(pairs, key=lambda pair: abs(_strength(tables.pair(*pair)[0]) - 0.5))
+
+
+@dataclass(frozen=True)
+class AskedStrengthened(Strengthened):
+    """The same of the strongest pair with the attribute that a model was ``asked`` for."""
+
+    kind: ClassVar[str] = "asked-strengthened-association"
+    asked: int = 0
+
+    def _pair(self, tables: Tables) -> tuple[int, int]:
+        pairs = (pair for pair in combinations(self.chosen, 2) if self.asked in pair)
+        return max(pairs, key=lambda pair: _strength(tables.pair(*pair)[0]))
 
 
 def _strength(table: Floats) -> float:

@@ -9,6 +9,9 @@ taken off. One attribute within another (``crossed``) is shown as a table with i
 Formula: ``distance = ½ sum |p - t|`` over values, p and t shares times the inverse confusion matrix; cross-fitted: ``½ sum s(d of one half of
 both sides) d of the other``, the mean of both orders, s the sign and d = p - t, which is 0 on average where nothing differs. The first number is that of the
 attribute with the greatest lower bound.
+Labels that people gave to some of the samples, drawn at random (``hand_labels`` in ``[features]``), take the place of the confusion matrix: PPI++, which assumes
+nothing about the classifier's errors. What neither reads nor labels say anything about may be of any value, and the interval reaches over that.
+
 Interval: cross-fitted value less 1.28 z standard errors of the linear form to plain value plus z, from multinomial variances and draws of the
 confusion matrix; Bonferroni over attributes. Shares: Dirichlet draws; cells: Wilson's, below 50 samples a hierarchical beta-binomial posterior.
 Gate: no value where the classifier is less sure of more than half of the samples than of all but 1 % of the real examples. An
@@ -18,7 +21,7 @@ attribute is left out whose confusion matrix cannot be inverted. Cells of fewer 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -30,27 +33,33 @@ from audit.core.measurements import Evidence, Interval, Outcome
 from audit.core.metrics import LOWER, Metric
 from audit.core.recipes import Inputs, Recipe, Shards
 from audit.core.references import Attribute
+from audit.core.rows import IMAGE, Rows
 from audit.core.subjects import Subject
 from audit.evaluators.fairness.representation.recipes import (
     Crossing,
     Narrowed,
     Representation,
     Represented,
+    ShownGroups,
     Spread,
     given_shares,
 )
 from audit.recipes.attributes import Readings
-from audit.recipes.classifiers import ROLE, lacking, readings
+from audit.recipes.classifiers import HAND, ROLE, lacking, readings, said_of
 
 TARGETS = ("data", "uniform")
+EACH = 6
+"""Samples of a group that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class AttributeRepresentation:
     """Compares samples with a ``target``: ``data`` (at most ``max_rows`` rows of the split ``reference``) or ``uniform``; ``level`` is that of intervals.
 
-    ``shares`` names other targets, each written "attribute=value: 0.25", all values of an attribute or none. ``attributes`` names the attributes to look at, all
-    unless told. ``crossed`` names two of them: the second is shown within each value of the first.
+    ``shares`` names other targets, each written "attribute=value: 0.25", all values of an attribute or none; ``shares`` may be a file of the user's, written
+    { file = "census.csv" } (columns attribute, value, share) or { file = "census.toml" } (a table for each attribute). ``attributes`` names the attributes to look at, all
+    unless told. ``crossed`` names two of them: the second is shown within each value of the first;
+    unless told, the two that are surest to be off.
     """
 
     reference: str = "train"
@@ -79,6 +88,7 @@ class AttributeRepresentation:
             "Teo, Abdollahzadeh and Cheung 2023, On measuring fairness in generative models (CLEAM)",
             "Cho, Zala and Bansal 2023, DALL-Eval",
             "Rogan and Gladen 1978 (correction for the classifier's errors)",
+            "Angelopoulos, Duchi and Zrnic 2023, PPI++ (labels by hand)",
             "fairlearn, MetricFrame (point values by group)",
         ),
         caveats=(
@@ -99,10 +109,18 @@ class AttributeRepresentation:
     def unmet(self, subject: Subject) -> tuple[Unmet, ...]:
         if lack := lacking(subject, (*self.attributes, *self.crossed)):
             return lack
+        attributes = subject.extractor(ROLE).attributes
         try:
-            given_shares(subject.extractor(ROLE).attributes, self.target, self.shares)
+            given_shares(attributes, self.target, self.shares)
         except ValueError as error:
             return (Unmet("target shares of attributes", str(error), "correct 'shares'"),)
+        known = {a.name: a.values for a in attributes}
+        for other in subject.extractor(HAND).attributes if HAND in dict(subject.extractors) else ():
+            if odd := set(other.values) - set(known.get(other.name, other.values)):
+                found = f"'{sorted(odd)[0]}' of '{other.name}', which the classifier does not know"
+                return (
+                    Unmet("labels by hand of the classifier's values", found, "correct the file of labels"),
+                )
         return ()
 
     def inputs(self, subject: Subject) -> Cases:
@@ -114,11 +132,19 @@ class AttributeRepresentation:
 
         real = readings(subject, subject.drawn(self.reference, self.max_rows))
 
-        def asked(samples: Recipe[Readings], targets: tuple[tuple[float, ...], ...] = ()) -> Inputs:
-            found = Representation(samples, real, attributes, chosen, targets, crossed, self.level)
-            return {"found": found, "attributes": attributes}
+        def asked(rows: Recipe[Readings]) -> Inputs:
+            found = Representation(rows, real, attributes, chosen, (), crossed, self.level)
+            return {"found": found, "attributes": attributes, "shown": None}
 
-        ours, notes = asked(readings(subject, subject.samples()), given), subject.unlike(self.reference)
+        drawn = subject.samples()
+        samples = readings(subject, drawn)
+        found = Representation(samples, real, attributes, chosen, given, crossed, self.level)
+        if HAND in dict(subject.extractors):
+            labelled = subject.extractor(HAND).attributes
+            found = replace(found, hand=readings(subject, drawn, HAND), labelled=labelled)
+        shown = ShownGroups(drawn, samples, found, attributes, EACH)
+        ours = {"found": found, "attributes": attributes, "shown": shown}
+        notes = (*subject.unlike(self.reference), *said_of(subject))
         other = "holdout" if self.reference == "train" else "train"
         if subject.splits.get(other, 0) < self.about.needs.min_rows:
             return Cases(ours, no_null="the data has no second real split of enough rows", notes=notes)
@@ -138,13 +164,15 @@ class AttributeRepresentation:
         )
         return Cases(ours, Case(CaseKind.NULL, asked(second), rows), planted, notes=notes)
 
-    def measure(self, found: Shards[Represented], attributes: tuple[Attribute, ...]) -> Iterable[Outcome]:
+    def measure(
+        self, found: Shards[Represented], attributes: tuple[Attribute, ...], shown: Shards[Rows] | None
+    ) -> Iterable[Outcome]:
         held = found[0]
         if not held.spreads:
             reason = held.reason or " ".join(held.left_out) or "there is no attribute to look at"
             yield self.about.undefined("distance", reason)
             return
-        yield self._greatest(held, attributes)
+        yield self._greatest(held, attributes, () if shown is None else _pictures(shown[0]))
         for spread in held.spreads:
             name = attributes[spread.attribute].name
             v = spread.variation
@@ -157,11 +185,13 @@ class AttributeRepresentation:
                 v.interval,
                 held.rows,
                 group=(("attribute", name),),
-                notes=(note,),
+                notes=(note, *spread.notes),
                 evidence=(_shares(spread, attributes[spread.attribute]),),
             )
 
-    def _greatest(self, held: Represented, attributes: tuple[Attribute, ...]) -> Outcome:
+    def _greatest(
+        self, held: Represented, attributes: tuple[Attribute, ...], pictures: tuple[Evidence, ...]
+    ) -> Outcome:
         worst = max(held.spreads, key=lambda spread: spread.variation.interval.low)
         ends = [spread.variation.interval for spread in held.spreads]
         method = f"{ends[0].method}; Bonferroni over {len(ends)} attributes"
@@ -173,7 +203,8 @@ class AttributeRepresentation:
                 f"The classifier is less sure of {held.strange:.0%} of the samples than of all but 1 % of the real examples; what it reads "
                 "there may be its own error."
             )
-        evidence = () if held.crossing is None else (_crossing(held.crossing, attributes),)
+        crossed = () if held.crossing is None else (_crossing(held.crossing, attributes),)
+        evidence = (*crossed, *pictures)
         return self.about.measurement("distance", value, interval, held.rows, notes=notes, evidence=evidence)
 
 
@@ -194,6 +225,12 @@ def _shares(spread: Spread, attribute: Attribute) -> Evidence:
     }
     caption = f"Shares of {attribute.name}, corrected for the classifier's errors, against their target"
     return Evidence("intervals", caption, pa.table(columns), sensitive=False)
+
+
+def _pictures(rows: Rows) -> tuple[Evidence, ...]:
+    kind = "images" if IMAGE in rows.column_names else "texts"
+    caption = "Samples by group, of the attribute that is surest to be off; what comes too often first"
+    return (Evidence(kind, caption, rows, sensitive=False),) if rows.num_rows else ()
 
 
 def _crossing(crossing: Crossing, attributes: tuple[Attribute, ...]) -> Evidence:

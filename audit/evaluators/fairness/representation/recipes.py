@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,12 +12,20 @@ from numpy.typing import NDArray
 from audit.core.errors import UndefinedError
 from audit.core.recipes import Context, Recipe, Shards
 from audit.core.references import Attribute
+from audit.core.rows import Rows
 from audit.recipes.attributes import Readings, inverses_of, joined, unlike_anything
+from audit.recipes.by_group import grid
+from audit.recipes.labelled import Attribute as Group
+from audit.stats.hand_labels import Powered, labelled_rate
 from audit.stats.misclassification import corrected_shares
 from audit.stats.shares import Side, Variation, variation
 from audit.stats.shrinkage import Reported, shrink_rates
 
 Floats = NDArray[np.float64]
+Whole = NDArray[np.int64]
+
+MOST_UNREAD = 0.5
+"""Where nothing could be read in more of the samples than this, nothing is said of an attribute."""
 
 LEAST = 10
 """A cell of fewer samples is not shown, nor one that would give it away."""
@@ -25,13 +33,17 @@ LEAST = 10
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """One attribute: its variation from the target, and the interval of each corrected share, shape (values,)."""
+    """One attribute: its variation from the target, and the interval of each corrected share, shape (values,).
+
+    ``notes`` say how labels by hand were used and in how many rows nothing was read.
+    """
 
     attribute: int
     variation: Variation
     read: Floats
     low: Floats
     high: Floats
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +78,12 @@ class Represented:
 class Representation(Recipe[Represented]):
     """How far the shares of each chosen attribute among ``samples`` are from a target.
 
-    The target is the shares among ``real`` rows, or ``given`` ones: for each attribute those of its values, empty where not given.
+    The target is the shares among ``real`` rows, or ``given`` ones: for each attribute those of its values, empty where not given. ``hand`` holds labels that
+    people gave to some of the samples, -1 elsewhere, of the attributes ``labelled``. ``crossed`` are two attributes, or none for the two that are farthest off.
     """
 
     kind: ClassVar[str] = "representation"
+    version: ClassVar[int] = 2
     samples: Recipe[Readings]
     real: Recipe[Readings]
     attributes: tuple[Attribute, ...]
@@ -77,12 +91,20 @@ class Representation(Recipe[Represented]):
     given: tuple[tuple[float, ...], ...]
     crossed: tuple[int, ...]
     level: float
+    hand: Recipe[Readings] | None = None
+    labelled: tuple[Attribute, ...] = ()
 
     @property
     def label(self) -> str:
         return f"shares in {self.samples.label}"
 
-    def make(self, context: Context, samples: Shards[Readings], real: Shards[Readings]) -> Represented:
+    def make(
+        self,
+        context: Context,
+        samples: Shards[Readings],
+        real: Shards[Readings],
+        hand: Shards[Readings] | None = None,
+    ) -> Represented:
         ours, theirs = joined(samples), joined(real)
         strange, rng = ours.strange(theirs), context.rng()
         n = len(ours.sure)
@@ -93,36 +115,68 @@ class Representation(Recipe[Represented]):
         left_out: list[str] = []
         for number in self.chosen:
             try:
-                spreads.append(self._spread(number, ours, theirs, rng, level))
+                labels = None if hand is None else self._labels(number, joined(hand))
+                spreads.append(self._spread(number, ours, theirs, labels, rng, level))
             except UndefinedError as error:
                 left_out.append(f"'{self.attributes[number].name}' is left out: {error}.")
         crossing = None
-        if len(self.crossed) == 2:
+        farthest = sorted(spreads, key=lambda s: (-s.variation.interval.low, -s.variation.value))[:2]
+        if len(pair := self.crossed or tuple(s.attribute for s in farthest)) == 2:
             try:
-                crossing = self._crossing(ours, theirs)
+                crossing = self._crossing(pair, ours, theirs)
             except UndefinedError as error:
                 left_out.append(f"The table of one attribute within another is left out: {error}.")
         return Represented("", n, strange, tuple(spreads), crossing, tuple(left_out))
 
+    def _labels(self, number: int, hand: Readings) -> Whole | None:
+        """Return the labels by hand of one attribute in the classifier's order of values, None where it was not labelled."""
+        attribute = self.attributes[number]
+        for place, other in enumerate(self.labelled):
+            if other.name == attribute.name:
+                order = np.array([attribute.values.index(value) for value in other.values] + [-1])
+                return np.asarray(order[hand.codes[:, place]])
+        return None
+
     def _spread(
-        self, number: int, ours: Readings, theirs: Readings, rng: np.random.Generator, level: float
+        self,
+        number: int,
+        ours: Readings,
+        theirs: Readings,
+        labels: Whole | None,
+        rng: np.random.Generator,
+        level: float,
     ) -> Spread:
         attribute = self.attributes[number]
         k, inverses = len(attribute.values), inverses_of(attribute, rng)
-        mine = Side.of(ours.codes[:, number], k)
+        codes, real = ours.codes[:, number], theirs.codes[:, number]
+        unread, unread_real = (float((side < 0).mean()) for side in (codes, real))
         given = self.given[number] if self.given else ()
-        target = Side(None, np.array(given)) if given else Side.of(theirs.codes[:, number], k)
-        found = variation(mine, target, inverses, level)
-        counts = np.bincount(ours.codes[:, number], minlength=k)
+        target = Side(None, np.array(given)) if given else Side.of(real[real >= 0], k)
+        if labels is not None:
+            try:
+                found = _by_hand(number, labels, codes, target, inverses, (level, self.level))
+                return _widened(found, 0.0, 0.0 if given else unread_real)
+            except UndefinedError as error:
+                why = f"Labels by hand are not used: {error}."
+        if unread > MOST_UNREAD:
+            raise UndefinedError(f"nothing could be read in {unread:.0%} of the samples")
+        mine = Side.of(codes[codes >= 0], k)
+        found_variation = variation(mine, target, inverses, level)
+        counts = np.bincount(codes[codes >= 0], minlength=k)
         confusion = attribute.confusion or np.diag(np.full(k, 10**6))
         each = corrected_shares(counts, np.array(confusion), rng, self.level)
-        return Spread(number, found, each.raw, each.low, each.high)
+        notes = () if labels is None else (why,)
+        spread = Spread(number, found_variation, each.raw, each.low, each.high, notes)
+        return _widened(spread, unread, 0.0 if given else unread_real)
 
-    def _crossing(self, ours: Readings, theirs: Readings) -> Crossing:
-        first, second = self.crossed
-        widths = tuple(len(self.attributes[i].values) for i in self.crossed)
-        mine, real = (within(side.codes[:, self.crossed], *widths) for side in (ours, theirs))
-        sizes = np.bincount(ours.codes[:, first], minlength=widths[0])
+    def _crossing(self, crossed: tuple[int, ...], ours: Readings, theirs: Readings) -> Crossing:
+        first, second = crossed
+        widths = tuple(len(self.attributes[i].values) for i in crossed)
+        held = [
+            codes[(codes >= 0).all(axis=1)] for codes in (side.codes[:, crossed] for side in (ours, theirs))
+        ]
+        mine, real = (within(codes, *widths) for codes in held)
+        sizes = np.bincount(held[0][:, 0], minlength=widths[0])
         values, low, high = (np.full(widths, np.nan) for _ in range(3))
         for value in range(widths[1]):
             hits = np.rint(np.nan_to_num(mine[:, value]) * sizes).astype(int)
@@ -133,6 +187,79 @@ class Representation(Recipe[Represented]):
                     low[row, value], high[row, value] = cell.interval.low, cell.interval.high
         shown = np.where(np.isfinite(values).all(axis=1), sizes, 0).astype(np.float64)
         return Crossing(first, second, shown, values, low, high, np.nan_to_num(real))
+
+
+def _by_hand(
+    number: int,
+    labels: Whole,
+    codes: Whole,
+    target: Side,
+    inverses: list[Floats],
+    levels: tuple[float, float],
+) -> Spread:
+    """Return the spread by PPI++; ``levels`` are those of the variation and of each share."""
+    k = len(inverses[0])
+    mine = Powered.of(labels, codes, k)
+    found = variation(mine, target, inverses, levels[0])
+    read = np.bincount(codes[codes >= 0], minlength=k) / max(int((codes >= 0).sum()), 1)
+    plain = target.shares(np.eye(k))
+    each = [labelled_rate(labels, codes, value, levels[1])[1] for value in range(k)]
+    note = f"Shares by PPI++ from {mine.labels:,} labels by hand; what the classifier reads weighs {mine.weight:.2f}."
+    return Spread(
+        number,
+        replace(found, read=float(0.5 * np.abs(read - plain).sum())),
+        read,
+        np.array([one.low for one in each]),
+        np.array([one.high for one in each]),
+        (note,),
+    )
+
+
+def _widened(spread: Spread, unread: float, unread_real: float) -> Spread:
+    """Return a spread that holds whatever the rows show in which nothing was read: each may be of any value."""
+    if not unread and not unread_real:
+        return spread
+    reach, found = unread + unread_real, spread.variation
+    low, high = max(found.interval.low - reach, 0.0), min(found.interval.high + reach, 1.0)
+    note = (
+        f"Nothing was read in {unread:.1%} of the samples and {unread_real:.1%} of the real examples; the interval reaches over "
+        "whatever these show."
+    )
+    return replace(
+        spread,
+        variation=replace(found, interval=replace(found.interval, low=low, high=high)),
+        low=np.clip(spread.low * (1 - unread), 0.0, 1.0),
+        high=np.clip(spread.high * (1 - unread) + unread, 0.0, 1.0),
+        notes=(*spread.notes, note),
+    )
+
+
+@dataclass(frozen=True)
+class ShownGroups(Recipe[Rows]):
+    """``each`` samples of every value of the attribute that is surest to be off, the values that are shown too often first."""
+
+    kind: ClassVar[str] = "shown-groups"
+    rows: Recipe[Rows]
+    readings: Recipe[Readings]
+    found: Recipe[Represented]
+    attributes: tuple[Attribute, ...]
+    each: int
+
+    @property
+    def label(self) -> str:
+        return f"{self.rows.label} by group"
+
+    def make(
+        self, context: Context, rows: Shards[Rows], readings: Shards[Readings], found: Shards[Represented]
+    ) -> Rows:
+        if not found[0].spreads:
+            return rows[0].slice(0, 0)
+        worst = max(found[0].spreads, key=lambda spread: spread.variation.interval.low)
+        attribute = self.attributes[worst.attribute]
+        codes = joined(readings).codes[:, worst.attribute]
+        order = np.argsort(worst.variation.target - worst.variation.shares, kind="stable").tolist()
+        group = Group(attribute.name, attribute.values, codes)
+        return grid(self.rows, rows, group, self.each, context.rng(), order)
 
 
 def within(codes: NDArray[np.int64], first: int, second: int) -> Floats:
@@ -178,7 +305,8 @@ class Narrowed(Recipe[Readings]):
         held, rng = joined(readings), context.rng()
         codes = held.codes.copy()
         k = len(self.errors.values)
-        commonest = int(np.bincount(codes[:, self.attribute], minlength=k).argmax())
+        read_here = codes[:, self.attribute]
+        commonest = int(np.bincount(read_here[read_here >= 0], minlength=k).argmax())
         read = np.array((self.errors.confusion or np.eye(k).tolist())[commonest], np.float64)
         chosen = np.flatnonzero(rng.random(len(codes)) < self.dose)
         codes[chosen, self.attribute] = rng.choice(k, len(chosen), p=read / read.sum())

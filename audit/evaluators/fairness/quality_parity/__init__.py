@@ -1,0 +1,1 @@
+"""Quality by group: the evaluator, and the recipes that it is computed with."""
