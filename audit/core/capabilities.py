@@ -124,6 +124,22 @@ class HasDenoisingLoss(Protocol):
         ...
 
 
+class CanPredictNoise(Protocol):
+    """A diffusion model that says which noise it sees in an example."""
+
+    def predicted_noise(self, rows: Rows, level: float, noise: Matrix | None = None) -> Matrix:
+        """Return the noise that the model sees in each example at a level between 0 (clean) and 1 (noise), a row per example.
+
+        Example x is shown as ``sqrt(1 - s) x + sqrt(s) noise`` with ``s = noise_share(level)``, where the model's values of x are
+        of about unit size, or as it is without ``noise``. The model has a method ``noise_share`` beside this one.
+        """
+        ...
+
+    def noise_share(self, level: float) -> float:
+        """Return which share of the variance is noise at a level."""
+        ...
+
+
 class CanDiscriminate(Protocol):
     """A model with a critic that says how real an example is."""
 
@@ -147,6 +163,7 @@ class Capability(enum.StrEnum):
     ENCODE = "encode"
     DECODE = "decode"
     DENOISING_LOSS = "denoising_loss"
+    PREDICTED_NOISE = "predicted_noise"
     REALNESS = "realness"
 
 

@@ -115,6 +115,17 @@ def _token_scores(model: Any, rows: Rows) -> None:
         np.testing.assert_allclose(one, many, atol=1e-3, err_msg="a batch of one equals a batch of many")
 
 
+def _predicted_noise(model: Any, rows: Rows) -> None:
+    shares = [model.noise_share(level) for level in (0.1, 0.5, 0.9)]
+    assert 0 < shares[0] < shares[1] < shares[2] < 1, "the share of noise grows with the level"
+    clean = model.predicted_noise(rows, 0.1)
+    assert clean.shape[0] == rows.num_rows, "a row of numbers per example"
+    again = model.predicted_noise(rows, 0.1, clean)
+    assert again.shape == clean.shape, "the noise it sees has the shape of the noise it is given"
+    assert np.isfinite(again).all(), "every number is finite"
+    np.testing.assert_array_equal(again, model.predicted_noise(rows, 0.1, clean), "the same numbers again")
+
+
 _CHECKS: Mapping[Capability, Callable[[Any, Rows], None]] = {
     Capability.SAMPLE: _sample,
     Capability.MARKED_SAMPLE: _marked_sample,
@@ -125,5 +136,6 @@ _CHECKS: Mapping[Capability, Callable[[Any, Rows], None]] = {
     Capability.ENCODE: _latents,
     Capability.DECODE: _decode,
     Capability.DENOISING_LOSS: _vector(lambda model, rows: model.denoising_loss(rows, 0.3, _rng())),
+    Capability.PREDICTED_NOISE: _predicted_noise,
     Capability.REALNESS: _vector(lambda model, rows: model.realness(rows)),
 }

@@ -20,6 +20,7 @@ from audit.evaluators.privacy.attacks import (
     TokenAttacks,
     denoising_at,
 )
+from audit.evaluators.privacy.noise_attacks import NOISE_ATTACKS, PAIRS, NoiseAttacks
 from audit.evaluators.privacy.reference_attacks import (
     CalibratedDenoising,
     CalibratedSignal,
@@ -54,6 +55,18 @@ EXTRA: Mapping[str, tuple[Capability, str]] = {
         Capability.TOKEN_SCORES,
         f"ReCaLL: log-probability after {SHOTS} texts never trained on, over that without",
     ),
+    "pia": (
+        Capability.PREDICTED_NOISE,
+        "PIA: distance between the noise seen in the clean example and that seen once it is added",
+    ),
+    "secmi": (
+        Capability.PREDICTED_NOISE,
+        "SecMI: error of one deterministic step up and back",
+    ),
+    "shared_noise": (
+        Capability.PREDICTED_NOISE,
+        f"denoising loss averaged over noise levels, under {2 * PAIRS} noises that all examples share",
+    ),
 }
 """Attacks that ask the model again, and so have to be asked for: what the model must offer, and what each is."""
 MEANINGS: Mapping[str, str] = {
@@ -69,6 +82,11 @@ MEANINGS: Mapping[str, str] = {
     "realness": "the model's own critic",
     **{calibrated(name): f"{meaning}, less that of a reference model" for name, meaning in _PLAIN.items()},
     **{name: meaning for name, (_, meaning) in EXTRA.items()},
+    "pian": "PIA with that noise brought to unit size",
+    **{
+        name: f"the same at {level:.0%} of the noise levels"
+        for name, level in zip(NOISE_ATTACKS["shared_noise"][1:], LEVELS, strict=True)
+    },
 }
 
 
@@ -146,7 +164,7 @@ def _asked_again(
         case "recall":
             assert shots is not None, "drawn wherever this attack is asked for"
             return SecondLook(scores, subject.token_scores(AfterOthers(rows, shots)), name)
-    raise ValueError(f"there is no attack '{name}'")
+    return NoiseAttacks(rows, subject.model, name, subject.seed)
 
 
 def reference_notes(subject: Subject) -> tuple[str, ...]:

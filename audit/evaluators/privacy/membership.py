@@ -74,7 +74,7 @@ class MembershipInference:
     some, else Min-K%++ for a model that gives token probabilities, else the first number that the model gives per example.
     ``permutations`` is the number of shuffles for the p-values, ``examples`` how many of the most exposed training examples are kept as
     evidence. ``extra`` names attacks that ask the model again, each at the cost of further passes:
-    ``"lowercase"`` and ``"recall"`` for texts.
+    ``"lowercase"`` and ``"recall"`` for texts, ``"pia"``, ``"secmi"`` and ``"shared_noise"`` for diffusion models.
     """
 
     max_rows: int = 10_000
@@ -152,6 +152,8 @@ class MembershipInference:
             "Chen et al. 2026, WBC; Ilić 2026, EZ-MIA; Zarifzadeh et al. 2024, RMIA (reference models)",
             "Watson et al. 2022, On the importance of difficulty calibration in membership inference attacks",
             "Xie et al. 2024, ReCaLL",
+            "Kong et al. 2024, An efficient membership inference attack for the diffusion model (PIA)",
+            "Duan et al. 2023, Are diffusion models vulnerable to membership inference attacks? (SecMI)",
             "Das, Zhang & Tramèr 2024, Blind baselines beat membership inference attacks",
             "DeLong, DeLong & Clarke-Pearson 1988; Sun & Xu 2014 (AUC intervals)",
         ),

@@ -138,7 +138,7 @@ class CalibratedSignal(Recipe[AttackScores]):
 
     def make(self, context: Context, rows: Rows) -> AttackScores:
         own, *others = (
-            familiarity(self.capability, context.model(ref), rows, context.rng("shared"))
+            familiarity(self.capability, context.model(ref), rows, context.rng())
             for ref in (self.model, *self.references)
         )
         return AttackScores(
@@ -167,8 +167,7 @@ class CalibratedDenoising(Recipe[AttackScores]):
 
     def make(self, context: Context, rows: Rows) -> AttackScores:
         own, *others = (
-            denoising_losses(context.model(ref), rows, lambda: context.rng("shared"))
-            for ref in (self.model, *self.references)
+            denoising_losses(context.model(ref), rows, context.rng) for ref in (self.model, *self.references)
         )
         names, values = mean_and_levels(np.mean(others, axis=0) - own)
         return AttackScores(
