@@ -256,7 +256,8 @@ def test_a_reference_model_that_cannot_be_asked_is_left_out_and_said_so() -> Non
     assert "auc.wbc" not in outcomes
 
 
-def test_a_reference_model_trained_on_the_same_split_is_said() -> None:
+def test_a_reference_model_that_saw_the_members_is_said_and_does_not_take_the_headline() -> None:
+    """Otherwise a leak could be hidden by naming a model that leaks the same."""
     asked = subject(Capability.TOKEN_SCORES)
     (other,) = asked.reference_models
     same = replace(other, card=replace(other.card, trained_on=asked.data))
@@ -265,7 +266,10 @@ def test_a_reference_model_trained_on_the_same_split_is_said() -> None:
     outcomes = found(
         QUICK, replace(asked, reference_models=(same,)), {AUDITED: LM(), OTHER: LM(seed=1)}, splits
     )
-    assert any("saw the same split" in note for note in measured(outcomes["auc"]).notes)
+    notes = measured(outcomes["auc"]).notes
+    assert any("saw the same members" in note for note in notes)
+    assert any("Attack chosen beforehand: min_k_plus_plus" in note for note in notes)
+    assert "auc.reference_ratio" in outcomes
 
 
 def test_attacks_that_ask_again_are_asked_for_and_keep_texts_apart() -> None:

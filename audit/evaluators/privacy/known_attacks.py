@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from audit.core.artifacts import DrawnRows, RealRows
 from audit.core.capabilities import Capability
+from audit.core.evaluators import Unmet
 from audit.core.recipes import Recipe
 from audit.core.rows import Rows
 from audit.core.subjects import Subject
@@ -20,6 +21,7 @@ from audit.evaluators.privacy.attacks import (
     TokenAttacks,
     denoising_at,
 )
+from audit.evaluators.privacy.holdouts import MOST_SHARED
 from audit.evaluators.privacy.noise_attacks import NOISE_ATTACKS, PAIRS, NoiseAttacks
 from audit.evaluators.privacy.reference_attacks import (
     CalibratedDenoising,
@@ -117,14 +119,21 @@ def attacks_on(
 ) -> Recipe[AttackScores]:
     """Return every attack that the model allows on some rows, the one chosen beforehand first, then those of ``extra``.
 
-    With reference models that is the difference from them, else the first number that the model gives.
+    With reference models that is the difference from them, unless one of them is known to have seen the members: what they
+    memorised as well would be hidden. Else it is the first number that the model gives.
     """
-    found = [*_with_references(subject, rows), *_alone(subject, rows)]
+    compared, alone = _with_references(subject, rows), _alone(subject, rows)
+    found = [*alone, *compared] if _saw_members(subject) else [*compared, *alone]
     for name in extra:
         capability, _ = EXTRA[name]
         if capability in subject.offers:
             found.append(_asked_again(subject, rows, name, shots))
     return found[0] if len(found) == 1 else SeveralAttacks(tuple(found))
+
+
+def _saw_members(subject: Subject) -> bool:
+    """Say whether a reference model's card names the data of this audit as its own training data."""
+    return any(reference.card.trained_on == subject.data for reference in subject.reference_models)
 
 
 def _with_references(subject: Subject, rows: Recipe[Rows]) -> list[Recipe[AttackScores]]:
@@ -167,6 +176,16 @@ def _asked_again(
     return NoiseAttacks(rows, subject.model, name, subject.seed)
 
 
+def overlapping(subject: Subject) -> tuple[Unmet, ...]:
+    """Say that too many non-members are members, if so."""
+    shared = subject.data_card.overlap("train", "holdout")
+    if shared is None or shared.share <= MOST_SHARED:
+        return ()
+    found = f"{len(shared.rows):,} of {shared.total:,} rows of 'holdout' also stand in 'train'"
+    remedy = "take them out of 'holdout': they are members, and an attack that finds them is not wrong"
+    return (Unmet("non-members that are not members", found, remedy),)
+
+
 def reference_notes(subject: Subject) -> tuple[str, ...]:
     """Say which reference models the attacks compare with, and what a model trained on the same members hides."""
     chosen = subject.first_offered(PREFERRED)
@@ -179,8 +198,8 @@ def reference_notes(subject: Subject) -> tuple[str, ...]:
             continue
         same = reference.card.trained_on == subject.data
         seen = (
-            " Its card says that it saw the same split, so the difference shows only what the audited model memorised "
-            "beyond it."
+            " Its card says that it saw the same members, so the difference hides what both memorised: it is not the attack "
+            "chosen beforehand."
         )
         notes.append(f"Compared with a {reference.called}.{seen if same else ''}")
     return tuple(notes)
