@@ -46,7 +46,7 @@ def combined(
 ) -> Combined:
     """Combine k scores of m positives (m, k) and n negatives (n, k) by linear discriminants, cross-fitted over two halves (0 and 1).
 
-    Scores are brought to one scale without looking at the labels; minus infinity becomes the lowest value kept. The test re-draws which
+    Higher says positive. Scores are brought to one scale without looking at the labels; minus infinity becomes the lowest value kept. The test re-draws which
     examples of each half are positives and fits again, so it is exact where a coin decided the labels, whatever the scores are.
     O(draws (m + n) k) time.
     """
@@ -97,10 +97,12 @@ def _gap(rows: Floats, positive: NDArray[np.bool_]) -> Floats:
 
 
 def _weights(inverse: Floats, gap: Floats, k: int) -> Floats:
-    """Return the discriminant of a half; one score keeps its sign, which was fixed beforehand."""
-    if k == 1:
-        return np.ones(1)
-    found = inverse @ gap
+    """Return the discriminant of a half.
+
+    That a positive scores higher was fixed beforehand, so a score by which it is lower counts as one that tells nothing; where all
+    are, they count alike and the separation comes out negative.
+    """
+    found = inverse @ np.maximum(gap, 0.0)
     length = float(np.linalg.norm(found))
     return np.asarray(found / length) if length > 0 else np.full(k, 1 / np.sqrt(k))
 

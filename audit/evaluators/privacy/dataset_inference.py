@@ -6,7 +6,7 @@ half (Maini et al. 2024; Dubiński et al. 2025 for images). It says whether an o
 people leaks that no single one's result shows.
 
 Formula: ``separation = (mean over members - mean over others) / standard deviation`` of the combined score, averaged over two halves, each scored by
-the linear discriminant of the other half's scores. ``auc`` is that score's AUC for single examples. ``examples_needed`` is how
+the linear discriminant of the other half's scores, in which an attack that ranks members lower counts as none. ``auc`` is that score's AUC for single examples. ``examples_needed`` is how
 many examples a side a one-sided test at 5 % needs to find the separation four times in five: ``2 (1.645 + 0.842)^2 / separation^2``.
 
 Interval: normal with the variance of Cohen's d for ``separation``, carried over to ``examples_needed``; DeLong for ``auc``; all as wide as one half's,
@@ -37,7 +37,7 @@ from audit.core.subjects import Subject
 from audit.evaluators.privacy.attacks import AttackScores, joined, usable
 from audit.evaluators.privacy.blind import BlindBaseline, BlindFeatures, BlindScores
 from audit.evaluators.privacy.contest import Contest
-from audit.evaluators.privacy.known_attacks import PREFERRED, Sides, attacks_on, overlapping
+from audit.evaluators.privacy.known_attacks import PREFERRED, Sides, attacks_on, incomparable
 from audit.recipes.halves import Half
 from audit.stats.combining import Combined, combined, examples_to_tell, separation_interval
 from audit.stats.ranking import area_interval
@@ -133,7 +133,7 @@ class DatasetInference:
                 )
 
     def unmet(self, subject: Subject) -> tuple[Unmet, ...]:
-        return overlapping(subject)
+        return incomparable(subject, LEAST)
 
     def inputs(self, subject: Subject) -> Cases:
         sides = Sides.of(subject, self.max_rows)

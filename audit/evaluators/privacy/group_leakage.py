@@ -39,7 +39,7 @@ from audit.core.subjects import Subject
 from audit.evaluators.privacy.attacks import AttackScores, joined
 from audit.evaluators.privacy.blind import BlindBaseline, BlindFeatures, BlindScores
 from audit.evaluators.privacy.contest import LEAST, Contest
-from audit.evaluators.privacy.known_attacks import PREFERRED, Sides, attacks_on, overlapping
+from audit.evaluators.privacy.known_attacks import PREFERRED, Sides, attacks_on, incomparable
 from audit.recipes.halves import Half
 from audit.stats.low_fpr import tpr_at_fpr
 from audit.stats.ranking import RocAreas, area_interval, roc_areas
@@ -159,7 +159,7 @@ class GroupLeakage:
             )
 
     def unmet(self, subject: Subject) -> tuple[Unmet, ...]:
-        return overlapping(subject)
+        return incomparable(subject, 2 * FEWEST)
 
     def inputs(self, subject: Subject) -> Cases:
         sides = Sides.of(subject, self.max_rows)

@@ -176,14 +176,20 @@ def _asked_again(
     return NoiseAttacks(rows, subject.model, name, subject.seed)
 
 
-def overlapping(subject: Subject) -> tuple[Unmet, ...]:
-    """Say that too many non-members are members, if so."""
-    shared = subject.data_card.overlap("train", "holdout")
-    if shared is None or shared.share <= MOST_SHARED:
-        return ()
-    found = f"{len(shared.rows):,} of {shared.total:,} rows of 'holdout' also stand in 'train'"
-    remedy = "take them out of 'holdout': they are members, and an attack that finds them is not wrong"
-    return (Unmet("non-members that are not members", found, remedy),)
+def incomparable(subject: Subject, least: int) -> tuple[Unmet, ...]:
+    """Say that too many non-members are members, or that a side has fewer than ``least`` different examples, if so."""
+    card, gaps = subject.data_card, []
+    shared = card.overlap("train", "holdout")
+    if shared is not None and shared.share > MOST_SHARED:
+        found = f"{len(shared.rows):,} of {shared.total:,} rows of 'holdout' also stand in 'train'"
+        remedy = "take them out of 'holdout': they are members, and an attack that finds them is not wrong"
+        gaps.append(Unmet("non-members that are not members", found, remedy))
+    for split in ("train", "holdout"):
+        total = subject.splits[split]
+        if (different := total - len(card.repeated(split))) < least:
+            found = f"{different} different ones among {total:,} rows"
+            gaps.append(Unmet(f"at least {least} different examples in '{split}'", found, "bring more data"))
+    return tuple(gaps)
 
 
 def reference_notes(subject: Subject) -> tuple[str, ...]:

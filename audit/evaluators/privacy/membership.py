@@ -50,7 +50,7 @@ from audit.evaluators.privacy.known_attacks import (
     PREFERRED,
     Sides,
     attacks_on,
-    overlapping,
+    incomparable,
     reference_notes,
 )
 from audit.recipes.halves import Half
@@ -177,7 +177,7 @@ class MembershipInference:
             raise InputError(f"privacy.membership: 'extra' names an attack twice: {', '.join(self.extra)}.")
 
     def unmet(self, subject: Subject) -> tuple[Unmet, ...]:
-        return overlapping(subject)
+        return incomparable(subject, LEAST)
 
     def foreseen(self, subject: Subject) -> tuple[Foreseen, ...]:
         m, n = (min(self.max_rows, subject.splits[split]) for split in ("train", "holdout"))
