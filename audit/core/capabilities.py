@@ -116,6 +116,14 @@ class CanDecode(Protocol):
         ...
 
 
+class CanDrawLatents(Protocol):
+    """A model that draws the latent vectors of its free samples."""
+
+    def draw_latents(self, n: int, rng: Rng) -> Matrix:
+        """Draw ``n`` latent vectors as for free samples; ``decode`` turns them into examples."""
+        ...
+
+
 class HasDenoisingLoss(Protocol):
     """A model that removes noise from an example, with a loss."""
 
@@ -162,6 +170,7 @@ class Capability(enum.StrEnum):
     RECONSTRUCT = "reconstruct"
     ENCODE = "encode"
     DECODE = "decode"
+    DRAW_LATENTS = "draw_latents"
     DENOISING_LOSS = "denoising_loss"
     PREDICTED_NOISE = "predicted_noise"
     REALNESS = "realness"

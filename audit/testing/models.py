@@ -102,6 +102,16 @@ def _decode(model: Any, rows: Rows) -> None:
     assert model.decode(latents, _rng()).num_rows == rows.num_rows, "each latent vector becomes an example"
 
 
+def _draw_latents(model: Any, rows: Rows) -> None:
+    drawn = model.draw_latents(5, _rng())
+    assert drawn.shape[0] == 5, "as many latent vectors as were asked for"
+    assert np.isfinite(drawn).all(), "every latent is finite"
+    np.testing.assert_array_equal(drawn, model.draw_latents(5, _rng()), "the same numbers again")
+    made = model.decode(drawn, _rng())
+    assert made.num_rows == 5, "each latent vector becomes an example"
+    assert set(made.column_names) & set(rows.column_names), "and looks like the data"
+
+
 def _token_scores(model: Any, rows: Rows) -> None:
     scores = model.token_scores(rows)
     assert scores.num_rows == rows.num_rows, "one row per text"
@@ -135,6 +145,7 @@ _CHECKS: Mapping[Capability, Callable[[Any, Rows], None]] = {
     Capability.RECONSTRUCT: _reconstruct,
     Capability.ENCODE: _latents,
     Capability.DECODE: _decode,
+    Capability.DRAW_LATENTS: _draw_latents,
     Capability.DENOISING_LOSS: _vector(lambda model, rows: model.denoising_loss(rows, 0.3, _rng())),
     Capability.PREDICTED_NOISE: _predicted_noise,
     Capability.REALNESS: _vector(lambda model, rows: model.realness(rows)),

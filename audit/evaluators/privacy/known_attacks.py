@@ -22,6 +22,7 @@ from audit.evaluators.privacy.attacks import (
     denoising_at,
 )
 from audit.evaluators.privacy.holdouts import MOST_SHARED
+from audit.evaluators.privacy.latent_search import LatentSearch
 from audit.evaluators.privacy.noise_attacks import NOISE_ATTACKS, PAIRS, NoiseAttacks
 from audit.evaluators.privacy.reference_attacks import (
     CalibratedDenoising,
@@ -69,6 +70,10 @@ EXTRA: Mapping[str, tuple[Capability, str]] = {
         Capability.PREDICTED_NOISE,
         f"denoising loss averaged over noise levels, under {2 * PAIRS} noises that all examples share",
     ),
+    "latent_search": (
+        Capability.DRAW_LATENTS,
+        "error of the nearest image that a search over latent vectors found",
+    ),
 }
 """Attacks that ask the model again, and so have to be asked for: what the model must offer, and what each is."""
 MEANINGS: Mapping[str, str] = {
@@ -84,6 +89,7 @@ MEANINGS: Mapping[str, str] = {
     "realness": "the model's own critic",
     **{calibrated(name): f"{meaning}, less that of a reference model" for name, meaning in _PLAIN.items()},
     **{name: meaning for name, (_, meaning) in EXTRA.items()},
+    calibrated("latent_search"): "the same, less that of a reference model",
     "pian": "PIA with that noise brought to unit size",
     **{
         name: f"the same at {level:.0%} of the noise levels"
@@ -122,8 +128,10 @@ def attacks_on(
     With reference models that is the difference from them, unless one of them is known to have seen the members: what they
     memorised as well would be hidden. Else it is the first number that the model gives.
     """
-    compared, alone = _with_references(subject, rows), _alone(subject, rows)
-    found = [*alone, *compared] if _saw_members(subject) else [*compared, *alone]
+    found: list[Recipe[AttackScores]] = []
+    if not subject.offers.isdisjoint(PREFERRED):
+        compared, alone = _with_references(subject, rows), _alone(subject, rows)
+        found = [*alone, *compared] if _saw_members(subject) else [*compared, *alone]
     for name in extra:
         capability, _ = EXTRA[name]
         if capability in subject.offers:
@@ -173,7 +181,20 @@ def _asked_again(
         case "recall":
             assert shots is not None, "drawn wherever this attack is asked for"
             return SecondLook(scores, subject.token_scores(AfterOthers(rows, shots)), name)
+        case "latent_search":
+            others = subject.references(Capability.DRAW_LATENTS)
+            return LatentSearch(rows, subject.model, others, subject.seed)
     return NoiseAttacks(rows, subject.model, name, subject.seed)
+
+
+def silent(subject: Subject, extra: Sequence[str]) -> tuple[Unmet, ...]:
+    """Say that a model gives no number for an example unless a latent search is asked for, if so."""
+    if not subject.offers.isdisjoint(PREFERRED) or "latent_search" in extra:
+        return ()
+    need = f"a model that offers {' or '.join(PREFERRED)}, or a latent search"
+    found = f"it offers {', '.join(sorted(subject.offers))}, and no latent search is asked for"
+    remedy = 'write extra = ["latent_search"] for this evaluator; 1,000 examples of 32 by 32 pixels take some minutes'
+    return (Unmet(need, found, remedy),)
 
 
 def incomparable(subject: Subject, least: int) -> tuple[Unmet, ...]:
@@ -194,7 +215,7 @@ def incomparable(subject: Subject, least: int) -> tuple[Unmet, ...]:
 
 def reference_notes(subject: Subject) -> tuple[str, ...]:
     """Say which reference models the attacks compare with, and what a model trained on the same members hides."""
-    chosen = subject.first_offered(PREFERRED)
+    chosen = next((c for c in PREFERRED if c in subject.offers), Capability.DRAW_LATENTS)
     notes = []
     for reference in subject.reference_models:
         if chosen not in reference.offers:

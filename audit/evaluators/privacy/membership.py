@@ -31,6 +31,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
+from audit.core.capabilities import Capability
 from audit.core.cases import Case, CaseKind, Cases
 from audit.core.errors import InputError, UndefinedError, nearest
 from audit.core.evaluators import About, Needs, Unmet
@@ -52,6 +53,7 @@ from audit.evaluators.privacy.known_attacks import (
     attacks_on,
     incomparable,
     reference_notes,
+    silent,
 )
 from audit.recipes.halves import Half
 from audit.stats.low_fpr import guaranteed_tpr, tpr_at_fpr, tpr_half_width
@@ -74,7 +76,8 @@ class MembershipInference:
     some that are not known to have seen the members, else Min-K%++ for a model that gives token probabilities, else the first number that the model gives per example.
     ``permutations`` is the number of shuffles for the p-values, ``examples`` how many of the most exposed training examples are kept as
     evidence. ``extra`` names attacks that ask the model again, each at the cost of further passes:
-    ``"lowercase"`` and ``"recall"`` for texts, ``"pia"``, ``"secmi"`` and ``"shared_noise"`` for diffusion models.
+    ``"lowercase"`` and ``"recall"`` for texts, ``"pia"``, ``"secmi"`` and ``"shared_noise"`` for diffusion models,
+    ``"latent_search"`` for generators that draw latent vectors (dear: set ``max_rows`` to a thousand or so).
     """
 
     max_rows: int = 10_000
@@ -143,7 +146,9 @@ class MembershipInference:
                 for attack, meaning in MEANINGS.items()
             ),
         ),
-        needs=Needs(capabilities=(PREFERRED,), splits=("train", "holdout"), min_rows=LEAST),
+        needs=Needs(
+            capabilities=((*PREFERRED, Capability.DRAW_LATENTS),), splits=("train", "holdout"), min_rows=LEAST
+        ),
         references=(
             "Yeom et al. 2018, Privacy risk in machine learning (loss attack)",
             "Carlini et al. 2021, Extracting training data from large language models (zlib)",
@@ -153,6 +158,7 @@ class MembershipInference:
             "Watson et al. 2022, On the importance of difficulty calibration in membership inference attacks",
             "Xie et al. 2024, ReCaLL",
             "Kong et al. 2024, An efficient membership inference attack for the diffusion model (PIA)",
+            "Chen et al. 2020, GAN-Leaks (latent search)",
             "Duan et al. 2023, Are diffusion models vulnerable to membership inference attacks? (SecMI)",
             "Das, Zhang & Tramèr 2024, Blind baselines beat membership inference attacks",
             "DeLong, DeLong & Clarke-Pearson 1988; Sun & Xu 2014 (AUC intervals)",
@@ -177,7 +183,7 @@ class MembershipInference:
             raise InputError(f"privacy.membership: 'extra' names an attack twice: {', '.join(self.extra)}.")
 
     def unmet(self, subject: Subject) -> tuple[Unmet, ...]:
-        return incomparable(subject, LEAST)
+        return (*silent(subject, self.extra), *incomparable(subject, LEAST))
 
     def foreseen(self, subject: Subject) -> tuple[Foreseen, ...]:
         m, n = (min(self.max_rows, subject.splits[split]) for split in ("train", "holdout"))
