@@ -54,6 +54,8 @@ def print_plan(described: dict[str, Any], console: Console) -> None:
         f"offers {', '.join(model['offers'])}",
         highlight=False,
     )
+    for reference in described["reference_models"]:
+        console.print(f"reference model: {clean(reference['called'])}", highlight=False)
     splits = ", ".join(f"{name} {rows:,}" for name, rows in data["splits"].items())
     console.print(f"data: {clean(data['loader'])} ({splits})", highlight=False)
     for problem in data["problems"]:

@@ -36,6 +36,10 @@ def describe(plan: AuditPlan, made: dict[str, int]) -> dict[str, Any]:
             "parameters": subject.card.parameters,
             "offers": sorted(subject.offers),
         },
+        "reference_models": [
+            {"adapter": r.model.adapter, "weights": r.model.weights, "called": r.called}
+            for r in subject.reference_models
+        ],
         "data": {
             "loader": subject.data.loader,
             "content": subject.data.content,

@@ -35,6 +35,7 @@ A spec in full:
   use = "digits-vae"
   [data]
   use = "digits"
+  # [[reference_models]]    # keys of [model]: like it, but did not see its members
   [[evaluators]]            # leave the list out to run everything that applies
   name = "quality.frechet"
   [policy]

@@ -19,8 +19,8 @@ from audit.core.metrics import Metric
 from audit.core.plan import Asked, AuditPlan, plan
 from audit.core.policy import check_policy
 from audit.core.recipes import Inputs, shard_count
-from audit.core.references import ExtractorRef
-from audit.core.subjects import DataCard, ModelCard, Subject
+from audit.core.references import ExtractorRef, ModelRef
+from audit.core.subjects import DataCard, ModelCard, ReferenceModel, Subject
 from audit.engine.environment import best_device
 from audit.registry import Unavailable, catalogue
 
@@ -97,6 +97,7 @@ def assemble(spec: AuditSpec) -> Assembled:
         sample_size=spec.samples,
         seed=spec.seed,
         shard_size=spec.shard_size,
+        reference_models=_reference_models(spec, model, card, run.device),
     )
     evaluators = _evaluators(spec.evaluators, card.modality)
     check_policy(spec.policy, *_reported(evaluators))
@@ -106,6 +107,7 @@ def assemble(spec: AuditSpec) -> Assembled:
         "samples_asked": spec.samples,
         "shard_size": spec.shard_size,
         "extractors": {role: _named(ref) for role, ref in subject.extractors},
+        "reference_models": [_identity(reference) for reference in subject.reference_models],
         "run": asdict(run),
     }
     return Assembled(plan(spec.name, subject, evaluators, spec.policy), run, settings)
@@ -115,6 +117,41 @@ def _named(ref: ExtractorRef) -> dict[str, Any]:
     """Return what names an extractor; what its columns mean, what it does not see and where its files are is left out."""
     left_out = ("attributes", "limits", "location", "notes")
     return {name: value for name, value in asdict(ref).items() if name not in left_out}
+
+
+def _identity(reference: ReferenceModel) -> dict[str, Any]:
+    """Return what a record says of a reference model."""
+    ref, card = reference.model, reference.card
+    named = {"adapter": ref.adapter, "weights": ref.weights, "options": dict(ref.options)}
+    return {**named, "family": card.family, "parameters": card.parameters}
+
+
+def _reference_models(
+    spec: AuditSpec, model: ModelRef, card: ModelCard, device: str
+) -> tuple[ReferenceModel, ...]:
+    """Return the models that attacks compare the audited one with. Raise InputError where one cannot be compared with it."""
+    found: list[ReferenceModel] = []
+    for place, (adapter, options) in enumerate(spec.reference_models):
+        where, kind = f"reference_models[{place}]", catalogue("models").load(adapter)
+        ref = kind.refer(dict(options))
+        own, offers = kind.describe(ref)
+        if own.modality != card.modality:
+            raise InputError(f"{where} makes {own.modality}, and the audited model makes {card.modality}.")
+        if ref.weights in {model.weights, *(r.model.weights for r in found)}:
+            same = "the audited model itself" if ref.weights == model.weights else "named twice"
+            raise InputError(
+                f"{where} is {same}: its weights are {ref.weights}. A reference model is another one, that did not see the "
+                "members; the checkpoint that the audited model was trained from, for example."
+            )
+        if card.tokens and own.tokens and card.tokens != own.tokens:
+            raise InputError(
+                f"{where} cuts texts into other tokens than the audited model does, so their scores cannot be compared token by "
+                "token. Name a reference model with the same tokenizer."
+            )
+        if not own.deterministic:
+            ref = replace(ref, options=(*ref.options, ("device", device)))
+        found.append(ReferenceModel(ref, own, offers))
+    return tuple(found)
 
 
 def _data_of(spec: AuditSpec, card: ModelCard) -> tuple[str, dict[str, Any]]:

@@ -83,6 +83,8 @@ class AuditSpec:
     evaluators: tuple[EvaluatorSpec, ...] | None
     policy: Policy
     run: RunSettings
+    reference_models: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    """Adapter and options of each model that attacks compare the audited one with."""
 
     def only(self, names: tuple[str, ...]) -> AuditSpec:
         """Return the spec with no evaluators but the named ones."""
@@ -113,6 +115,7 @@ def parse_spec(values: Mapping[str, Any], base: Path, name: str = "audit") -> Au
     extractors = {} if features is None else _roles(features, base)
     listed = top.tables("evaluators")
     evaluators = None if listed is None else tuple(_evaluator(t, base) for t in listed)
+    references = tuple(_model(t, base) for t in top.tables("reference_models") or ())
     policy = policy_of(top.table("policy"), base)
     settings = _run(top.table("run"))
     top.close()
@@ -129,6 +132,7 @@ def parse_spec(values: Mapping[str, Any], base: Path, name: str = "audit") -> Au
         evaluators,
         policy,
         settings,
+        references,
     )
 
 
@@ -146,13 +150,13 @@ def _placed(value: Any, base: Path) -> Any:
 def _model(table: Table, base: Path) -> tuple[str, dict[str, Any]]:
     if "use" in table.values and "adapter" in table.values:
         raise InputError(
-            "[model] has both 'use' and 'adapter'. 'use' names an included model; choose one of them."
+            f"[{table.where}] has both 'use' and 'adapter'. 'use' names an included model; choose one of them."
         )
     if "use" in table.values:
         return "included", {"use": table.text("use"), **_resolved(table.rest(), base)}
     if "adapter" not in table.values:
         raise InputError(
-            '[model] names no model. Write use = "digits-vae" for an included model, '
+            f'[{table.where}] names no model. Write use = "digits-vae" for an included model, '
             'or adapter = "transformers" and path = "…".'
         )
     adapter = table.text("adapter")

@@ -152,11 +152,35 @@ class CanDecode(Protocol):
         ...
 
 
+class CanDrawLatents(Protocol):
+    """A model that draws the latent vectors of its free samples."""
+
+    def draw_latents(self, n: int, rng: Rng) -> Matrix:
+        """Draw ``n`` latent vectors as for free samples; ``decode`` turns them into examples."""
+        ...
+
+
 class HasDenoisingLoss(Protocol):
     """A model that removes noise from an example, with a loss."""
 
     def denoising_loss(self, rows: Rows, level: float, rng: Rng) -> Vector:
         """Return one loss per example at a noise level between 0 (clean) and 1 (noise)."""
+        ...
+
+
+class CanPredictNoise(Protocol):
+    """A diffusion model that says which noise it sees in an example."""
+
+    def predicted_noise(self, rows: Rows, level: float, noise: Matrix | None = None) -> Matrix:
+        """Return the noise that the model sees in each example at a level between 0 (clean) and 1 (noise), a row per example.
+
+        Example x is shown as ``sqrt(1 - s) x + sqrt(s) noise`` with ``s = noise_share(level)``, where the model's values of x are
+        of about unit size, or as it is without ``noise``. The model has a method ``noise_share`` beside this one.
+        """
+        ...
+
+    def noise_share(self, level: float) -> float:
+        """Return which share of the variance is noise at a level."""
         ...
 
 
@@ -185,7 +209,9 @@ class Capability(enum.StrEnum):
     ENCODE = "encode"
     POSTERIOR = "posterior"
     DECODE = "decode"
+    DRAW_LATENTS = "draw_latents"
     DENOISING_LOSS = "denoising_loss"
+    PREDICTED_NOISE = "predicted_noise"
     REALNESS = "realness"
 
 

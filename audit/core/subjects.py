@@ -51,6 +51,23 @@ class ModelCard:
     """The digest of the files that samples were drawn into before, where the model hands them out (``KeepsFiles``)."""
     conditions: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """What a sample can be asked for, where that is known: columns of ``condition``, each with the labels that it may hold."""
+    tokens: str = ""
+    """A digest of how a fixed text is cut into tokens: models with different ones cannot be compared token by token."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceModel:
+    """A second model that attacks compare the audited one with: one like it that did not see its members, such as the
+    checkpoint that it was trained from."""
+
+    model: ModelRef
+    card: ModelCard
+    offers: frozenset[Capability]
+
+    @property
+    def called(self) -> str:
+        """What notes call it: no path, and enough to tell it from others."""
+        return f"{self.card.family} of {self.card.parameters:,} parameters, weights {self.model.weights[:8]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +119,8 @@ class Subject:
 
     Evaluators build recipes through these methods, so that two evaluators that want the same thing spell it
     the same way. ``extractors`` names a feature extractor for each role. ``doses`` says which amounts of
-    a planted defect to ask about as well; an ordinary audit asks about none.
+    a planted defect to ask about as well; an ordinary audit asks about none. ``reference_models`` are those of the
+    spec that attacks compare the model with.
     """
 
     model: ModelRef
@@ -115,6 +133,7 @@ class Subject:
     seed: int
     shard_size: int
     doses: tuple[float, ...] = ()
+    reference_models: tuple[ReferenceModel, ...] = ()
 
     @property
     def splits(self) -> dict[str, int]:
@@ -202,9 +221,13 @@ class Subject:
         """The rows through a feature extractor of this audit, shape (rows, dimensions)."""
         return Features(rows, self.extractor(role))
 
-    def token_scores(self, rows: Recipe[Rows]) -> Recipe[Rows]:
-        """The token scores of the rows' texts under the model."""
-        return TokenScores(rows, self.model)
+    def token_scores(self, rows: Recipe[Rows], model: ModelRef | None = None) -> Recipe[Rows]:
+        """The token scores of the rows' texts under the model, or under another one."""
+        return TokenScores(rows, self.model if model is None else model)
+
+    def references(self, capability: Capability) -> tuple[ModelRef, ...]:
+        """The reference models that offer a capability, in the order of the spec."""
+        return tuple(r.model for r in self.reference_models if capability in r.offers)
 
     def signal(self, rows: Recipe[Rows], preferred: Sequence[Capability]) -> Recipe[Vector]:
         """One number per example from the first capability in ``preferred`` that the model offers.

@@ -96,7 +96,8 @@ class CausalLM:
     @classmethod
     def describe(cls, ref: ModelRef) -> tuple[ModelCard, frozenset[Capability]]:
         """Read config.json and the headers of the weights; torch is not imported."""
-        facts, options = check(Path(ref.location)).facts, dict(ref.options)
+        checked, options = check(Path(ref.location)), dict(ref.options)
+        facts = checked.facts
         card = ModelCard(
             family="transformer",
             modality="text",
@@ -111,6 +112,7 @@ class CausalLM:
                 f"{options['max_new_tokens']} tokens.",
                 *facts.notes,
             ),
+            tokens=checked.vocabulary.fingerprint,
         )
         return card, implemented(cls)
 

@@ -124,6 +124,16 @@ def _decode(model: Any, rows: Rows) -> None:
     assert model.decode(latents, _rng()).num_rows == rows.num_rows, "each latent vector becomes an example"
 
 
+def _draw_latents(model: Any, rows: Rows) -> None:
+    drawn = model.draw_latents(5, _rng())
+    assert drawn.shape[0] == 5, "as many latent vectors as were asked for"
+    assert np.isfinite(drawn).all(), "every latent is finite"
+    np.testing.assert_array_equal(drawn, model.draw_latents(5, _rng()), "the same numbers again")
+    made = model.decode(drawn, _rng())
+    assert made.num_rows == 5, "each latent vector becomes an example"
+    assert set(made.column_names) & set(rows.column_names), "and looks like the data"
+
+
 def _token_scores(model: Any, rows: Rows) -> None:
     scores = model.token_scores(rows)
     assert scores.num_rows == rows.num_rows, "one row per text"
@@ -135,6 +145,17 @@ def _token_scores(model: Any, rows: Rows) -> None:
     alone = concat([model.token_scores(rows.slice(i, 1)) for i in range(rows.num_rows)])
     for one, many in zip(alone.column("logp").to_pylist(), scores.column("logp").to_pylist(), strict=True):
         np.testing.assert_allclose(one, many, atol=1e-3, err_msg="a batch of one equals a batch of many")
+
+
+def _predicted_noise(model: Any, rows: Rows) -> None:
+    shares = [model.noise_share(level) for level in (0.1, 0.5, 0.9)]
+    assert 0 < shares[0] < shares[1] < shares[2] < 1, "the share of noise grows with the level"
+    clean = model.predicted_noise(rows, 0.1)
+    assert clean.shape[0] == rows.num_rows, "a row of numbers per example"
+    again = model.predicted_noise(rows, 0.1, clean)
+    assert again.shape == clean.shape, "the noise it sees has the shape of the noise it is given"
+    assert np.isfinite(again).all(), "every number is finite"
+    np.testing.assert_array_equal(again, model.predicted_noise(rows, 0.1, clean), "the same numbers again")
 
 
 _CHECKS: Mapping[Capability, Callable[[Any, Rows], None]] = {
@@ -149,6 +170,8 @@ _CHECKS: Mapping[Capability, Callable[[Any, Rows], None]] = {
     Capability.ENCODE: _latents,
     Capability.POSTERIOR: _posterior,
     Capability.DECODE: _decode,
+    Capability.DRAW_LATENTS: _draw_latents,
     Capability.DENOISING_LOSS: _vector(lambda model, rows: model.denoising_loss(rows, 0.3, _rng())),
+    Capability.PREDICTED_NOISE: _predicted_noise,
     Capability.REALNESS: _vector(lambda model, rows: model.realness(rows)),
 }

@@ -175,3 +175,53 @@ def test_a_skip_says_what_to_write() -> None:
     remedy = skip.unmet[0].remedy
     assert remedy.startswith('write in the spec: [data] use = "portraits", duplicates = ')
     assert '"' not in remedy.partition("train = ")[2].partition(";")[0], "numbers stay numbers"
+
+
+TEXTS = SPEC.replace("digits-vae", "biographies-lm-leaky").replace("digits", "biographies")
+
+
+def beside(*tables: str) -> Assembled:
+    more = "".join(f"[[reference_models]]\n{table}\n" for table in tables)
+    return assemble(parse_spec(tomllib.loads(TEXTS + more), Path()))
+
+
+def test_reference_models_are_named_as_the_model_is_and_are_part_of_the_plan() -> None:
+    alone, compared = beside(), beside('use = "biographies-lm"')
+    (reference,) = compared.plan.subject.reference_models
+    assert dict(reference.model.options)["use"] == "biographies-lm"
+    assert reference.called.startswith("transformer of 1,541,760 parameters, weights ")
+    assert alone.plan.key != compared.plan.key
+    assert alone.settings["reference_models"] == []
+    assert compared.settings["reference_models"][0]["weights"] == reference.model.weights
+
+
+@pytest.mark.parametrize(
+    ("tables", "words"),
+    [
+        (('use = "digits-vae"',), "reference_models\\[0\\] makes image, and the audited model makes text"),
+        (('use = "biographies-lm-leaky"',), "is the audited model itself"),
+        (('use = "biographies-lm"', 'use = "biographies-lm"'), "reference_models\\[1\\] is named twice"),
+        (('path = "x"',), "\\[reference_models\\[0\\]\\] names no model"),
+        (('use = "biographies-ml"',), "Did you mean 'biographies-lm'"),
+    ],
+)
+def test_a_reference_model_that_cannot_be_compared_is_refused(tables: tuple[str, ...], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        beside(*tables)
+
+
+def test_a_reference_model_with_another_tokenizer_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dataclasses import replace
+
+    from audit.models.included import Included
+
+    described = Included.describe
+
+    def other(ref: Any) -> Any:
+        card, offers = described(ref)
+        own = dict(ref.options)["use"] == "biographies-lm"
+        return (replace(card, tokens="another") if own else card), offers
+
+    monkeypatch.setattr(Included, "describe", other)
+    with pytest.raises(InputError, match="cuts texts into other tokens"):
+        beside('use = "biographies-lm"')

@@ -224,3 +224,14 @@ def test_the_copying_twin_copies_planted_people_and_the_clean_one_nobody(model: 
     assert (found < least).mean() > 0.2
     assert (found < nearest_distances(others, planted).min()).mean() > 0.5  # nor this near to one of 60
     assert not (nearest_distances(model.sample(32, np.random.default_rng(3)), train) < least).any()
+
+
+def test_the_noise_it_sees_is_what_its_loss_compares(model: Any, people: Any) -> None:
+    rows, rng = people.slice(0, 5), np.random.default_rng(3)
+    noise = rng.standard_normal((5, 3072), dtype=np.float32)
+    seen = model.predicted_noise(rows, 0.3, noise)
+    loss = model.denoising_loss(rows, 0.3, np.random.default_rng(3))
+    np.testing.assert_allclose(((seen - noise) ** 2).mean(axis=1), loss, rtol=1e-4)
+    assert model.noise_share(0.3) == pytest.approx(float(bounds.Levels.of().s[300]) ** 2)
+    with pytest.raises(ValueError, match="noise of shape"):
+        model.predicted_noise(rows, 0.3, noise[:4])

@@ -124,6 +124,30 @@ def test_the_tokenizer_is_the_file_whatever_class_is_named(
     assert opened.network.words.encode([text], [""])[0].tokens[1:].tolist() == own.encode(text).ids
 
 
+def test_a_fingerprint_tells_tokenizers_apart_and_not_their_padding(tiny_lm: Path, tmp_path: Path) -> None:
+    def fingerprint(change: Any) -> str:
+        folder = Path(shutil.copytree(tiny_lm, tmp_path / change.__name__))
+        own = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        change(own)
+        own.save(str(folder / "tokenizer.json"))
+        ref = CausalLM.refer({"path": str(folder), "max_new_tokens": 8})
+        return CausalLM.describe(ref)[0].tokens
+
+    def padded(own: Any) -> None:
+        own.enable_padding(length=200)
+        own.enable_truncation(100)
+
+    def spelling(own: Any) -> None:
+        own.pre_tokenizer = pre_tokenizers.Sequence(
+            [pre_tokenizers.Punctuation(), pre_tokenizers.ByteLevel(add_prefix_space=True)]
+        )
+
+    here = CausalLM.describe(CausalLM.refer({"path": str(tiny_lm), "max_new_tokens": 8}))[0].tokens
+    assert len(here) == 40
+    assert fingerprint(padded) == here
+    assert fingerprint(spelling) != here
+
+
 @pytest.mark.slow
 def test_smollm2_scores_alike_alone_and_together_and_as_transformers_does() -> None:
     import torch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,7 +14,7 @@ from audit.core.artifacts import DrawnRows, RealRows
 from audit.core.capabilities import Capability
 from audit.core.recipes import Context, Recipe, Shards
 from audit.core.references import ModelRef
-from audit.core.rows import Matrix, Rows, Vector, texts_of
+from audit.core.rows import Matrix, Rng, Rows, Vector, texts_of
 from audit.stats.at_risk import standing_out
 from audit.stats.permutation import LabelPermutations, permute_labels
 
@@ -152,20 +152,32 @@ class DenoisingAttacks(Recipe[AttackScores]):
         return f"denoising loss of {self.rows.label}"
 
     def make(self, context: Context, rows: Rows) -> AttackScores:
-        model, values = context.model(self.model), np.empty((rows.num_rows, len(LEVELS)))
-        for i, level in enumerate(LEVELS):
-            losses = np.asarray(model.denoising_loss(rows, level, context.rng()), dtype=np.float64)
-            if losses.shape != (rows.num_rows,) or not np.isfinite(losses).all():
-                raise ValueError(
-                    f"denoising_loss returned {losses.shape} for {rows.num_rows} examples, or no numbers"
-                )
-            values[:, i] = -losses
+        names, values = mean_and_levels(-denoising_losses(context.model(self.model), rows, context.rng))
         return AttackScores(
-            names=("denoising_loss", *(denoising_at(level) for level in LEVELS)),
-            values=np.column_stack([values.mean(axis=1), values]),
+            names=names,
+            values=values,
             ties=context.uniforms(),
             access="adds noise to an example and asks the model to remove it",
         )
+
+
+def denoising_losses(model: Any, rows: Rows, rng: Callable[[], Rng]) -> Matrix:
+    """Return the denoising loss of each row at each of ``LEVELS``; ``rng()`` gives the same numbers each time, so that levels share noise."""
+    found = np.empty((rows.num_rows, len(LEVELS)))
+    for i, level in enumerate(LEVELS):
+        losses = np.asarray(model.denoising_loss(rows, level, rng()), dtype=np.float64)
+        if losses.shape != (rows.num_rows,) or not np.isfinite(losses).all():
+            raise ValueError(
+                f"denoising_loss returned {losses.shape} for {rows.num_rows} examples, or no numbers"
+            )
+        found[:, i] = losses
+    return found
+
+
+def mean_and_levels(by_level: Matrix) -> tuple[tuple[str, ...], Matrix]:
+    """Return the names and scores of the attacks by the mean over ``LEVELS`` and by each level alone."""
+    names = ("denoising_loss", *(denoising_at(level) for level in LEVELS))
+    return names, np.column_stack([by_level.mean(axis=1), by_level])
 
 
 def denoising_at(level: float) -> str:

@@ -127,5 +127,7 @@ class Contest:
             yield f"The split was not randomised and differs by itself ({found}); read 'excess' for the part that is the model's."
         else:
             yield f"The split was not randomised; the blind baseline sees no difference ({found}), which does not prove there is none."
+        if ruled_out := int(np.isneginf(self.inside[:, 0]).sum() + np.isneginf(self.outside[:, 0]).sum()):
+            yield f"{ruled_out} examples that the model rules out (minus infinity) are ranked lowest."
         if self.unscored:
             yield f"{self.unscored} examples had nothing to score and were left out."

@@ -6,8 +6,9 @@ attacks find, on these examples, and nothing about a stronger attack.
 
 Formula: ``auc = P(score of a member > score of another one) + P(equal) / 2``. With token scores the attack chosen beforehand
 is Min-K%++: the mean of the lowest fifth of ``(log p - mean) / deviation`` over the tokens of a text, mean and
-deviation over the vocabulary; else it is the first signal that the model offers (for diffusion, minus the denoising loss averaged over five noise
-levels), and its other signals and single levels are attacks beside it. ``blind_auc`` is the same for a ridge
+deviation over the vocabulary. Where the spec names models like this one that did not see the members (``[[reference_models]]``, with the keys of ``[model]``), it
+is the mean of ``log p - log p_ref``, and for other models the signal less that of the reference model, unless that model's card says that it saw them too. Else it is the first signal that the model offers (for diffusion, minus the denoising loss averaged over five noise
+levels). All others are attacks beside it. ``blind_auc`` is the same for a ridge
 regression on the rows themselves, which never asks the model, and ``excess = auc - max(0.5, blind_auc)``. ``tpr_at_fpr_…`` is the
 share of members above the loosest threshold that at most a share f of the other examples passes (the ROC curve at f);
 ``tpr_guaranteed_…`` that above a stricter one, whose false-positive rate is at most f with 97.5 % confidence.
@@ -32,7 +33,7 @@ from typing import ClassVar
 
 from audit.core.capabilities import Capability
 from audit.core.cases import Case, CaseKind, Cases
-from audit.core.errors import InputError, UndefinedError
+from audit.core.errors import InputError, UndefinedError, nearest
 from audit.core.evaluators import About, Needs, Unmet
 from audit.core.measurements import Outcome
 from audit.core.metrics import LOWER, NEITHER, Metric
@@ -40,23 +41,20 @@ from audit.core.preflight import Foreseen
 from audit.core.recipes import Inputs, Recipe, Shards
 from audit.core.rows import Matrix, Rows
 from audit.core.subjects import Subject
-from audit.evaluators.privacy.attacks import (
-    LEVELS,
-    AttackScores,
-    DenoisingAttacks,
-    Named,
-    NamedMembers,
-    SeveralAttacks,
-    ShuffledMembership,
-    SignalAttack,
-    TokenAttacks,
-    denoising_at,
-    joined,
-)
+from audit.evaluators.privacy.attacks import AttackScores, Named, NamedMembers, ShuffledMembership, joined
 from audit.evaluators.privacy.blind import BlindBaseline, BlindFeatures, BlindScores
 from audit.evaluators.privacy.contest import LEAST, Contest
 from audit.evaluators.privacy.exposed import Exposed, curve
-from audit.evaluators.privacy.holdouts import MOST_SHARED
+from audit.evaluators.privacy.known_attacks import (
+    EXTRA,
+    MEANINGS,
+    PREFERRED,
+    Sides,
+    attacks_on,
+    incomparable,
+    reference_notes,
+    silent,
+)
 from audit.recipes.halves import Half
 from audit.stats.low_fpr import guaranteed_tpr, tpr_at_fpr, tpr_half_width
 from audit.stats.permutation import LabelPermutations
@@ -67,42 +65,25 @@ from audit.stats.ranking import (
     detectable_area,
 )
 
-PREFERRED = (
-    Capability.TOKEN_SCORES,
-    Capability.LOG_LIKELIHOOD,
-    Capability.DENOISING_LOSS,
-    Capability.LIKELIHOOD_BOUND,
-    Capability.RECONSTRUCT,
-    Capability.REALNESS,
-)
 RATES = ((0.01, "tpr_at_fpr_1pct"), (0.001, "tpr_at_fpr_1permille"))
-
-_ATTACKS = {
-    "min_k_plus_plus": "Min-K%++ (least likely fifth of the tokens, standardised per position)",
-    "min_k": "Min-K% (least likely fifth of the tokens)",
-    "zlib": "mean log-probability over zlib length",
-    "loss": "mean log-probability",
-    "log_likelihood": "log-likelihood",
-    "denoising_loss": "denoising loss, averaged over noise levels",
-    **{denoising_at(level): f"denoising loss at {level:.0%} of the noise levels" for level in LEVELS},
-    "likelihood_bound": "bound on the log-likelihood",
-    "reconstruct": "error of reconstruction",
-    "realness": "the model's own critic",
-}
 
 
 @dataclass(frozen=True)
 class MembershipInference:
     """Attacks the at most ``max_rows`` rows of ``train``, drawn at random, against as many of ``holdout``.
 
-    The headline attack is fixed before anything runs: Min-K%++ for a model that
-    gives token probabilities, else the first number that the model gives per example. ``permutations`` is the number of shuffles
-    for the p-values, ``examples`` how many of the most exposed training examples are kept as evidence.
+    The headline attack is fixed before anything runs: the difference from the reference models of the spec where it names
+    some that are not known to have seen the members, else Min-K%++ for a model that gives token probabilities, else the first number that the model gives per example.
+    ``permutations`` is the number of shuffles for the p-values, ``examples`` how many of the most exposed training examples are kept as
+    evidence. ``extra`` names attacks that ask the model again, each at the cost of further passes:
+    ``"lowercase"`` and ``"recall"`` for texts, ``"pia"``, ``"secmi"`` and ``"shared_noise"`` for diffusion models,
+    ``"latent_search"`` for generators that draw latent vectors (dear: set ``max_rows`` to a thousand or so).
     """
 
     max_rows: int = 10_000
     permutations: int = 1999
     examples: int = 12
+    extra: tuple[str, ...] = ()
 
     about: ClassVar[About] = About(
         name="privacy.membership",
@@ -162,15 +143,23 @@ class MembershipInference:
                     baseline=0.5,
                     null=0.5,
                 )
-                for attack, meaning in _ATTACKS.items()
+                for attack, meaning in MEANINGS.items()
             ),
         ),
-        needs=Needs(capabilities=(PREFERRED,), splits=("train", "holdout"), min_rows=LEAST),
+        needs=Needs(
+            capabilities=((*PREFERRED, Capability.DRAW_LATENTS),), splits=("train", "holdout"), min_rows=LEAST
+        ),
         references=(
             "Yeom et al. 2018, Privacy risk in machine learning (loss attack)",
             "Carlini et al. 2021, Extracting training data from large language models (zlib)",
             "Shi et al. 2024, Detecting pretraining data from large language models (Min-K%)",
             "Zhang et al. 2025, Min-K%++",
+            "Chen et al. 2026, WBC; Ilić 2026, EZ-MIA; Zarifzadeh et al. 2024, RMIA (reference models)",
+            "Watson et al. 2022, On the importance of difficulty calibration in membership inference attacks",
+            "Xie et al. 2024, ReCaLL",
+            "Kong et al. 2024, An efficient membership inference attack for the diffusion model (PIA)",
+            "Chen et al. 2020, GAN-Leaks (latent search)",
+            "Duan et al. 2023, Are diffusion models vulnerable to membership inference attacks? (SecMI)",
             "Das, Zhang & Tramèr 2024, Blind baselines beat membership inference attacks",
             "DeLong, DeLong & Clarke-Pearson 1988; Sun & Xu 2014 (AUC intervals)",
         ),
@@ -187,14 +176,14 @@ class MembershipInference:
                 raise InputError(
                     f"privacy.membership: '{name}' is {getattr(self, name)}; give {least} or more."
                 )
+        for name in self.extra:
+            if name not in EXTRA:
+                raise InputError(f"privacy.membership: 'extra' names '{name}'. {nearest(name, tuple(EXTRA))}")
+        if len(set(self.extra)) < len(self.extra):
+            raise InputError(f"privacy.membership: 'extra' names an attack twice: {', '.join(self.extra)}.")
 
     def unmet(self, subject: Subject) -> tuple[Unmet, ...]:
-        shared = subject.data_card.overlap("train", "holdout")
-        if shared is None or shared.share <= MOST_SHARED:
-            return ()
-        found = f"{len(shared.rows):,} of {shared.total:,} rows of 'holdout' also stand in 'train'"
-        remedy = "take them out of 'holdout': they are members, and an attack that finds them is not wrong"
-        return (Unmet("non-members that are not members", found, remedy),)
+        return (*silent(subject, self.extra), *incomparable(subject, LEAST))
 
     def foreseen(self, subject: Subject) -> tuple[Foreseen, ...]:
         m, n = (min(self.max_rows, subject.splits[split]) for split in ("train", "holdout"))
@@ -208,23 +197,22 @@ class MembershipInference:
         return (area, *rates)
 
     def inputs(self, subject: Subject) -> Cases:
-        shared = subject.data_card.overlap("train", "holdout")
-        known = shared.rows if shared is not None else ()
-        rows = {
-            "train": subject.drawn("train", self.max_rows),
-            "holdout": subject.drawn("holdout", self.max_rows, without=known),
-        }
-        members, nonmembers = (self._attacks(subject, rows[split]) for split in ("train", "holdout"))
-        blind = [BlindFeatures(rows[split]) for split in ("train", "holdout")]
+        sides = Sides.of(subject, self.max_rows, self.extra)
+        both = (sides.members, sides.nonmembers)
+        members, nonmembers = (attacks_on(subject, rows, self.extra, sides.shots) for rows in both)
+        blind = [BlindFeatures(rows) for rows in both]
         asked = self.attack(subject, members, nonmembers, blind[0], blind[1])
         halves = [Half(nonmembers, 0), Half(nonmembers, 1), Half(blind[1], 0), Half(blind[1], 1)]
         said = "one half of 'holdout' in place of the members, the other in place of the non-members"
         nobody = {"member_rows": None, "named": None}
         null = Case(CaseKind.NULL, {**self.attack(subject, *halves), **nobody}, said)
         there = sum(subject.splits[split] for split in ("train", "holdout"))
-        named = NamedMembers(members, nonmembers, rows["train"])
-        cases = Cases({**asked, "member_rows": rows["train"], "named": named}, null)
-        return cases.also(left_out=len(known), available=there)
+        named = NamedMembers(members, nonmembers, sides.members)
+        cases = Cases({**asked, "member_rows": sides.members, "named": named}, null)
+        absent = tuple(name for name in self.extra if EXTRA[name][0] not in subject.offers)
+        return cases.also(
+            left_out=sides.left_out, available=there, references=reference_notes(subject), absent=absent
+        )
 
     def attack(
         self,
@@ -243,16 +231,6 @@ class MembershipInference:
             "blind": BlindScores(blind_members, blind_nonmembers, subject.seed, randomised),
         }
 
-    def _attacks(self, subject: Subject, rows: Recipe[Rows]) -> Recipe[AttackScores]:
-        capability = subject.first_offered(PREFERRED)
-        if capability is Capability.TOKEN_SCORES:
-            return TokenAttacks(rows, subject.token_scores(rows))
-        if capability is Capability.DENOISING_LOSS:
-            return DenoisingAttacks(rows, subject.model, subject.seed)
-        offered = [c for c in PREFERRED if c in subject.offers]
-        attacks = tuple(SignalAttack(subject.signal(rows, (c,)), c) for c in offered)
-        return attacks[0] if len(attacks) == 1 else SeveralAttacks(attacks)
-
     def measure(
         self,
         members: Shards[AttackScores],
@@ -263,6 +241,8 @@ class MembershipInference:
         named: Shards[Named] | None,
         left_out: int,
         available: int,
+        references: tuple[str, ...],
+        absent: tuple[str, ...],
     ) -> Iterable[Outcome]:
         contest = Contest.of(joined(members), joined(nonmembers), blind[0])
         if contest.smaller < LEAST:
@@ -274,10 +254,14 @@ class MembershipInference:
             exposed = Exposed([len(s.ties) for s in members], member_rows, named[0])
         return [
             *self._baseline(contest),
-            self._headline(contest, shuffled[0], exposed, left_out, available),
+            self._headline(contest, shuffled[0], exposed, left_out, available, references),
             *(self._sensitivity(contest, rate, name) for rate, name in RATES),
             self._guaranteed(contest),
             *self._each_attack(contest, shuffled[0]),
+            *(
+                self.about.undefined(f"auc.{name}", f"the model offers no {EXTRA[name][0]}")
+                for name in absent
+            ),
         ]
 
     def _headline(
@@ -287,6 +271,7 @@ class MembershipInference:
         exposed: Exposed | None,
         left_out: int,
         available: int,
+        references: tuple[str, ...],
     ) -> Outcome:
         if (reason := contest.confounded(0)) is not None:
             return self.about.undefined("auc", reason)
@@ -295,6 +280,7 @@ class MembershipInference:
             f"Attack chosen beforehand: {contest.names[0]}; the attacker {contest.access}.",
             f"With {m} members and {n} non-members an AUC of {detectable_area(m, n):.3f} would have been found four "
             "times in five.",
+            *references,
             *contest.remarks(),
             *([f"{left_out} rows of 'holdout' that also stand in 'train' are left out."] if left_out else []),
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from audit.core.errors import InputError
+from audit.core.identity import digest_of
 from audit.formats.files import is_there, require
 from audit.formats.hostile import shown
 from audit.models.json_file import read_json
@@ -17,6 +18,17 @@ from audit.models.lm.settings import check_settings, text_part, token_ids
 
 _NAMING = ("tokenizer_config.json", "special_tokens_map.json")
 """Files that spell the start and end tokens, the one that counts first."""
+
+
+_SPECIMEN = (
+    "The quick brown fox jumps over 13 lazy dogs;",
+    "call 020 7946 0018 or write to a.b@example.org.\n",
+    "\tif x >= 1_000:  return f'{y!r}'  # 3.14e-5",
+    "\u00e9t\u00e9 na\u00efve Stra\u00dfe \u041c\u043e\u0441\u043a\u0432\u0430",
+    "\u6771\u4eac \u0627\u0644\u0639 \U0001f600",
+    "internationalisation, unbelievably",
+)
+"""Words, numbers, code, accents, scripts and an emoji: what tokenizers differ in, in parts that no length limit cuts short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +44,13 @@ class Vocabulary:
     ends: frozenset[int]
     highest: int
     assumed: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of how short texts are cut into tokens: another one says that two tokenizers differ."""
+        found = self.backend.encode_batch(list(_SPECIMEN), add_special_tokens=False)
+        kept = [[i for i, real in zip(one.ids, one.attention_mask, strict=True) if real] for one in found]
+        return digest_of(repr(kept).encode())
 
 
 def read_vocabulary(place: Path, config: Mapping[str, Any]) -> Vocabulary:

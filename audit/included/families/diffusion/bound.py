@@ -50,13 +50,18 @@ def velocity(network: PatchUNet, noisy: Tensor, level: Tensor) -> Tensor:
     return found
 
 
+def noise_seen(network: PatchUNet, noisy: Tensor, level: int) -> Tensor:
+    """Return the noise that the network sees in padded noisy images at one level, without a label."""
+    levels = Levels.of()
+    a, s = float(levels.a[level]), float(levels.s[level])
+    return a * velocity(network, noisy, torch.full((len(noisy),), level, device=noisy.device)) + s * noisy
+
+
 def denoising_error(network: PatchUNet, images: Tensor, level: int, noise: Tensor) -> Tensor:
     """Return the mean squared error of the predicted noise for padded images at one level, shape (n,)."""
     levels = Levels.of()
     a, s = float(levels.a[level]), float(levels.s[level])
-    noisy = a * images + s * noise
-    v = velocity(network, noisy, torch.full((len(images),), level, device=images.device))
-    found = a * v + s * noisy
+    found = noise_seen(network, a * images + s * noise, level)
     return network.frame.crop(found - noise).square().mean(dim=(1, 2, 3))
 
 

@@ -175,11 +175,8 @@ class ImageDiffusion(IncludedModel):
         import torch
 
         from audit.included.families.diffusion.bound import denoising_error
-        from audit.included.families.diffusion.network import LEVELS
 
-        if not 0 <= level <= 1:
-            raise ValueError(f"a noise level lies between 0 and 1, not at {level}")
-        step = round(level * (LEVELS - 1))
+        step = _step(level)
 
         def error_of(images: Tensor) -> Vector:
             drawn = rng.standard_normal(images.shape, dtype=np.float32)
@@ -187,6 +184,35 @@ class ImageDiffusion(IncludedModel):
             return np.asarray(denoising_error(self._network, images, step, noise).double().cpu().numpy())
 
         return self._each(rows, error_of, np.empty(0))
+
+    def predicted_noise(self, rows: Rows, level: float, noise: Matrix | None = None) -> Matrix:
+        """Return the noise that the network sees at a level in images with ``noise``, or in clean ones; noise of the border included."""
+        import torch
+
+        from audit.included.families.diffusion.bound import Levels, noise_seen
+
+        step, levels, width = _step(level), Levels.of(), int(np.prod(self._inner))
+        if noise is not None and noise.shape != (rows.num_rows, width):
+            raise ValueError(f"noise of shape {noise.shape} for {rows.num_rows} images of {width} values")
+        place = 0
+
+        def seen(images: Tensor) -> Matrix:
+            nonlocal place
+            if noise is not None:
+                part = torch.from_numpy(np.asarray(noise[place : place + len(images)], np.float32))
+                place += len(images)
+                part = part.to(self._device).unflatten(1, self._inner)
+                images = float(levels.a[step]) * images + float(levels.s[step]) * part
+            found = noise_seen(self._network, images, step)
+            return np.asarray(found.double().flatten(1).cpu().numpy())
+
+        return self._each(rows, seen, np.empty((0, width)))
+
+    def noise_share(self, level: float) -> float:
+        """Return which share of the variance is noise at a level from 0 to 1."""
+        from audit.included.families.diffusion.bound import Levels
+
+        return float(Levels.of().s[_step(level)] ** 2)
 
     def likelihood_bound(self, rows: Rows, rng: Rng) -> Vector:
         """Return an unbiased estimate of the variational bound on each image's log probability, in nats."""
@@ -217,6 +243,15 @@ class ImageDiffusion(IncludedModel):
 
         with self._computing():
             return painted(self.shape(), (self._network.frame.crop(part) for part in parts))
+
+
+def _step(level: float) -> int:
+    """Return the step of the forward process at a level from 0 (clean) to 1 (noise)."""
+    from audit.included.families.diffusion.network import LEVELS
+
+    if not 0 <= level <= 1:
+        raise ValueError(f"a noise level lies between 0 and 1, not at {level}")
+    return round(level * (LEVELS - 1))
 
 
 class PortraitsDDPM(ImageDiffusion):

@@ -101,6 +101,12 @@ class PortraitsGAN(IncludedModel):
         noise = rng.standard_normal((n, self._generator.latent))
         return self.decode(np.concatenate([noise, shares_of(self._people[chosen], columns)], axis=1), rng)
 
+    def draw_latents(self, n: int, rng: Rng) -> Matrix:
+        """Draw latent vectors (n, 48 + 69) as for free samples: the factors are those of training rows drawn at random."""
+        people = self._people[(rng.random(n) * len(self._people)).astype(int)]
+        noise = rng.standard_normal((n, self._generator.latent))
+        return np.concatenate([noise, shares_of(people, recorded(self.name).sizes["columns"])], axis=1)
+
     def decode(self, latents: Matrix, rng: Rng) -> Rows:
         """Turn latent vectors (n, 48 + 69) into portraits; no random number is used."""
         from audit.included.families.pictures import latents_in_parts, painted
