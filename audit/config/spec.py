@@ -42,12 +42,16 @@ RESERVED = ("name", "as", "features")
 
 @dataclass(frozen=True, slots=True)
 class EvaluatorSpec:
-    """One entry of [[evaluators]]: ``label`` is what its metrics begin with (``as``), ``extractors`` are its own, by role."""
+    """One entry of [[evaluators]]: ``label`` is what its metrics begin with (``as``), ``extractors`` are its own, by role.
+
+    Relative paths among its parameters are relative to ``base``.
+    """
 
     name: str
     table: Table
     label: str = ""
     extractors: Mapping[str, str] = field(default_factory=dict)
+    base: Path = field(default_factory=Path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +124,7 @@ def parse_spec(values: Mapping[str, Any], base: Path, name: str = "audit") -> Au
     features = top.table("features")
     extractors = {} if features is None else _roles(features)
     listed = top.tables("evaluators")
-    evaluators = None if listed is None else tuple(_evaluator(t) for t in listed)
+    evaluators = None if listed is None else tuple(_evaluator(t, base) for t in listed)
     policy = _policy(top.table("policy"), base)
     settings = _run(top.table("run"))
     top.close()
@@ -210,7 +214,7 @@ def _roles(table: Table) -> dict[str, str]:
     return roles
 
 
-def _evaluator(table: Table) -> EvaluatorSpec:
+def _evaluator(table: Table, base: Path) -> EvaluatorSpec:
     name, label = table.text("name", most=MOST_NAME), table.text("as", "", most=MOST_NAME)
     extractors: dict[str, str] = {}
     if isinstance(table.values.get("features"), str):
@@ -219,7 +223,7 @@ def _evaluator(table: Table) -> EvaluatorSpec:
         extractors = _roles(own)
     if label:
         label = _full_label(table, label, name.partition(".")[0])
-    return EvaluatorSpec(name, table, label, extractors)
+    return EvaluatorSpec(name, table, label, extractors, base)
 
 
 def _full_label(table: Table, label: str, dimension: str) -> str:
