@@ -107,7 +107,7 @@ def command(
 
 def parse_mark(said: str) -> tuple[str, int]:
     """Return the name and key of ``NAME:KEY``. Raise InputError that says what is wrong."""
-    from audit.marks.image.catalogue import IMAGE_MARKS, image_mark
+    from audit.marks.image.catalogue import IMAGE_MARKS, NEURAL, image_mark
     from audit.marks.text.catalogue import TEXT_MARKS
 
     name, _, key = said.partition(":")
@@ -115,7 +115,7 @@ def parse_mark(said: str) -> tuple[str, int]:
         try:
             image_mark(name)
         except KeyError:
-            known = (*IMAGE_MARKS, *TEXT_MARKS)
+            known = (*IMAGE_MARKS, NEURAL, *TEXT_MARKS)
             raise InputError(f"No watermark is called '{name}'. {nearest(name, known)}") from None
     if not key.isdecimal() or int(key) >= 1 << 63:
         raise InputError(

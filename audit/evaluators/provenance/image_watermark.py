@@ -4,7 +4,7 @@ Each mark is put into the outputs' pixels with a key and read back, as they are 
 cropping, noise, a screenshot. A detector gives an exact p-value. What it proves is that the key was used; anyone with the key, or with many
 marked pictures to average, can put the mark into pictures of their own, so a mark found is no proof of origin. Its absence proves nothing.
 
-Marks are ``dwt_dct``, ``spread_spectrum`` and any that an installed package offers under the entry point ``audit.image_marks``: a callable of a key
+Marks are ``dwt_dct``, ``spread_spectrum``, ``rivagan`` (a neural one, with the extra of that name) and any that an installed package offers under the entry point ``audit.image_marks``: a callable of a key
 and a size that returns something with ``embed`` and ``detect`` (``audit.marks.image.detection.Codec`` makes one of any pair of functions).
 
 Formula: ``present`` is the share of the model's own outputs in which a mark that ``own`` names is found, ``power`` the share of marked outputs with p <= 1/1000, ``after_jpeg`` the same after JPEG of quality 50, ``false_alarms`` that share of
@@ -30,7 +30,7 @@ from audit.core.metrics import HIGHER, LOWER, Metric
 from audit.core.recipes import Shards
 from audit.core.rows import Rows
 from audit.core.subjects import Subject
-from audit.marks.image.catalogue import IMAGE_MARKS, image_mark
+from audit.marks.image.catalogue import IMAGE_MARKS, NEURAL, image_mark
 from audit.recipes.mark_readout import RATE, judged, presence, quality
 from audit.recipes.marked_images import FORGED, MARKED, TOO_SMALL, ImageDetections, named_marks, pooled
 
@@ -101,6 +101,7 @@ class ImageWatermark:
         references=(
             "Chen & Wornell 2001 (quantisation index modulation)",
             "Cox et al. 1997 (spread spectrum)",
+            "Zhang et al. 2019 (RivaGAN)",
             "An et al. 2024 (WAVES: attacks)",
             "Yang et al. 2024 (averaging)",
         ),
@@ -117,7 +118,7 @@ class ImageWatermark:
                 image_mark(name)
             except KeyError:
                 raise InputError(
-                    f"provenance.image_watermark: no mark is called '{name}'. {nearest(name, tuple(IMAGE_MARKS))}"
+                    f"provenance.image_watermark: no mark is called '{name}'. {nearest(name, (*IMAGE_MARKS, NEURAL))}"
                 ) from None
         if min(self.n, self.wrong_keys) < 1:
             raise InputError("provenance.image_watermark: 'n' and 'wrong_keys' are at least 1.")
