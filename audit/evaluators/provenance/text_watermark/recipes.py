@@ -10,7 +10,7 @@ import numpy as np
 
 from audit.core.recipes import Context, Recipe, Shards
 from audit.core.references import ModelRef
-from audit.core.rows import Rng, Rows
+from audit.core.rows import TEXT, Rng, Rows, texts_of
 from audit.evaluators.provenance.text_watermark.edits import EDITS, edited, searched
 from audit.evaluators.provenance.text_watermark.recorder import Recorder
 from audit.marks.text.catalogue import TEXT_MARKS
@@ -63,6 +63,7 @@ def written(model: Any, processor: Callable[[str], Any], n: int, most: int, rng:
     return pa.table(
         {
             TOKENS: pa.array(drawn, pa.list_(pa.int64())),
+            TEXT: pa.array(texts_of(rows) if TEXT in rows.column_names else [""] * n, pa.string()),
             VOCABULARY: pa.array([int(model.vocabulary)] * n, pa.int64()),
             **{name: pa.array(values, numbers) for name, values in recorder.of(drawn).items()},
         }
