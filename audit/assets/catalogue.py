@@ -26,13 +26,17 @@ class HubFile:
 
 @dataclass(frozen=True, slots=True)
 class WheelMember:
-    """A member of a wheel on the package index; ``bytes`` and ``sha256`` are the wheel's own."""
+    """A member of a wheel on the package index; ``bytes`` and ``sha256`` are the wheel's own.
+
+    With ``start`` the file is part of the member: it begins that many bytes into it and is as long as it was pinned.
+    """
 
     package: str
     version: str
     member: str
     bytes: int
     sha256: str
+    start: int | None = None
 
     def __str__(self) -> str:
         return f"the package index ({self.package} {self.version})"

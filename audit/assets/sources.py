@@ -40,7 +40,7 @@ def blocks(source: Source, file: PinnedFile, scratch: Path, progress: Progress) 
         case HubFile():
             opened, name = _hub(source), source.filename
         case WheelMember():
-            opened, name = member(_wheel(source, scratch, progress), source.member, file), source.member
+            opened, name = member(_wheel(source, scratch, progress), source, file), source.member
         case SystemFile():
             opened, name = plain_file(Path(source.path)), source.path
     with opened as stream:
@@ -60,7 +60,7 @@ def local(folder: Path, file: PinnedFile) -> Iterator[Iterator[bytes]]:
     for wheel in wheels:
         for path in sorted(folder.glob("*.whl")):
             if _is_wheel_of(path.name, wheel):
-                with member(path, wheel.member, file) as stream:
+                with member(path, wheel, file) as stream:
                     yield stream
                 return
     wanted = [file.name, *(f"a wheel of {wheel.package} {wheel.version}" for wheel in wheels)]
@@ -98,21 +98,34 @@ def plain_file(path: Path) -> Iterator[Iterator[bytes]]:
 
 
 @contextmanager
-def member(archive: Path, name: str, file: PinnedFile) -> Iterator[Iterator[bytes]]:
-    """Open one member of a wheel. No name in the archive is ever used as a path."""
+def member(archive: Path, source: WheelMember, file: PinnedFile) -> Iterator[Iterator[bytes]]:
+    """Open one member of a wheel, or the part of it that is the file. No name in the archive is ever used as a path."""
+    name = source.member
     try:
         with zipfile.ZipFile(archive) as opened:
             entry = opened.getinfo(name)
-            if entry.file_size != file.bytes:
-                raise SourceError(
-                    f"{name} in {archive.name} has {entry.file_size:,} bytes, not {file.bytes:,}"
-                )
+            least = (source.start or 0) + file.bytes
+            if entry.file_size < least or (source.start is None and entry.file_size != least):
+                raise SourceError(f"{name} in {archive.name} has {entry.file_size:,} bytes, not {least:,}")
             with opened.open(entry) as unpacked:
-                yield _read(unpacked, f"{name} in {archive.name}")
+                whole = _read(unpacked, f"{name} in {archive.name}")
+                yield whole if source.start is None else _part(whole, source.start, file.bytes)
     except KeyError:
         raise SourceError(f"{archive.name} holds no {name}") from None
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise SourceError(f"{archive.name} is not a sound wheel ({error})") from None
+
+
+def _part(stream: Iterator[bytes], start: int, length: int) -> Iterator[bytes]:
+    """Yield ``length`` bytes of a stream from ``start`` on."""
+    at = 0
+    for block in stream:
+        kept = block[max(0, start - at) : max(0, start + length - at)]
+        at += len(block)
+        if kept:
+            yield kept
+        if at >= start + length:
+            return
 
 
 def _read(file: IO[bytes], name: str) -> Iterator[bytes]:

@@ -27,7 +27,7 @@ _EPILOG = """\
 \b
 Examples:
   audit detect picture.png
-  audit detect outputs/ --trust C2PA-TRUST-LIST.pem --format json
+  audit detect outputs/ --trust c2pa-trust-lists --format json
   audit detect picture.jpg --mark dwt_dct:15485863
   audit detect answer.txt --mark kgw:15485863 --tokenizer model/
 
@@ -45,8 +45,7 @@ Exit codes:
 @click.option(
     "--trust",
     metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Certificates of authorities to trust (PEM).",
+    help="Certificates of authorities to trust (PEM), or c2pa-trust-lists: the official ones, once fetched.",
 )
 @click.option(
     "--mark", "marks", multiple=True, metavar="NAME:KEY", help="Look for this watermark; may be repeated."
@@ -70,7 +69,7 @@ Exit codes:
 @format_option
 def command(
     files: tuple[Path, ...],
-    trust: Path | None,
+    trust: str | None,
     marks: tuple[str, ...],
     tokenizer: Path | None,
     vocabulary: int | None,
@@ -81,14 +80,14 @@ def command(
 
     Works offline, on files or folders, and needs no model. Watermarks are looked for by name and key.
     """
+    from audit.config.trust import authorities
     from audit.marks.detect import Ask, verdict
     from audit.marks.manifests.reading import Verifier
 
     reader, width = _tokenizer(tokenizer, vocabulary)
-    anchors = read_bytes(trust).decode("utf-8", errors="replace") if trust else ""
-    ask = Ask(anchors, tuple(parse_mark(m) for m in marks), size, reader, width)
+    ask = Ask(tuple(parse_mark(m) for m in marks), size, reader, width)
     try:
-        verifier = Verifier(anchors)
+        verifier = Verifier(*(authorities(trust, Path()) if trust else ()))
     except ValueError as error:
         raise InputError(f"{trust}: {error}.") from error
     found = [(place, examine(place, ask, verifier)) for place in _listed(files)]
@@ -108,7 +107,7 @@ def command(
 
 def parse_mark(said: str) -> tuple[str, int]:
     """Return the name and key of ``NAME:KEY``. Raise InputError that says what is wrong."""
-    from audit.marks.image.catalogue import IMAGE_MARKS, image_mark
+    from audit.marks.image.catalogue import IMAGE_MARKS, NEURAL, image_mark
     from audit.marks.text.catalogue import TEXT_MARKS
 
     name, _, key = said.partition(":")
@@ -116,7 +115,7 @@ def parse_mark(said: str) -> tuple[str, int]:
         try:
             image_mark(name)
         except KeyError:
-            known = (*IMAGE_MARKS, *TEXT_MARKS)
+            known = (*IMAGE_MARKS, NEURAL, *TEXT_MARKS)
             raise InputError(f"No watermark is called '{name}'. {nearest(name, known)}") from None
     if not key.isdecimal() or int(key) >= 1 << 63:
         raise InputError(

@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from inspect import signature
+from pathlib import Path
 from typing import Any
 
 from audit.config.limits import MOST_SHARDS
 from audit.config.spec import RESERVED, AuditSpec, EvaluatorSpec, ExtractorSpec, RunSettings
 from audit.config.tables import Table, parameters
+from audit.config.trust import authorities
 from audit.core.errors import InputError, PluginError, nearest
 from audit.core.evaluators import About, Evaluator, Unmet
 from audit.core.measurements import Outcome
@@ -235,7 +237,7 @@ def _evaluators(listed: tuple[EvaluatorSpec, ...] | None, modality: str) -> list
             )
     return [
         Asked(
-            _configured(known.load(spec.name), spec.table),
+            _configured(known.load(spec.name), spec.table, spec.base),
             spec.label,
             tuple((r, _extractor(r, n, modality)) for r, n in sorted(spec.extractors.items())),
         )
@@ -259,7 +261,7 @@ def _default(name: str, found: Any) -> Any:
     return NotInstalled(name, found.reason, found.remedy) if isinstance(found, Unavailable) else found()
 
 
-def _configured(kind: type[Any], table: Table) -> Evaluator:
+def _configured(kind: type[Any], table: Table, base: Path) -> Evaluator:
     if not hasattr(kind, "about"):
         raise PluginError(f"{kind.__name__} is not an evaluator: it has no 'about'.")
     for reserved in RESERVED:
@@ -267,5 +269,20 @@ def _configured(kind: type[Any], table: Table) -> Evaluator:
             raise PluginError(
                 f"Evaluator {kind.__name__} has a parameter '{reserved}', a key that specs use themselves."
             )
-    evaluator: Evaluator = parameters(kind, Table(table.where, table.values, set(RESERVED)))
+    table = _trusting(kind, Table(table.where, table.values, set(RESERVED)), base)
+    evaluator: Evaluator = parameters(kind, table)
     return evaluator
+
+
+def _trusting(kind: type[Any], table: Table, base: Path) -> Table:
+    """Return the table with the certificates themselves where ``trust`` names where they are; an evaluator opens no file."""
+    own = {f.name for f in fields(kind)}
+    if "trust" in own or "trust" not in table.values or not {"anchors", "time_stamps"} <= own:
+        return table
+    if "anchors" in table.values:
+        raise InputError(
+            f"{table.where} has both 'trust' and 'anchors', which mean the same. Keep one of them."
+        )
+    anchors, time_stamps = authorities(table.text("trust"), base)
+    values = {**table.values, "anchors": anchors, "time_stamps": time_stamps}
+    return Table(table.where, values, {*table.taken, "trust"})

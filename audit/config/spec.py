@@ -59,12 +59,16 @@ class ExtractorSpec:
 
 @dataclass(frozen=True, slots=True)
 class EvaluatorSpec:
-    """One entry of [[evaluators]]: ``label`` is what its metrics begin with (``as``), ``extractors`` are its own, by role."""
+    """One entry of [[evaluators]]: ``label`` is what its metrics begin with (``as``), ``extractors`` are its own, by role.
+
+    Relative paths among its parameters are relative to ``base``.
+    """
 
     name: str
     table: Table
     label: str = ""
     extractors: Mapping[str, ExtractorSpec] = field(default_factory=dict)
+    base: Path = field(default_factory=Path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +234,7 @@ def _evaluator(table: Table, base: Path) -> EvaluatorSpec:
         path = absolute(place.text("file"), base)
         place.close()
         table = Table(table.where, {**table.values, "shares": read_shares(path)}, table.taken)
-    return EvaluatorSpec(name, table, label, extractors)
+    return EvaluatorSpec(name, table, label, extractors, base)
 
 
 def _full_label(table: Table, label: str, dimension: str) -> str:

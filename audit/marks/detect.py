@@ -54,13 +54,12 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What to look for: authorities to trust (PEM), and watermarks by name and key.
+    """What to look for: watermarks by name and key.
 
     ``size`` is the square at which image marks were put in; None takes the image's own, at most 256. ``tokenizer`` turns a
     text into tokens, ``vocabulary`` is the width of the model's output.
     """
 
-    anchors: str = ""
     marks: tuple[tuple[str, int], ...] = ()
     size: int | None = None
     tokenizer: Any = None
@@ -70,9 +69,21 @@ class Ask:
 def credential(held: Held, verifier: Verifier) -> Finding:
     """Read a file's credential."""
     reading = verifier.read(held)
+    known = _signer_is(reading, verifier)
     return Finding(
-        "credential (C2PA)", _state(reading), _said(reading), *_PROVES[_answer(reading)], _details(reading)
+        "credential (C2PA)",
+        _state(reading),
+        _said(reading, known),
+        *_PROVES[_answer(reading)],
+        {**_details(reading), "signer_is": known} if reading.carried else {},
     )
+
+
+def _signer_is(reading: Reading, verifier: Verifier) -> str:
+    """Say what a trust list makes of the signer: trusted, untrusted, or unknown where there is no list or no valid credential."""
+    if reading.answer is Answer.TRUSTED:
+        return "trusted"
+    return "untrusted" if reading.accepted and verifier.trusting else "unknown"
 
 
 def _answer(reading: Reading) -> str:
@@ -83,13 +94,20 @@ def _state(reading: Reading) -> str:
     return ABSENT if not reading.carried else FOUND if reading.accepted else BROKEN
 
 
-def _said(reading: Reading) -> str:
+_VALID = {
+    "unknown": "valid, the signer unknown (no list of authorities was given)",
+    "untrusted": "valid, the signer untrusted (not in the trust list)",
+}
+
+
+def _said(reading: Reading, signer_is: str) -> str:
     if not reading.carried:
         return "carries none"
+    answer = _VALID[signer_is] if reading.answer is Answer.VALID else str(reading.answer)
     by = f", signed by {reading.signer}" if reading.signer else ""
     what = f", says {', '.join(reading.source_types)}" if reading.source_types else ""
     codes = f" ({', '.join(reading.codes)})" if reading.codes else ""
-    return f"{reading.answer}{by}{what}{codes}"
+    return f"{answer}{by}{what}{codes}"
 
 
 def _details(reading: Reading) -> dict[str, Any]:
@@ -101,6 +119,7 @@ def _details(reading: Reading) -> dict[str, Any]:
         "signer": reading.signer,
         "signed_at": reading.signed_at,
         "time_stamped": reading.time_stamped,
+        "time_stamp_trusted": reading.time_stamp_trusted,
         "declares_generated": reading.accepted and reading.declares_generated,
         "source_types": list(reading.source_types),
         "ingredients": reading.ingredients,

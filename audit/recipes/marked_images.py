@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from audit.marks.image.detection import ImageMark
 from audit.marks.text.detection import Detection
 
 MARKED, WRONG, FORGED, REMOVED = "marked", "wrong key", "forged by averaging", "removed by averaging"
+Test: TypeAlias = tuple[str, int, Detection, float]
+"""The case, its strength, what the detector says and the quality of the picture, 0 where it is not measured."""
 LARGEST = 256
 """Side of the square at which larger images are marked."""
 
@@ -29,6 +31,14 @@ def side_of(images: Images) -> int:
     """Return the side of the square at which images of this size are marked, 0 for ones too small."""
     side: int = min(LARGEST, images.shape[1] // SIDE * SIDE, images.shape[2] // SIDE * SIDE)
     return side if side >= 2 * SIDE else 0
+
+
+class Reads(Protocol):
+    """A detector of images."""
+
+    def detect(self, images: Images) -> list[Detection]:
+        """Test each image."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -51,27 +61,13 @@ class ImageDetections(Recipe[Rows]):
         return f"detections of {self.mark} in {self.source.label}"
 
     def make(self, context: Context, source: Rows) -> Rows:
-        import pyarrow as pa
-
         images, rng = images_of(source), context.rng()
-        side, found = side_of(images), list[tuple[str, int, Detection, float]]()
+        side, found = side_of(images), list[Test]()
         if side:
             found += self._tests(images, image_mark(self.mark)(self.mark_key, side), rng)
-        continuous = d_continuous([d for _, _, d, _ in found], rng.random(len(found)).tolist())
-        numbers = pa.float64()
-        return pa.table(
-            {
-                "case": pa.array([case for case, _, _, _ in found], pa.string()),
-                "strength": pa.array([strength for _, strength, _, _ in found], pa.int64()),
-                "p": pa.array([d.p_value for _, _, d, _ in found], numbers),
-                "continuous": pa.array(continuous, numbers),
-                "psnr": pa.array([min(quality, 999.0) for _, _, _, quality in found], numbers),
-            }
-        )
+        return as_rows(found, rng)
 
-    def _tests(
-        self, images: Images, mark: ImageMark, rng: Rng
-    ) -> Iterator[tuple[str, int, Detection, float]]:
+    def _tests(self, images: Images, mark: ImageMark, rng: Rng) -> Iterator[Test]:
         marked = mark.embed(images) if self.marked else images
         for i, d in enumerate(mark.detect(marked)):
             yield MARKED, 0, d, psnr(images[i], marked[i])
@@ -82,7 +78,7 @@ class ImageDetections(Recipe[Rows]):
                 yield WRONG, 0, mark.rekeyed(int(key)).detect(image[None])[0], 0.0
         if not self.marked:
             return
-        yield from _by_averaging(images, marked, mark)
+        yield from by_averaging(images, marked, mark)
         for name, (attack, strengths) in ATTACKS.items():
             for strength in strengths:
                 attacked = [attack(image, strength, rng) for image in marked]
@@ -92,9 +88,24 @@ class ImageDetections(Recipe[Rows]):
                     yield name, strength, mark.detect(image[None])[0], quality
 
 
-def _by_averaging(
-    images: Images, marked: Images, mark: ImageMark
-) -> Iterator[tuple[str, int, Detection, float]]:
+def as_rows(found: Sequence[Test], rng: Rng) -> Rows:
+    """Return tests as rows."""
+    import pyarrow as pa
+
+    continuous = d_continuous([d for _, _, d, _ in found], rng.random(len(found)).tolist())
+    numbers = pa.float64()
+    return pa.table(
+        {
+            "case": pa.array([case for case, _, _, _ in found], pa.string()),
+            "strength": pa.array([strength for _, strength, _, _ in found], pa.int64()),
+            "p": pa.array([d.p_value for _, _, d, _ in found], numbers),
+            "continuous": pa.array(continuous, numbers),
+            "psnr": pa.array([min(quality, 999.0) for _, _, _, quality in found], numbers),
+        }
+    )
+
+
+def by_averaging(images: Images, marked: Images, mark: Reads) -> Iterator[Test]:
     """Forge and remove a mark from averages of pictures alone (Yang et al. 2024).
 
     The attacker has the first half of the outputs, half of them marked and half not, and takes the difference of the means for the
@@ -132,6 +143,6 @@ def pooled(shards: Any) -> list[dict[str, Any]]:
     return [row for shard in shards for row in shard.to_pylist()]
 
 
-def continuous(rows: list[dict[str, Any]]) -> np.ndarray:
+def continuous(rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
     """Return the continuous p-values of wrong keys."""
     return np.array([row["continuous"] for row in rows if row["case"] == WRONG])

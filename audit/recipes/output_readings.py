@@ -35,6 +35,7 @@ class OutputReading:
     signer: str = ""
     signed_at: str = ""
     time_stamped: bool = False
+    time_stamp_trusted: bool = False
     ingredients: int = 0
     soft_bindings: tuple[str, ...] = ()
     label_types: tuple[str, ...] = ()
@@ -81,6 +82,7 @@ class OutputReading:
             reading.signer,
             reading.signed_at,
             reading.time_stamped,
+            reading.time_stamp_trusted,
             reading.ingredients,
             reading.soft_bindings,
         )
@@ -91,11 +93,12 @@ class OutputReadings(Recipe[Rows]):
     """One row per output of a model; the columns are the fields of ``OutputReading``.
 
     Outputs are the files that the model keeps (``files`` is their digest, ``n`` how many), or else those in
-    ``source``: files in its column ``file``, or texts. ``anchors`` are the authorities to trust, as certificates in PEM.
+    ``source``: files in its column ``file``, or texts. ``anchors`` are the authorities to trust, ``time_stamps`` those that stamp
+    times, as certificates in PEM.
     """
 
     kind: ClassVar[str] = "output-readings"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     along: ClassVar[tuple[str, ...]] = ("source",)
     anchors: str
     libraries: tuple[str, ...]
@@ -104,16 +107,19 @@ class OutputReadings(Recipe[Rows]):
     files: str = ""
     n: int = 0
     shard_size: int = layout(1000)
+    time_stamps: str = ""
 
     @classmethod
-    def of(cls, subject: Subject, n: int, anchors: str) -> OutputReadings:
+    def of(cls, subject: Subject, n: int, anchors: str, time_stamps: str = "") -> OutputReadings:
         """Ask about ``n`` outputs, or as many as there are."""
         libraries = (f"c2pa-python {version('c2pa-python')}",)
         if not subject.card.files:
-            return cls(anchors, libraries, subject.samples(n))
+            return cls(anchors, libraries, subject.samples(n), time_stamps=time_stamps)
         most = subject.card.most_samples
         kept = n if most is None else min(n, most)
-        return cls(anchors, libraries, None, subject.model, subject.card.files, kept, subject.shard_size)
+        return cls(
+            anchors, libraries, None, subject.model, subject.card.files, kept, subject.shard_size, time_stamps
+        )
 
     @property
     def shards(self) -> int:
@@ -129,7 +135,7 @@ class OutputReadings(Recipe[Rows]):
         return len(shard_range(self.n, self.shard_size, shard))
 
     def make(self, context: Context, source: Rows | None = None) -> Rows:
-        verifier = Verifier(self.anchors)
+        verifier = Verifier(self.anchors, self.time_stamps)
         if source is not None:
             return as_rows(
                 OutputReading(PIXELS, "it is pixels, not a file")
@@ -164,7 +170,7 @@ def as_rows(readings: Iterable[OutputReading]) -> Rows:
         ("declared", pa.bool_()),
         ("source_types", several),
         *((name, pa.string()) for name in ("signer", "signed_at")),
-        ("time_stamped", pa.bool_()),
+        *((name, pa.bool_()) for name in ("time_stamped", "time_stamp_trusted")),
         ("ingredients", pa.int32()),
         ("soft_bindings", several),
         ("label_types", several),

@@ -63,7 +63,7 @@ def test_a_folder_of_signed_files_is_found_valid_trusted_and_declared(
     assert row["source type"] == "trainedAlgorithmicMedia"
     unknown = _read(ask, tmp_path, "")
     assert isinstance(unknown["trusted"], Undefined)
-    assert "anchors" in unknown["trusted"].reason
+    assert 'trust = "c2pa-trust-lists"' in unknown["trusted"].reason
     assert unknown["broken"].value == 0.0
 
 

@@ -17,7 +17,8 @@ from audit.core.references import DataRef, ModelRef
 from audit.core.rows import image_rows, images_of
 from audit.core.subjects import DataCard, ModelCard, Subject
 from audit.evaluators.provenance.image_watermark import ImageWatermark
-from audit.evaluators.provenance.survival import CHANGES, Survival
+from audit.evaluators.provenance.survival.evaluator import Survival
+from audit.evaluators.provenance.survival.pictures import PICTURE_CHANGES as CHANGES
 from audit.marks.image import dwt_dct
 from audit.marks.image.blocks import resized
 from audit.marks.image.dwt_dct import DwtDct
@@ -82,7 +83,12 @@ def test_a_detector_that_says_yes_to_wrong_keys_is_void(ask: Any, monkeypatch: p
 
 def test_credentials_go_with_the_first_change_and_watermarks_stay(ask: Any) -> None:
     found = ask(Survival(n=10), _subject(), Painter(96))
-    shares = {dict(o.group)["change"]: o for o in found.outcomes}
+    shares = {dict(o.group)["change"]: o for o in found.outcomes if "change" in dict(o.group)}
+    others = {dict(o.group)["outputs"]: o for o in found.outcomes if o.metric.endswith("accepted")}
+    assert {whose: (o.value, o.n) for whose, o in others.items()} == {
+        "unmarked": (0.0, 10),
+        "foreign": (0.0, 10),
+    }
     assert set(shares) == set(CHANGES)
     assert all(shares[c].value == 0.0 for c in ("untouched", "saved_again", "metadata_stripped", "jpeg"))
     assert shares["cropped"].value > 0.5

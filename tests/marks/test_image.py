@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -10,7 +12,7 @@ from scipy.fft import dctn
 from audit.marks.image.attacks import ATTACKS, noise, psnr
 from audit.marks.image.blocks import Places, changed, coefficients, haar, resized, unhaar
 from audit.marks.image.catalogue import IMAGE_MARKS, image_mark
-from audit.marks.image.detection import Codec
+from audit.marks.image.detection import Codec, message
 from audit.stats.uniformity import kolmogorov
 
 NAMES = pytest.mark.parametrize("name", sorted(IMAGE_MARKS))
@@ -138,3 +140,75 @@ def test_sizes_without_whole_blocks_are_refused(name: str, size: int) -> None:
 def test_a_mark_that_nothing_offers_is_a_key_error() -> None:
     with pytest.raises(KeyError):
         image_mark("no such mark")
+
+
+def test_a_pair_of_functions_is_asked_once_for_each_image() -> None:
+    asked = []
+
+    def read(image: np.ndarray) -> np.ndarray:
+        asked.append(image.shape)
+        return image[0, :48, 0] & 1
+
+    codec, images = Codec("counting", 5, 48, lambda image, bits: image, read), pictures(2, 64)
+    first = [codec.rekeyed(key).detect(images[:1])[0].score for key in range(5)]
+    assert (len(asked), len(set(first))) == (1, len(set(first)))
+    assert (
+        codec.detect(images[1:])[0].score
+        == Codec("fresh", 5, 48, lambda i, b: i, read).detect(images[1:])[0].score
+    )
+
+
+def test_without_its_extra_the_neural_mark_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    from audit.core.errors import InputError
+    from audit.marks.image import rivagan
+
+    monkeypatch.setattr(rivagan, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"generative-audit\[rivagan\]"):
+        image_mark("rivagan")
+
+
+needs_rivagan = pytest.mark.skipif(
+    find_spec("imwatermark") is None or find_spec("onnxruntime") is None,
+    reason="the extra 'rivagan' is not installed",
+)
+
+
+@needs_rivagan
+def test_the_neural_mark_is_found_in_large_pictures_and_wrong_keys_are_not() -> None:
+    mark, images = image_mark("rivagan")(7, 256), pictures(2, 256, 4)
+    marked = mark.embed(images)
+    assert (marked[..., 3] == images[..., 3]).all()
+    assert min(psnr(a, b) for a, b in zip(images[..., :3], marked[..., :3], strict=True)) > 38
+    assert np.median([d.p_value for d in mark.detect(marked)]) <= 1e-3
+    rng = np.random.default_rng(0)
+    found = [
+        mark.rekeyed(int(k)).detect(marked[i : i + 1])[0]
+        for i in range(2)
+        for k in rng.integers(0, 2**31, 550)
+    ]
+    values = np.array([d.above + rng.random() * (d.p_value - d.above) for d in found])
+    assert kolmogorov(values) > 1e-3
+    assert mark.detect(images[:0]) == []
+    with pytest.raises(ValueError, match="at least 16"):
+        image_mark("rivagan")(1, 8)
+
+
+@needs_rivagan
+def test_the_neural_mark_is_that_of_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parity with ``imwatermark``, which cuts pixels down to whole numbers where we round."""
+    import sys
+    import types
+
+    for name in ("cv2", "pywt"):  # its other marks need them
+        if find_spec(name) is None:
+            monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    from imwatermark.rivaGan import RivaWatermark
+
+    RivaWatermark.loadModel()
+    mark, (image,) = image_mark("rivagan")(7, 128), pictures(1, 128)
+    bits = message(7, 32)
+    theirs = RivaWatermark(bits.astype(int).tolist()).encode(image)
+    ours = mark.embed(image[None])[0]
+    assert np.abs(ours.astype(int) - theirs).max() <= 1
+    read = RivaWatermark(bits.astype(int).tolist()).decode(theirs)
+    assert mark.detect(theirs[None])[0].score == np.mean(read == bits)

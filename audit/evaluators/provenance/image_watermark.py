@@ -4,7 +4,7 @@ Each mark is put into the outputs' pixels with a key and read back, as they are 
 cropping, noise, a screenshot. A detector gives an exact p-value. What it proves is that the key was used; anyone with the key, or with many
 marked pictures to average, can put the mark into pictures of their own, so a mark found is no proof of origin. Its absence proves nothing.
 
-Marks are ``dwt_dct``, ``spread_spectrum`` and any that an installed package offers under the entry point ``audit.image_marks``: a callable of a key
+Marks are ``dwt_dct``, ``spread_spectrum``, ``rivagan`` (a neural one, with the extra of that name) and any that an installed package offers under the entry point ``audit.image_marks``: a callable of a key
 and a size that returns something with ``embed`` and ``detect`` (``audit.marks.image.detection.Codec`` makes one of any pair of functions).
 
 Formula: ``present`` is the share of the model's own outputs in which a mark that ``own`` names is found, ``power`` the share of marked outputs with p <= 1/1000, ``after_jpeg`` the same after JPEG of quality 50, ``false_alarms`` that share of
@@ -17,40 +17,27 @@ Gate: p-values under wrong keys must be uniform (Kolmogorov-Smirnov, at 1/10,000
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar
-
-import numpy as np
+from typing import ClassVar
 
 from audit.core.capabilities import Capability
 from audit.core.cases import Case, CaseKind, Cases
 from audit.core.errors import InputError, nearest
 from audit.core.evaluators import About, Needs
-from audit.core.measurements import Evidence, Group, Outcome
+from audit.core.measurements import Outcome
 from audit.core.metrics import HIGHER, LOWER, Metric
 from audit.core.recipes import Shards
 from audit.core.rows import Rows
 from audit.core.subjects import Subject
-from audit.marks.image.catalogue import IMAGE_MARKS, image_mark
-from audit.recipes.marked_images import (
-    FORGED,
-    MARKED,
-    TOO_SMALL,
-    WRONG,
-    ImageDetections,
-    continuous,
-    named_marks,
-    pooled,
-)
-from audit.stats.clusters import clustered_mean
-from audit.stats.proportions import clopper_pearson
-from audit.stats.uniformity import kolmogorov
+from audit.marks.image.catalogue import IMAGE_MARKS, NEURAL, image_mark
+from audit.recipes.mark_readout import RATE, judged, presence, quality
+from audit.recipes.marked_images import FORGED, MARKED, TOO_SMALL, ImageDetections, named_marks, pooled
 
-RATE, UNIFORM, QUALITY = 1e-3, 1e-4, 50
+SHARES = {"power": (MARKED, 0), "after_jpeg": ("jpeg", 50), "forged": (FORGED, 0)}
+"""The case and strength that each share is of."""
 _OTHER = 0x5A5A5A5A
 """What makes another key of a key: the null case reads the outputs with it."""
-NOT_NAMED = 'no mark is named that the outputs should carry; write own = ["NAME:KEY"] for this evaluator'
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +101,7 @@ class ImageWatermark:
         references=(
             "Chen & Wornell 2001 (quantisation index modulation)",
             "Cox et al. 1997 (spread spectrum)",
+            "Zhang et al. 2019 (RivaGAN)",
             "An et al. 2024 (WAVES: attacks)",
             "Yang et al. 2024 (averaging)",
         ),
@@ -130,7 +118,7 @@ class ImageWatermark:
                 image_mark(name)
             except KeyError:
                 raise InputError(
-                    f"provenance.image_watermark: no mark is called '{name}'. {nearest(name, tuple(IMAGE_MARKS))}"
+                    f"provenance.image_watermark: no mark is called '{name}'. {nearest(name, (*IMAGE_MARKS, NEURAL))}"
                 ) from None
         if min(self.n, self.wrong_keys) < 1:
             raise InputError("provenance.image_watermark: 'n' and 'wrong_keys' are at least 1.")
@@ -160,97 +148,9 @@ class ImageWatermark:
         self, found: dict[str, Shards[Rows]], own: dict[str, Shards[Rows]], marked: bool
     ) -> Iterable[Outcome]:
         yield from presence(self.about, {name: pooled(shards) for name, shards in own.items()}, marked)
+        lacking = "it takes eight outputs to average some of them"
         for name, shards in found.items():
-            rows, group = pooled(shards), (("mark", name),)
-            wrong = [row for row in rows if row["case"] == WRONG]
-            if not wrong:
-                metrics = (
-                    [m.name for m in self.about.metrics if m.name != "present"]
-                    if marked
-                    else ["false_alarms"]
-                )
-                yield from (self.about.undefined(metric, TOO_SMALL, group) for metric in metrics)
-                continue
-            uniform = kolmogorov(continuous(rows))
+            rows = pooled(shards)
+            yield from judged(self.about, name, rows, SHARES if marked else {}, TOO_SMALL, lacking)
             if marked:
-                yield from self._of_marked(name, rows, uniform)
-            alarms = sum(row["p"] <= RATE for row in wrong)
-            said = (
-                f"Uniform under wrong keys: Kolmogorov-Smirnov p = {uniform:.3g} over {len(wrong):,} tests."
-            )
-            interval = clopper_pearson(alarms, len(wrong))
-            yield self.about.measurement(
-                "false_alarms", alarms / len(wrong), interval, len(wrong), group=group, notes=(said,)
-            )
-
-    def _of_marked(self, name: str, rows: list[dict[str, Any]], uniform: float) -> Iterator[Outcome]:
-        group: Group = (("mark", name),)
-        plain = [row for row in rows if row["case"] == MARKED]
-        jpeg = [row for row in rows if row["case"] == "jpeg" and row["strength"] == QUALITY]
-        forged = [row for row in rows if row["case"] == FORGED]
-        for metric, tests in (("power", plain), ("after_jpeg", jpeg), ("forged", forged)):
-            if not tests:
-                yield self.about.undefined(metric, "it takes eight outputs to average some of them", group)
-                continue
-            if uniform < UNIFORM:
-                reason = f"void: p-values under wrong keys are not uniform (p = {uniform:.2g})"
-                yield self.about.undefined(metric, reason, group)
-                continue
-            hits = sum(row["p"] <= RATE for row in tests)
-            yield self.about.measurement(
-                metric,
-                hits / len(tests),
-                clopper_pearson(hits, len(tests)),
-                len(tests),
-                group=group,
-                evidence=(_table(name, rows),) if metric == "power" else (),
-            )
-        quality = np.array([row["psnr"] for row in plain])
-        if len(quality) < 2:
-            yield self.about.undefined("psnr", "it takes two outputs", group)
-            return
-        value, interval = clustered_mean(quality, np.arange(len(quality)))
-        yield self.about.measurement("psnr", value, interval, len(quality), group=group)
-
-
-def presence(about: About, own: dict[str, list[dict[str, Any]]], marked: bool) -> Iterator[Outcome]:
-    """Yield in what share of the outputs each own mark is found; void where its detector is not calibrated."""
-    if not own and marked:
-        yield about.undefined("present", NOT_NAMED)
-    for name, rows in own.items():
-        group: Group = (("mark", name.partition(":")[0]),)
-        tests = [row for row in rows if row["case"] == MARKED]
-        uniform = kolmogorov(continuous(rows)) if tests else 1.0
-        if not tests or uniform < UNIFORM:
-            reason = (
-                f"void: p-values under wrong keys are not uniform (p = {uniform:.2g})" if tests else TOO_SMALL
-            )
-            yield about.undefined("present", reason, group)
-            continue
-        hits = sum(row["p"] <= RATE for row in tests)
-        yield about.measurement(
-            "present", hits / len(tests), clopper_pearson(hits, len(tests)), len(tests), group=group
-        )
-
-
-def _table(name: str, rows: list[dict[str, Any]]) -> Evidence:
-    import pyarrow as pa
-
-    lines = []
-    tried = dict.fromkeys((row["case"], row["strength"]) for row in rows if row["case"] != WRONG)
-    for attack, strength in tried:
-        tests = [row for row in rows if (row["case"], row["strength"]) == (attack, strength)]
-        hits = sum(row["p"] <= RATE for row in tests)
-        interval = clopper_pearson(hits, len(tests))
-        qualities = [row["psnr"] for row in tests if row["psnr"]]
-        lines.append(
-            {
-                "attack": attack if attack == MARKED else f"{attack} {strength}",
-                "outputs": len(tests),
-                "found": f"{hits / len(tests):.3f} ({interval.low:.3f} to {interval.high:.3f})",
-                "PSNR in dB": f"{np.mean(qualities):.1f}" if qualities else "",
-            }
-        )
-    return Evidence(
-        "table", f"{name}: share found at 1/1000 after each attack", pa.Table.from_pylist(lines), False
-    )
+                yield quality(self.about, name, rows)

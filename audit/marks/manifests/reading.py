@@ -25,7 +25,7 @@ OFFLINE: Mapping[str, Any] = {
 
 
 _HASH_FAILED, _HASH_RIGHT = "assertion.dataHash.mismatch", "assertion.dataHash.match"
-_UNTRUSTED = "signingCredential.untrusted"
+_UNTRUSTED, _KNOWN_SIGNER = "signingCredential.untrusted", "signingCredential.trusted"
 
 
 class Answer(enum.StrEnum):
@@ -93,6 +93,11 @@ class Reading:
         return "timeStamp.validated" in self.passed
 
     @property
+    def time_stamp_trusted(self) -> bool:
+        """Whether an authority that is trusted to stamp times vouches for the time stamp."""
+        return self.time_stamped and "timeStamp.trusted" in self.passed
+
+    @property
     def signer(self) -> str:
         """Who signed, as the certificate names it; empty where it does not say."""
         said = self._under("signature_info")
@@ -133,29 +138,42 @@ class Reading:
 
 
 class Verifier:
-    """Reads credentials against the authorities in ``anchors`` (certificates in PEM); without any, none is trusted."""
+    """Reads credentials against the authorities in ``anchors`` (certificates in PEM); without any, none is trusted.
 
-    def __init__(self, anchors: str = "") -> None:
-        import c2pa
+    ``time_stamps`` are those trusted to stamp times, by default the same. The library asks one pool of authorities whatever they are
+    listed for, so a signer whom only a time-stamp authority vouches for would pass as trusted: that is looked at here.
+    """
 
-        trust = {"trust": {"trust_anchors": anchors}} if anchors else {}
-        if anchors:
-            _require_certificates(anchors)
-        self._context = c2pa.Context.from_dict({"verify": {**OFFLINE, "verify_trust": True}, **trust})
+    def __init__(self, anchors: str = "", time_stamps: str = "") -> None:
+        stamping = _certificates(time_stamps)
+        known = _certificates(anchors)
+        self.trusting = bool(known)
+        only_stamping = [pem for pem in stamping if pem not in known]
+        self._context = _context("".join([*known, *only_stamping]))
+        self._only_stamping = _context("".join(only_stamping)) if only_stamping else None
 
     def read(self, held: Held) -> Reading:
         """Say what a verifier that trusts these authorities makes of it. Never raises."""
-        if held.mime == TEXT and held.sidecar is None:
-            return self._read_text(held)
-        return self._read(held)[0]
+        reading = self._asked(held, self._context)
+        if reading.answer is not Answer.TRUSTED or self._only_stamping is None:
+            return reading
+        if _KNOWN_SIGNER not in self._asked(held, self._only_stamping).passed:
+            return reading
+        passed = tuple(code for code in reading.passed if code != _KNOWN_SIGNER)
+        return replace(reading, answer=Answer.VALID, codes=(*reading.codes, _UNTRUSTED), passed=passed)
 
-    def _read(self, held: Held) -> tuple[Reading, str]:
+    def _asked(self, held: Held, context: Any) -> Reading:
+        if held.mime == TEXT and held.sidecar is None:
+            return self._read_text(held, context)
+        return self._read(held, context)[0]
+
+    def _read(self, held: Held, context: Any) -> tuple[Reading, str]:
         """Return what the library says, and the whole store as JSON; empty where there is none."""
         import c2pa
 
         try:
             with c2pa.Reader(
-                held.mime, io.BytesIO(held.file), manifest_data=held.sidecar, context=self._context
+                held.mime, io.BytesIO(held.file), manifest_data=held.sidecar, context=context
             ) as reader:
                 results = reader.get_validation_results() or {}
                 state = reader.get_validation_state()
@@ -169,7 +187,7 @@ class Verifier:
         codes, passed = (_codes(own.get(kind)) for kind in ("failure", "success"))
         return Reading(answer_of(state), codes, manifest, passed), str(details)
 
-    def _read_text(self, held: Held) -> Reading:
+    def _read_text(self, held: Held, context: Any) -> Reading:
         """Read the manifest that a text carries in characters of no width, if it carries one.
 
         The library takes no manifest out of a text, so it finds the hash right and the place that the hash leaves
@@ -182,7 +200,7 @@ class Verifier:
             return Reading(Answer.INVALID, (error.code,))
         if found is None:
             return Reading(Answer.ABSENT)
-        reading, details = self._read(replace(held, sidecar=found.manifest))
+        reading, details = self._read(replace(held, sidecar=found.manifest), context)
         misplaced = _HASH_FAILED in reading.codes and _HASH_RIGHT in reading.passed
         if not misplaced or _left_out(details) != [(found.start, found.length)]:
             return reading
@@ -192,14 +210,25 @@ class Verifier:
         return replace(reading, codes=codes, answer=Answer.VALID if codes else Answer.TRUSTED)
 
 
-def _require_certificates(anchors: str) -> None:
-    """Raise ValueError unless certificates can be read: the library passes over what it does not understand."""
+def _context(anchors: str) -> Any:
+    import c2pa
+
+    trust = {"trust": {"trust_anchors": anchors}} if anchors else {}
+    return c2pa.Context.from_dict({"verify": {**OFFLINE, "verify_trust": True}, **trust})
+
+
+def _certificates(pem: str) -> list[str]:
+    """Return certificates in PEM, each by itself. Raise ValueError for what holds none: the library passes over what it does not understand."""
+    if not pem.strip():
+        return []
     from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import Encoding
 
     try:
-        x509.load_pem_x509_certificates(anchors.encode())
+        found = x509.load_pem_x509_certificates(pem.encode())
     except ValueError as error:
         raise ValueError(f"the certificates of the authorities to trust cannot be read: {error}") from error
+    return list(dict.fromkeys(one.public_bytes(Encoding.PEM).decode() for one in found))
 
 
 def _left_out(details: str) -> list[tuple[int, int]]:

@@ -25,6 +25,7 @@ from audit.marks.text.torch_numbers import Shuffles, first_of_permutations
 _MOST_BYTES = 256_000_000
 _LARGE = 8192
 """Vocabularies above it are asked token by token."""
+_MOST_ANSWERS = 2_000_000
 
 
 class _Lists:
@@ -89,21 +90,21 @@ class KGW:
 
     def _asked_one_by_one(self, pairs: Tokens) -> NDArray[np.bool_]:
         """Ask of each pair by itself: with a large vocabulary a whole list takes longer than all that a text asks of it."""
-        answers = np.empty(len(pairs), np.bool_)
-        for i, (before, token) in enumerate(pairs.tolist()):
-            known = self._answers.get((before, token))
-            if known is None:
-                known = self._shuffles.holds(self.key * before % (2**64 - 1), token)
-                self._answers[(before, token)] = known
-            answers[i] = known
-        return answers
+        codes = (pairs[:, 0] * self.vocabulary + pairs[:, 1]).tolist()
+        known, holds, key = self._answers, self._shuffles.holds, self.key
+        if len(known) > _MOST_ANSWERS:
+            known.clear()
+        for code in sorted(set(codes).difference(known)):  # those after one token follow each other
+            before, token = divmod(code, self.vocabulary)
+            known[code] = holds(key * before % (2**64 - 1), token)
+        return np.fromiter((known[code] for code in codes), np.bool_, len(codes))
 
     @cached_property
     def _shuffles(self) -> Shuffles:
         return Shuffles(self.vocabulary, self.green)
 
     @cached_property
-    def _answers(self) -> dict[tuple[int, int], bool]:
+    def _answers(self) -> dict[int, bool]:
         return {}
 
     def drawn(self, before: NDArray[np.int64]) -> NDArray[np.uint8]:

@@ -6,7 +6,9 @@ number at step i modulo what is left, ``randint(0, 2)`` the lowest bit of each n
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,13 +54,16 @@ class Shuffles:
     step that finds it in its way moves it to where that step took from.
     """
 
-    _MOST = 2048
+    _MOST_BYTES = 128_000_000
 
     def __init__(self, size: int, first: int) -> None:
         self._twister = np.random.MT19937()
         self._steps = min(first, size - 1)
         self._left = size - np.arange(self._steps, dtype=np.uint64)
-        self._aims: dict[int, NDArray[np.int32]] = {}
+        self._at = np.arange(self._steps, dtype=np.uint64)
+        self._kind = np.uint16 if size <= 1 << 16 else np.uint32
+        self._most = max(1, self._MOST_BYTES // (self._steps * self._kind().itemsize or 1))
+        self._aims: OrderedDict[int, NDArray[np.unsignedinteger[Any]]] = OrderedDict()
 
     def holds(self, seed: int, number: int) -> bool:
         """Return whether ``number`` is among the first after ``manual_seed(seed)``."""
@@ -72,11 +77,17 @@ class Shuffles:
                 return False
             place, start = int(aims[place]), place + 1
 
-    def _aims_of(self, seed: int) -> NDArray[np.int32]:
-        if seed not in self._aims:
-            if len(self._aims) >= self._MOST:
-                self._aims.pop(next(iter(self._aims)))
-            self._twister._legacy_seeding(seed)  # as of 2002, which torch uses
-            drawn = self._twister.random_raw(self._steps) % self._left
-            self._aims[seed] = (drawn + np.arange(self._steps, dtype=np.uint64)).astype(np.int32)
-        return self._aims[seed]
+    def _aims_of(self, seed: int) -> NDArray[np.unsignedinteger[Any]]:
+        """Return where each step of a seed's shuffle takes from; those asked for last are kept."""
+        known = self._aims.get(seed)
+        if known is not None:
+            self._aims.move_to_end(seed)
+            return known
+        self._twister._legacy_seeding(seed)  # as of 2002, which torch uses
+        drawn = self._twister.random_raw(self._steps)
+        np.remainder(drawn, self._left, out=drawn)
+        drawn += self._at
+        if len(self._aims) >= self._most:
+            self._aims.popitem(last=False)
+        aims = self._aims[seed] = drawn.astype(self._kind)
+        return aims

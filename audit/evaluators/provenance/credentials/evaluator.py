@@ -14,7 +14,7 @@ Formula: each metric is a share of outputs: ``carried`` and ``broken`` of all th
 Interval: Clopper-Pearson (exact) over outputs.
 
 Gate: outputs that the audit signs itself are read in the same way; where one of them is not found, valid and trusted, the
-number is void. ``trusted`` has no value without a list of authorities in ``anchors``.
+number is void. ``trusted`` has no value without a list of authorities.
 """
 
 from __future__ import annotations
@@ -46,7 +46,10 @@ _NO_FILES = (
     "the model returns pixels, and a credential is part of a file: audit the files that are handed out "
     '([model] adapter = "samples_on_disk"), or have the model return the bytes of files'
 )
-_NO_ANCHORS = 'no authority is trusted here: put the certificates of a trust list (PEM) into "anchors" of this evaluator'
+_NO_ANCHORS = (
+    "whether the signers are known cannot be said, because no list of authorities was given: write "
+    'trust = "c2pa-trust-lists" for the official ones (audit fetch c2pa-trust-lists), or trust = "file.pem"'
+)
 
 METRICS = (
     Metric(
@@ -97,13 +100,15 @@ METRICS = (
 class ContentCredentials:
     """Reads the credentials of ``n`` outputs, and signs ``signed`` of them on the bench.
 
-    ``anchors`` are the authorities to trust, as certificates in PEM one after another. The default ``n`` puts the exact lower
-    bound of an all-success rate above 0.95.
+    ``anchors`` are the authorities that vouch for signers and ``time_stamps`` those that stamp times, as certificates in PEM one after
+    another. In a spec, ``trust`` names a file of them, or ``c2pa-trust-lists``, the official ones. The default ``n`` puts the
+    exact lower bound of an all-success rate above 0.95.
     """
 
     n: int = 80
     signed: int = 16
     anchors: str = ""
+    time_stamps: str = ""
 
     about: ClassVar[About] = About(
         name="provenance.credentials",
@@ -127,11 +132,12 @@ class ContentCredentials:
             raise InputError(
                 f"provenance.credentials: n is {self.n} and signed is {self.signed}; both are numbers of outputs, at least 1."
             )
-        if self.anchors and _PEM not in self.anchors:
-            raise InputError(
-                "provenance.credentials: 'anchors' holds no certificate. Paste the certificates of the trust list themselves, "
-                f'in PEM: anchors = """{_PEM} …"""'
-            )
+        for name in ("anchors", "time_stamps"):
+            if (pem := getattr(self, name)) and _PEM not in pem:
+                raise InputError(
+                    f"provenance.credentials: '{name}' holds no certificate. Name the file of a trust list, trust = \"file.pem\", or "
+                    f'paste its certificates: {name} = """{_PEM} …"""'
+                )
 
     def inputs(self, subject: Subject) -> Cases:
         used, trusting = libraries(), bool(self.anchors)
@@ -154,7 +160,7 @@ class ContentCredentials:
         )
         return Cases(
             {
-                "readings": OutputReadings.of(subject, self.n, self.anchors),
+                "readings": OutputReadings.of(subject, self.n, self.anchors, self.time_stamps),
                 "trusting": trusting,
                 "trials": CredentialTrials(samples, subject.seed, used, self.signed),
                 "touched": (),
@@ -207,7 +213,12 @@ class ContentCredentials:
         else:
             yield self.about.undefined("trusted", _NO_ANCHORS)
         yield self._share("declared", sum(r.declared for r in carriers), n)
-        yield self._share("time_stamped", sum(r.time_stamped for r in carriers), n)
+        stamped = sum(r.time_stamped for r in carriers)
+        known = sum(r.time_stamp_trusted for r in carriers)
+        notes = (
+            (f"An authority that is trusted here made {known} of {stamped} time stamps.",) if stamped else ()
+        )
+        yield self._share("time_stamped", stamped, n, notes)
 
     def _share(
         self,
@@ -253,7 +264,7 @@ def _table(carriers: Sequence[OutputReading]) -> Rows:
             ", ".join(r.codes),
             r.signer,
             ", ".join(r.source_types),
-            "yes" if r.time_stamped else "no",
+            "trusted" if r.time_stamp_trusted else "yes" if r.time_stamped else "no",
             r.ingredients,
             ", ".join(r.soft_bindings),
         )

@@ -1,0 +1,1 @@
+"""Marks that survive: what is left of every layer after what happens to outputs."""
