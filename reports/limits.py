@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from audit.core.evaluators import Dimension
 from audit.core.measurements import Interval, Unquantified
@@ -83,6 +83,9 @@ def _about_numbers(record: AuditRecord) -> Iterator[str]:
 
 
 def _about_subject(record: AuditRecord) -> Iterator[str]:
+    lock = record.settings.get("lock")
+    if isinstance(lock, Mapping) and lock.get("deviations"):
+        yield f"The run departs from what was registered before it: {'; '.join(str(d) for d in lock['deviations'])}."
     if record.model.get("deterministic") is False:
         yield (
             "The model does not give the same output twice for the same input, so a repeated run may differ "

@@ -249,8 +249,18 @@ def facts(record: AuditRecord) -> tuple[tuple[str, str], ...]:
         ("Policy", _joined(" ".join(str(policy.get(k, "")) for k in ("name", "version")).strip())),
         ("Began", numbers.moment(record.began)),
         ("Took", "" if seconds is None else numbers.duration(seconds)),
+        ("Registered", registered(record)),
     ]
     return tuple((name, shortened(value, 120)) for name, value in found if value)
+
+
+def registered(record: AuditRecord) -> str:
+    """Return when the plan of a run was registered and in how much the run departs from it; empty where it was not."""
+    lock = record.settings.get("lock")
+    if not isinstance(lock, Mapping):
+        return ""
+    departs = lock.get("deviations") or ()
+    return f"{numbers.moment(str(lock.get('written', '')))} · {numbers.counted(len(departs), 'deviation') if departs else 'no deviation'}"
 
 
 def model_name(model: Mapping[str, Any]) -> str:

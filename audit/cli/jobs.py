@@ -36,6 +36,7 @@ def run(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     from audit.store.runs import open_store
 
     assembled = _assembled(request)
+    settings = {**assembled.settings, **_registered(assembled, request.get("lock"))}
     plainly = Plainly()
     with ExitStack() as stack:
         opened = stack.enter_context(open_store(address(request["store"])))
@@ -46,7 +47,7 @@ def run(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             assembled.plan,
             opened,
             executor,
-            settings=assembled.settings,
+            settings=settings,
             environment=environment(assembled.run.device),
         ):
             yield plainly.said(event)
@@ -55,10 +56,13 @@ def run(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 def plan(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the plan of an audit as one plain value."""
     from audit.cli.planned import describe, made_so_far
+    from audit.engine.locks import lock_of
+    from audit.engine.record import now
 
     assembled = _assembled(request)
     made = made_so_far(assembled.plan, address(request["store"]))
-    yield {"event": "planned", "plan": describe(assembled.plan, made)}
+    lock = lock_of(assembled.plan, assembled.settings, now())
+    yield {"event": "planned", "plan": describe(assembled.plan, made), "lock": lock}
 
 
 def qualify(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -89,6 +93,17 @@ JOBS: Mapping[str, Callable[[Mapping[str, Any]], Iterator[dict[str, Any]]]] = {
     "plan": plan,
     "qualify": qualify,
 }
+
+
+def _registered(assembled: Assembled, lock: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what the record says of a pre-registration: when it was written, and everything in which the run departs from it."""
+    if lock is None:
+        return {}
+    from audit.engine.locks import deviations, lock_of
+
+    says = lock_of(assembled.plan, assembled.settings, "")["says"]
+    departs = deviations(lock["says"], says)
+    return {"lock": {"written": lock["written"], "digest": lock["digest"], "deviations": departs}}
 
 
 def _assembled(request: Mapping[str, Any]) -> Assembled:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from audit.cli.apart import started
 from audit.cli.options import format_option, print_json, spec_argument, store_option
+from audit.cli.visible import say, visible
+from audit.core.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,6 +20,7 @@ _EPILOG = """\
 \b
 Examples:
   audit plan examples/digits.toml
+  audit plan examples/digits.toml --lock before.json   # then: audit run … --lock before.json
   audit plan examples/smollm2.toml --format json | jq .skipped
 """
 
@@ -24,20 +29,46 @@ Examples:
 @spec_argument
 @store_option
 @format_option
+@click.option(
+    "--lock", type=click.Path(dir_okay=False), help="Register the plan in this file, before it is run."
+)
 def command(
-    spec: str, samples: int | None, seed: int | None, only: tuple[str, ...], store: str | None, form: str
+    spec: str,
+    samples: int | None,
+    seed: int | None,
+    only: tuple[str, ...],
+    store: str | None,
+    form: str,
+    lock: str | None,
 ) -> int:
-    """Say what the audit of SPEC would do, without loading a model or writing anything."""
+    """Say what the audit of SPEC would do, without loading a model."""
     request = {"spec": spec, "samples": samples, "seed": seed, "only": only, "store": store}
     with started("plan", request) as job:
         from audit.cli.scorecard import terminal  # while the other process works
 
-        (described,) = (event["plan"] for event in job.events())
+        (planned,) = job.events()
+        described = planned["plan"]
+        if lock is not None:
+            _write(Path(lock), planned["lock"])
         if form == "json":  # shown while the other process ends
             print_json(described)
         else:
             print_plan(described, terminal())
     return 0
+
+
+def _write(path: Path, lock: dict[str, Any]) -> None:
+    """Write a pre-registration. One that is there already stays: a registration is not changed afterwards."""
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(json.dumps(lock, indent=2, ensure_ascii=False) + "\n")
+    except FileExistsError:
+        raise InputError(
+            f"{visible(str(path))} is there already, and a registration is not changed. Name another file."
+        ) from None
+    except OSError as error:
+        raise InputError(f"{visible(str(path))} cannot be written: {error.strerror}.") from None
+    say(f"registered in {visible(str(path))}; 'audit run --lock' reports every deviation from it", err=True)
 
 
 def print_plan(described: dict[str, Any], console: Console) -> None:

@@ -62,6 +62,9 @@ part failed (try again with --retry-failed), 130 interrupted, 143 terminated.
 @click.option(
     "--log", type=click.Path(dir_okay=False), help="Append every event to this file, as JSON lines."
 )
+@click.option(
+    "--lock", type=click.Path(dir_okay=False), help="A plan registered before; every deviation is reported."
+)
 @click.option("--retry-failed", is_flag=True, help="Try again what failed in earlier runs.")
 def command(
     spec: str,
@@ -74,9 +77,12 @@ def command(
     workers: int | None,
     device: str | None,
     log: str | None,
+    lock: str | None,
     retry_failed: bool,
 ) -> int:
     """Run the audit that SPEC describes, or resume it where it stopped."""
+    from audit.engine.locks import read_lock
+
     request = {
         "spec": spec,
         "samples": samples,
@@ -87,6 +93,7 @@ def command(
         "workers": workers,
         "device": device,
         "retry_failed": retry_failed,
+        "lock": None if lock is None else read_lock(Path(lock)),
     }
     record = audited(request, log=Path(log) if log else None)
     with suppress(BrokenPipeError):  # a reader who leaves does not change the verdict

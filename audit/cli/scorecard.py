@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from rich import box
 from rich.console import Console
@@ -88,6 +88,15 @@ def print_record(record: AuditRecord, console: Console, *, groups: bool = False)
         console.print("This run has not finished; the command that began it resumes it.", style="yellow")
     else:
         console.print(Text.assemble(word(record.verdict), f"  {_SENTENCES[record.verdict]}"))
+    lock = record.settings.get("lock")
+    if isinstance(lock, Mapping):
+        departs = lock.get("deviations") or ()
+        console.print(
+            f"registered {clean(str(lock.get('written')))}: {len(departs)} deviations from it",
+            highlight=False,
+        )
+        for sentence in departs:
+            console.print(f"  [yellow]deviates[/] {clean(str(sentence))}", highlight=False)
     _criteria(record, console)
     _measurements(record, console, groups)
     _absent(record, console)

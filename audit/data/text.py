@@ -52,15 +52,12 @@ _MOST_GROUP = 1_000
 class TextFiles:
     """Texts, in the order of their digests.
 
-    A place is a ``.jsonl`` file (one object a line, the text in ``field``,
-    ``"text"`` unless told, ``groups`` in columns of their own), a folder of
-    ``.txt`` files (a text each), or one ``.txt`` file (cut at blank lines,
-    which may hold white space). ``path`` gives one split, ``holdout``: nothing
-    is known about what the model was trained on. ``train`` and ``holdout``
-    name a place each, and ``train_field`` and ``holdout_field`` the field of
-    each where they differ. ``prefix`` names a field with the prompt that a text answers, which is conditioned on and never
-    scored; ``messages`` names instead a field with a conversation, of which the text is the last reply and the prompt what was
-    said before.
+    A place is a ``.jsonl`` file (one object a line, the text in ``field``, ``"text"`` unless told, ``groups`` in columns
+    of their own), a folder of ``.txt`` files (a text each), or one ``.txt`` file (cut at blank lines, which may hold
+    white space). ``path`` gives one split, ``holdout``: nothing is known about what the model was trained on. ``train``
+    and ``holdout`` name a place each, and ``train_field`` and ``holdout_field`` the field of each where they differ.
+    ``prefix`` names a field with the prompt that a text answers, which is conditioned on and never scored; ``messages``
+    names instead a field with a conversation, of which the text is the last reply and the prompt what was said before.
 
     The data are the texts and the groups they are in: the same texts with other
     line ends, in other lines or in files of other names are the same data in the

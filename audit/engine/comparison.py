@@ -221,7 +221,7 @@ def _change(uncertainty: Interval | Unquantified, direction: Direction) -> Chang
             return Change.CHANGED
 
 
-_MAY_DIFFER = {"run", "problems", "notes"}
+_MAY_DIFFER = {"run", "problems", "notes", "lock"}
 """Where a run ran changes no number, and what a card remarks is no difference of its own."""
 
 
