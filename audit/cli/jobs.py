@@ -55,14 +55,19 @@ def run(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 def plan(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the plan of an audit as one plain value."""
-    from audit.cli.planned import describe, made_so_far
+    from audit.cli.planned import cost, describe, made_so_far
     from audit.engine.locks import lock_of
     from audit.engine.record import now
 
     assembled = _assembled(request)
-    made = made_so_far(assembled.plan, address(request["store"]))
+    where = address(request["store"])
+    made = made_so_far(assembled.plan, where)
     lock = lock_of(assembled.plan, assembled.settings, now())
-    yield {"event": "planned", "plan": describe(assembled.plan, made), "lock": lock}
+    yield {
+        "event": "planned",
+        "plan": {**describe(assembled.plan, made), "cost": cost(assembled.plan, made, where)},
+        "lock": lock,
+    }
 
 
 def qualify(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -29,6 +29,7 @@ Examples:
 @spec_argument
 @store_option
 @format_option
+@click.option("-v", "--verbose", is_flag=True, help="List every artifact, with who shares it.")
 @click.option(
     "--lock", type=click.Path(dir_okay=False), help="Register the plan in this file, before it is run."
 )
@@ -40,6 +41,7 @@ def command(
     store: str | None,
     form: str,
     lock: str | None,
+    verbose: bool,
 ) -> int:
     """Say what the audit of SPEC would do, without loading a model."""
     request = {"spec": spec, "samples": samples, "seed": seed, "only": only, "store": store}
@@ -53,7 +55,7 @@ def command(
         if form == "json":  # shown while the other process ends
             print_json(described)
         else:
-            print_plan(described, terminal())
+            print_plan(described, terminal(), verbose=verbose)
     return 0
 
 
@@ -71,11 +73,8 @@ def _write(path: Path, lock: dict[str, Any]) -> None:
     say(f"registered in {visible(str(path))}; 'audit run --lock' reports every deviation from it", err=True)
 
 
-def print_plan(described: dict[str, Any], console: Console) -> None:
-    """Print what :func:`audit.cli.planned.describe` found."""
-    from rich import box
-    from rich.table import Table
-
+def print_plan(described: dict[str, Any], console: Console, *, verbose: bool = False) -> None:
+    """Print what :func:`audit.cli.planned.describe` found; ``verbose`` adds every artifact."""
     from audit.cli.scorecard import clean, together
 
     model, data = described["model"], described["data"]
@@ -91,20 +90,7 @@ def print_plan(described: dict[str, Any], console: Console) -> None:
     console.print(f"data: {clean(data['loader'])} ({splits})", highlight=False)
     for problem in data["problems"]:
         console.print(f"[yellow]data[/] {clean(problem)}", highlight=False)
-    table = Table(title="Artifacts", box=box.SIMPLE_HEAD, title_justify="left")
-    for column in ("artifact", "shards", "here", "examples", "for"):
-        table.add_column(column, overflow="fold")
-    for artifact in described["artifacts"]:
-        table.add_row(
-            clean(artifact["label"]),
-            str(artifact["shards"]),
-            str(artifact["made"]),
-            f"{artifact['examples']:,}" if artifact["examples"] else "",
-            ", ".join(artifact["evaluators"]),
-        )
-    console.print(table)
-    for evaluator in described["evaluators"]:
-        console.print(f"[green]will run[/]  {clean(evaluator['name'])}")
+    _print_evaluators(described, console)
     skips = [
         (
             "; ".join(f"needs {u['need']}; found {u['found']}; {u['remedy']}" for u in skip["unmet"]),
@@ -123,5 +109,60 @@ def print_plan(described: dict[str, Any], console: Console) -> None:
         console.print(f"[yellow]undecided[/]  {clean(said)}", highlight=False)
     for said in described["comparable"]:
         console.print(f"[yellow]splits[/]     {clean(said)}", highlight=False)
+    if verbose:
+        _print_artifacts(described, console)
     missing = sum(a["shards"] - a["made"] for a in described["artifacts"])
-    console.print(f"\n{missing} shards to make; {len(described['criteria'])} criteria to judge.")
+    console.print(
+        f"\n{missing} shards to make{_cost(described['cost'])}; {len(described['criteria'])} criteria to judge."
+        + ("" if verbose else " --verbose lists every artifact."),
+        highlight=False,
+    )
+
+
+def _print_evaluators(described: dict[str, Any], console: Console) -> None:
+    from audit.cli.scorecard import clean
+
+    by_dimension: dict[str, list[str]] = {}
+    for evaluator in described["evaluators"]:
+        dimension, _, name = evaluator["name"].partition(".")
+        by_dimension.setdefault(dimension, []).append(name)
+    for dimension, names in by_dimension.items():
+        console.print(
+            f"[green]will run[/]  [bold]{clean(dimension)}[/]: {clean(', '.join(names))}", highlight=False
+        )
+
+
+def _cost(cost: dict[str, Any] | None) -> str:
+    """Say what the missing shards should take, by an earlier run; nothing where there was none."""
+    if cost is None:
+        return ""
+    seconds = cost["seconds"]
+    said = (
+        f"{seconds:.0f} s"
+        if seconds < 120
+        else f"{seconds / 60:.0f} min"
+        if seconds < 7_200
+        else f"{seconds / 3_600:.1f} h"
+    )
+    unknown = f", and {cost['unknown']} artifacts that it did not make" if cost["unknown"] else ""
+    return f", about {said} of one core by run {cost['run']}{unknown}"
+
+
+def _print_artifacts(described: dict[str, Any], console: Console) -> None:
+    from rich import box
+    from rich.table import Table
+
+    from audit.cli.scorecard import clean
+
+    table = Table(title="Artifacts", box=box.SIMPLE_HEAD, title_justify="left")
+    for column in ("artifact", "shards", "here", "examples", "for"):
+        table.add_column(column, overflow="fold")
+    for artifact in described["artifacts"]:
+        table.add_row(
+            clean(artifact["label"]),
+            str(artifact["shards"]),
+            str(artifact["made"]),
+            f"{artifact['examples']:,}" if artifact["examples"] else "",
+            ", ".join(artifact["evaluators"]),
+        )
+    console.print(table)

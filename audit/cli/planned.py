@@ -20,6 +20,34 @@ def made_so_far(plan: AuditPlan, where: StoreAddress) -> dict[str, int]:
     return {key: len(shards) for key, shards in made.items()}
 
 
+_LOOKED_AT = 8
+"""Runs that are looked at for what artifacts of the same model cost."""
+
+
+def cost(plan: AuditPlan, made: dict[str, int], where: StoreAddress) -> dict[str, Any] | None:
+    """Return the seconds of processor time that the missing shards should take, by what they took in the last run of the same weights.
+
+    ``unknown`` counts artifacts that no such run made; None where there is no such run.
+    """
+    if not where.exists():
+        return None
+    from audit.store.runs import open_store
+
+    with open_store(where, create=False, read_only=True) as store:
+        finished = [line.run for line in store.list_runs() if line.finished is not None][:_LOOKED_AT]
+        records = (store.read(run) for run in finished)
+        last = next((r for r in records if r.model.get("weights") == plan.subject.model.weights), None)
+    if last is None:
+        return None
+    each = {a.label: a.seconds / a.shards for a in last.artifacts if a.shards}
+    missing = [(r.label, r.shards - made.get(r.key, 0)) for r in plan.recipes()]
+    return {
+        "seconds": sum(each.get(label, 0.0) * shards for label, shards in missing),
+        "unknown": sum(label not in each for label, shards in missing if shards),
+        "run": last.run,
+    }
+
+
 def describe(plan: AuditPlan, made: dict[str, int]) -> dict[str, Any]:
     """Return a plan as plain values: artifacts with who shares them, evaluators, skips, criteria."""
     from audit.core.preflight import exchangeable, forecasts

@@ -344,3 +344,18 @@ def test_a_name_of_any_length_is_shown(cli, letters_spec, tmp_path: Path) -> Non
         said = cli(*command, "--store", store)
         assert said.code == 0
         assert said.out.count("n") >= len(name)
+
+
+def test_a_plan_opens_with_what_runs_and_says_what_it_costs_by_an_earlier_run(
+    cli, letters_spec: Callable[..., Path], run_store: Path, tmp_path: Path
+) -> None:
+    new = cli("plan", letters_spec(samples=900), "--store", tmp_path / "store").out
+    assert "of one core" not in new
+    said = cli("plan", letters_spec(samples=900), "--store", run_store).out
+    assert "of one core by run" in said
+    assert "artifact  " not in said
+    assert said.index("will run") < said.index("shards to make")
+    assert "Artifacts" in cli("plan", letters_spec(samples=900), "--store", run_store, "--verbose").out
+    plain = json.loads(cli("plan", letters_spec(samples=900), "--store", run_store, "--format", "json").out)
+    assert plain["cost"]["unknown"] == 0
+    assert plain["cost"]["seconds"] > 0
