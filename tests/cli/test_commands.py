@@ -347,9 +347,9 @@ def test_a_name_of_any_length_is_shown(cli, letters_spec, tmp_path: Path) -> Non
 
 
 def test_a_plan_opens_with_what_runs_and_says_what_it_costs_by_an_earlier_run(
-    cli, letters_spec: Callable[..., Path], run_store: Path, tmp_path: Path
+    cli, letters_spec, run_store: Path, tmp_path: Path
 ) -> None:
-    new = cli("plan", letters_spec(samples=900), "--store", tmp_path / "store").out
+    new = cli("plan", letters_spec(samples=900), "--store", tmp_path / "new").out
     assert "of one core" not in new
     said = cli("plan", letters_spec(samples=900), "--store", run_store).out
     assert "of one core by run" in said
