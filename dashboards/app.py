@@ -18,6 +18,13 @@ def main() -> None:
         [
             st.Page(VIEWS / "overview.py", title="Overview", icon=":material/list:", default=True),
             st.Page(VIEWS / "run.py", title="Run", icon=":material/fact_check:", url_path="run"),
+            st.Page(
+                VIEWS / "compare.py", title="Compare", icon=":material/compare_arrows:", url_path="compare"
+            ),
+            st.Page(VIEWS / "risks.py", title="Risks", icon=":material/privacy_tip:", url_path="risks"),
+            st.Page(
+                VIEWS / "frameworks.py", title="Frameworks", icon=":material/gavel:", url_path="frameworks"
+            ),
         ],
         position="top",
     ).run()

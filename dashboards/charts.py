@@ -8,16 +8,26 @@ from typing import Any
 import altair as alt
 
 from audit.core.measurements import Interval, Measurement
+from audit.engine.comparison import Difference
 from dashboards.queries import Point
 from reports import numbers
 from reports.curves import Curve
 from reports.judged import Judged
 from reports.redact import shortened, visible
-from reports.sections import Family
+from reports.sections import Family, group_name
 
 _ROW = 34
 _BLUE, _GREEN, _RED, _AMBER, _GREY, _PURPLE = "#2878c8", "#0f8f7a", "#d1552b", "#b98512", "#8593a0", "#a566bf"
 _MARKS = {"bound": _GREEN, "baseline": _GREY, "noise floor": _PURPLE}
+_SERIES = (_BLUE, _AMBER, _GREEN, _PURPLE, _RED, _GREY)
+_CHANGES = {
+    "worse, beyond chance": _RED,
+    "worse": "#e8a48f",
+    "better, beyond chance": _GREEN,
+    "better": "#8cc9bd",
+    "changed, beyond chance": _AMBER,
+    "changed": "#d9c28f",
+}
 _VERDICTS = {"": _BLUE, "pass": _GREEN, "fail": _RED, "inconclusive": _AMBER, "not assessed": _GREY}
 
 
@@ -120,6 +130,7 @@ def trend(points: Sequence[Point]) -> Any:
             "run": f"{i + 1}. {visible(p.name)[:24]} · {visible(p.run)[-6:]}",
             "began": numbers.moment(p.began),
             "order": i,
+            "series": shortened(visible(p.series), 60),
         }
         for i, p in enumerate(points)
     ]
@@ -127,17 +138,56 @@ def trend(points: Sequence[Point]) -> Any:
     tips += [alt.Tooltip(f"{field}:N", title=title) for field, title in _TIPS[1:5]]
     x = alt.X("run:N", sort=alt.SortField("order"), title=None, axis=alt.Axis(labelAngle=-25, labelLimit=220))
     scale = alt.Scale(zero=False)
-    base = alt.Chart(alt.InlineData(values=rows)).encode(x=x, tooltip=tips)
+    several = len({row["series"] for row in rows}) > 1
+    legend = alt.Legend(title=None, orient="top", labelLimit=320) if several else None
+    colour = alt.Color("series:N", scale=alt.Scale(range=list(_SERIES)), legend=legend)
+    shape = alt.Shape("series:N", legend=legend)
+    base = alt.Chart(alt.InlineData(values=rows)).encode(x=x, tooltip=tips, color=colour)
     metric = shortened(visible(points[0].measurement.metric), 60)
     return alt.layer(
-        base.mark_line(color=_BLUE, opacity=0.35).encode(y=alt.Y("value:Q", scale=scale, title=metric)),
-        base.mark_rule(color=_BLUE, strokeWidth=3).encode(
-            y=alt.Y("low:Q", scale=scale, title=metric), y2="high:Q"
-        ),
-        base.mark_point(color=_BLUE, filled=True, size=90, opacity=1).encode(
-            y=alt.Y("value:Q", scale=scale, title=metric)
+        base.mark_line(opacity=0.35).encode(y=alt.Y("value:Q", scale=scale, title=metric)),
+        base.mark_rule(strokeWidth=3).encode(y=alt.Y("low:Q", scale=scale, title=metric), y2="high:Q"),
+        base.mark_point(filled=True, size=90, opacity=1).encode(
+            y=alt.Y("value:Q", scale=scale, title=metric), shape=shape
         ),
     ).properties(height=320)
+
+
+def differences(found: Sequence[Difference]) -> Any:
+    """Return differences between two runs on one axis: each divided by the half-width of its interval, so that 1 is the edge of noise."""
+    rows: list[dict[str, Any]] = [
+        {
+            "label": shortened(visible(f"{d.metric} {group_name(d.group)}".strip()), 80),
+            "change": f"{d.change.value}{', beyond chance' if d.beyond_chance else ''}",
+            "at": d.value / d.uncertainty.half_width,
+            "low": d.uncertainty.low / d.uncertainty.half_width,
+            "high": d.uncertainty.high / d.uncertainty.half_width,
+            "shown": numbers.plain(d.value),
+        }
+        for d in found
+        if isinstance(d.uncertainty, Interval) and d.uncertainty.half_width > 0
+    ]
+    y = alt.Y("label:N", sort=[row["label"] for row in rows], title=None, axis=alt.Axis(labelLimit=320))
+    x = alt.X("at:Q", title="difference over the half-width of its interval: beyond 1 is beyond noise")
+    colour = alt.Color(
+        "change:N",
+        scale=alt.Scale(domain=list(_CHANGES), range=list(_CHANGES.values())),
+        legend=alt.Legend(title=None, orient="top"),
+    )
+    tips = [alt.Tooltip("label:N"), alt.Tooltip("shown:N", title="Difference"), alt.Tooltip("change:N")]
+    base = alt.Chart(alt.InlineData(values=rows)).encode(y=y, color=colour, tooltip=tips)
+    nothing = (
+        alt.Chart(alt.InlineData(values=[{"at": 0}]))
+        .mark_rule(color=_GREY, strokeDash=[4, 3])
+        .encode(x="at:Q")
+    )
+    return alt.layer(
+        nothing,
+        base.mark_rule(strokeWidth=3).encode(x=alt.X("low:Q", title=None), x2="high:Q"),
+        base.mark_point(filled=True, size=90, opacity=1).encode(
+            x=x, shape=alt.Shape("change:N", legend=None)
+        ),
+    ).properties(height=alt.Step(_ROW))
 
 
 def curve(shown: Curve) -> Any:

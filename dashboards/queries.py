@@ -14,6 +14,7 @@ from audit.core.policy import Verdict
 from audit.core.records import AuditRecord
 from audit.core.renderers import Renderer
 from audit.core.rows import Rows
+from audit.engine.comparison import GRAVER
 from audit.registry import Unavailable, catalogue
 from audit.store import codec
 from audit.store.location import StoreAddress, resolve
@@ -62,6 +63,8 @@ class Point:
     name: str
     began: str
     measurement: Measurement
+    series: str = ""
+    """Model and data: points of one series may be joined by a line, others not."""
 
 
 def asked_for(arguments: Sequence[str] = ()) -> StoreAddress:
@@ -122,19 +125,24 @@ def evidence(address: StoreAddress, digest: Digest) -> Rows | None:
 
 
 def metrics(runs: Iterable[Overview]) -> list[tuple[str, Group]]:
-    """Return what was measured in any of the runs: metric and group, those in most runs first."""
+    """Return what was measured in any of the runs, metric and group: what fails in the newest run that judges it first, then what
+    some run judges, of these what is in most runs."""
     counted: dict[tuple[str, Group], int] = {}
+    grave: dict[tuple[str, Group], int] = {}
     for line in runs:
         if line.record is not None:
             for found in {(m.metric, m.group) for m in line.record.measurements}:
                 counted[found] = counted.get(found, 0) + 1
-    return sorted(counted, key=lambda found: (-counted[found], bool(found[1]), found))
+            for j in line.record.judgements:
+                if isinstance(j.because, Measurement):
+                    grave.setdefault((j.because.metric, j.because.group), GRAVER.index(j.verdict))
+    return sorted(counted, key=lambda found: (-grave.get(found, -1), -counted[found], bool(found[1]), found))
 
 
 def trend(runs: Iterable[Overview], metric: str, group: Group) -> list[Point]:
     """Return one metric over the runs, the oldest first; ``runs`` come newest first."""
     points = [
-        Point(line.run, line.name, line.began, m)
+        Point(line.run, line.name, line.began, m, f"{line.model} on {line.record.data.get('loader', '')}")
         for line in reversed(list(runs))
         if line.record is not None
         for m in line.record.measurements

@@ -133,3 +133,22 @@ def _how_to_begin() -> None:
     st.code("audit run audit.toml", language="shell")
     st.write("Or name another store:")
     st.code("audit dashboard --store FOLDER", language="shell")
+
+
+def chosen_run(runs: Sequence[queries.Overview]) -> queries.Overview:
+    """Return the run the address names, else the newest; the choice goes into the address."""
+    by_id = {line.run: line for line in runs}
+    wanted = st.query_params.get("run", "")
+    if wanted and wanted not in by_id:
+        st.warning("This store has no such run; the newest is shown.", icon=":material/link_off:")
+    ids = list(by_id)
+    chosen = st.selectbox(
+        "Run",
+        ids,
+        index=ids.index(wanted) if wanted in by_id else 0,
+        format_func=lambda run: shortened(visible(f"{by_id[run].name} · {run}"), 120),
+        key=f"chosen-{wanted}",
+    )
+    if chosen != wanted:
+        st.query_params["run"] = chosen
+    return by_id[chosen]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -13,7 +12,6 @@ import streamlit as st
 from audit.core.records import AuditRecord
 from audit.store.location import StoreAddress
 from dashboards import charts, queries, widgets
-from dashboards.queries import Overview
 from dashboards.widgets import plain
 from reports.evidence import Exhibit, Picture
 from reports.judged import Judged
@@ -35,7 +33,7 @@ _PAGES = (
 def show() -> None:
     """Show the page."""
     address, runs = widgets.runs_or_stop()
-    line = _chosen(runs)
+    line = widgets.chosen_run(runs)
     if line.record is None:
         st.error("The record of this run cannot be read.", icon=":material/error:")
         st.text(visible(line.problem))
@@ -66,25 +64,6 @@ def show() -> None:
     ):
         with tab:
             fill()
-
-
-def _chosen(runs: Sequence[Overview]) -> Overview:
-    """Return the run the address names, else the newest; the choice goes into the address."""
-    by_id = {line.run: line for line in runs}
-    wanted = st.query_params.get("run", "")
-    if wanted and wanted not in by_id:
-        st.warning("This store has no such run; the newest is shown.", icon=":material/link_off:")
-    ids = list(by_id)
-    chosen = st.selectbox(
-        "Run",
-        ids,
-        index=ids.index(wanted) if wanted in by_id else 0,
-        format_func=lambda run: shortened(visible(f"{by_id[run].name} · {run}"), 120),
-        key=f"chosen-{wanted}",
-    )
-    if chosen != wanted:
-        st.query_params["run"] = chosen
-    return by_id[chosen]
 
 
 def _head(shown: View) -> None:

@@ -1,0 +1,150 @@
+"""Two runs side by side: verdicts that changed, then what is worse and better beyond chance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import streamlit as st
+
+from audit.core.errors import InputError
+from audit.core.measurements import Interval
+from audit.engine.comparison import Change, Comparison, Difference, compare
+from dashboards import charts, queries, widgets
+from dashboards.queries import Overview
+from reports import numbers
+from reports.redact import shortened, visible
+from reports.sections import group_name
+
+_SHOWN = (Change.WORSE, Change.BETTER, Change.CHANGED)
+_REST = (Change.WITHIN_NOISE, Change.UNKNOWN)
+
+
+def show() -> None:
+    """Show the page."""
+    address, runs = widgets.runs_or_stop()
+    st.title("Compare two runs")
+    readable = [line for line in runs if line.record is not None]
+    if len(readable) < 2:
+        st.info(
+            "A comparison takes two runs; this store has fewer that can be read.",
+            icon=":material/compare_arrows:",
+        )
+        st.stop()
+    second = _chosen("The run in question", readable, "second", 0)
+    others = [line for line in readable if line.run != second.run]
+    first = _chosen("The run before", others, "first", _nearest(second, others))
+    assert first.record is not None
+    assert second.record is not None
+    try:
+        with st.spinner("Comparing"):
+            found = compare(first.record, second.record, partial(queries.evidence, address))
+    except InputError as error:
+        st.error("These runs cannot be compared.", icon=":material/compare_arrows:")
+        st.text(visible(str(error)))
+        st.stop()
+    _unlike(found)
+    _verdicts(found)
+    _changes(found)
+
+
+def _chosen(label: str, runs: Sequence[Overview], key: str, place: int) -> Overview:
+    """Return the run that the address names, else the one at ``place``; the choice goes into the address."""
+    by_id = {line.run: line for line in runs}
+    ids, wanted = list(by_id), st.query_params.get(key, "")
+    chosen = st.selectbox(
+        label,
+        ids,
+        index=ids.index(wanted) if wanted in by_id else place,
+        format_func=lambda run: shortened(visible(f"{by_id[run].name} · {by_id[run].verdict} · {run}"), 140),
+        key=f"{key}-{len(ids)}",
+    )
+    st.query_params[key] = chosen
+    return by_id[chosen]
+
+
+def _nearest(second: Overview, others: Sequence[Overview]) -> int:
+    """Return the place of the newest run before ``second`` of the same data and kind of model, else the first."""
+    assert second.record is not None
+    wanted = (second.record.data.get("content"), second.record.model.get("family"))
+    for place, line in enumerate(others):
+        assert line.record is not None
+        alike = (line.record.data.get("content"), line.record.model.get("family")) == wanted
+        if alike and line.began <= second.began:
+            return place
+    return 0
+
+
+def _unlike(found: Comparison) -> None:
+    if found.unlike:
+        with st.expander(
+            f"What else differs between them: {len(found.unlike)}", icon=":material/difference:"
+        ):
+            for note in found.unlike:
+                st.text(visible(shortened(note, 400)))
+
+
+def _verdicts(found: Comparison) -> None:
+    st.subheader("Verdicts")
+    if not found.verdicts:
+        st.success(
+            f"No verdict changed; both runs judged {found.kept} criteria.", icon=":material/check_circle:"
+        )
+        return
+    widgets.table(
+        ("Criterion", "Before", "Now", ""),
+        [
+            (
+                f"{v.metric} {group_name(v.group)} {v.bound}",
+                *("not asked" if x is None else widgets.word(x.value) for x in (v.first, v.second)),
+                "graver" if v.graver else "",
+            )
+            for v in found.verdicts
+        ],
+    )
+    st.caption(f"{found.kept} criteria kept their verdict.")
+
+
+def _changes(found: Comparison) -> None:
+    st.subheader("Metrics")
+    changed = [d for change in _SHOWN for d in found.of(change)]
+    st.caption(
+        f"{len(found.differences)} metrics compared. If nothing had changed, about {found.by_chance:.1f} would look changed "
+        "by chance; what is beyond chance stays by Holm's method."
+    )
+    if changed:
+        st.altair_chart(charts.differences(changed), width="stretch")
+        _table(changed)
+    else:
+        st.success("Nothing changed beyond noise.", icon=":material/check_circle:")
+    rest = [d for change in _REST for d in found.of(change)]
+    with st.expander(f"Within noise or without an interval: {len(rest)}"):
+        _table(rest)
+    for run, names in ((found.first, found.only_first), (found.second, found.only_second)):
+        if names:
+            with st.expander(f"Measured only in {visible(run)}: {len(names)}"):
+                st.text(visible(", ".join(names)))
+
+
+def _table(differences: Sequence[Difference]) -> None:
+    widgets.table(
+        ("Metric", "Before", "Now", "Difference", "Interval", "Change", "Pairs"),
+        [
+            (
+                f"{d.metric} {group_name(d.group)}".strip(),
+                numbers.plain(d.first),
+                numbers.plain(d.second),
+                numbers.plain(d.value),
+                f"{numbers.plain(d.uncertainty.low)} to {numbers.plain(d.uncertainty.high)}"
+                if isinstance(d.uncertainty, Interval)
+                else d.uncertainty.reason,
+                f"{d.change.value}{', beyond chance' if d.beyond_chance else ''}",
+                numbers.count(d.shared) if d.shared else "",
+            )
+            for d in differences
+        ],
+    )
+
+
+if __name__ == "__main__":  # Streamlit runs a page as the main module
+    show()
