@@ -178,6 +178,8 @@ def test_what_is_unsafe_or_another_kind_is_refused_before_the_run(
         ("ddpm", {"prompts": ["a"]}, "'prompts' means nothing"),
         ("ddpm", {"null_label": 1}, "'null_label' means nothing"),
         ("dit", {"prompts": ["a"]}, "'prompts' means nothing"),
+        ("ddpm", {"labels": ["a"]}, "'labels' means nothing"),
+        ("dit", {"labels": [str(n) for n in range(1001)]}, "1001 names, and the network has 1000 labels"),
         ("dit", {"bound_draws": 4}, "'bound_draws' means nothing"),
         ("kl", {"steps": 4}, "'steps' means nothing"),
         ("ddpm", {"steps": 0}, "whole number from 1 to 100"),
