@@ -123,6 +123,23 @@ REFUSED: dict[str, tuple[str, Callable[[Path], None], str]] = {
         settings("scheduler", "scheduler_config.json", prediction_type="flow"),
         r"prediction_type = 'flow'",
     ),
+    "endless layers": (
+        "ddpm",
+        settings("unet", layers_per_block=10**9),
+        r"layers_per_block = 1000000000; no network",
+    ),
+    "endless blocks": ("ddpm", settings("unet", block_out_channels=[8] * 1000), r"no network is that large"),
+    "huge width": ("ddpm", settings("unet", block_out_channels=[8, 1 << 40]), r"no network is that large"),
+    "endless text": (
+        "stable-diffusion",
+        settings("text_encoder", num_hidden_layers=10**9),
+        r"no network is that large",
+    ),
+    "endless schedule": (
+        "ddpm",
+        settings("scheduler", "scheduler_config.json", num_train_timesteps=10**12),
+        "no network is that",
+    ),
     "five channels": ("ddpm", settings("unet", in_channels=5, out_channels=5), r"pictures of 5 channels"),
     "odd channels": ("ddpm", settings("unet", out_channels=5), r"takes 3 channels and gives 5"),
     "size left open": ("ddpm", settings("unet", sample_size=None), r"Add size = "),
