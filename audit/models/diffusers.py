@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from audit.models.pipelines.notes import notes_on, title_of
 _OWNER = "the adapter 'diffusers'"
 _PLACES = ("path", "hub", "revision", "variant")
 _DRAWN = ("scheduler", "steps", "size", "path_steps", "loss_draws", "bound_draws")
-_ASKED = ("guidance", "column", "null_label", "prompts")
+_ASKED = ("guidance", "column", "labels", "null_label", "prompts")
 _READING = 1
 """Version of how files become pictures and numbers; raised when the same files give others."""
 
@@ -35,7 +36,7 @@ class Diffusers(PipelineModel):
     Options: ``path`` or ``hub`` (with ``revision``), ``variant`` of the files of weights (``fp16``); ``scheduler``,
     ``steps`` and ``guidance`` (the pipeline's own and the library's unless told); ``size`` in pixels; what free samples are
     drawn for: ``prompts`` (a list, or a text file with one on each line); ``column`` of conditions, and of the data, that
-    holds labels or prompts; ``null_label``, the label that means any; ``path_steps`` of DDIM both ways, ``loss_draws``
+    holds labels or prompts; ``labels``, their names in order; ``null_label``, the label that means any; ``path_steps`` of DDIM both ways, ``loss_draws``
     noises of the denoising loss, ``bound_draws`` levels of the bound; ``arithmetic``. All are part of the model's name.
     """
 
@@ -47,7 +48,8 @@ class Diffusers(PipelineModel):
         found = read_pipeline(place, variant)
         null = table.whole("null_label", 0, 0, 1 << 20) if "null_label" in options else None
         size = table.whole("size", 0, 1, 1 << 14) if "size" in options else 0
-        facts = facts_of(found, size, null)
+        names = table.names("labels")
+        facts = facts_of(found, size, null, names)
         _refuse_misplaced(options, found, facts)
         arithmetic = table.choice("arithmetic", "auto", FORMATS)
         chosen: dict[str, Option] = {
@@ -56,6 +58,7 @@ class Diffusers(PipelineModel):
             **({"variant": variant} if variant else {}),
             **({"size": size} if size else {}),
             **({} if null is None else {"null_label": null}),
+            **({"labels": json.dumps(names)} if names else {}),
         }
         if found.part(NETWORK) is not None:
             chosen |= _drawing(table, found, facts)
@@ -101,7 +104,8 @@ def _read(ref: ModelRef) -> tuple[Pipeline, Facts, dict[str, Any]]:
     options: dict[str, Any] = dict(ref.options)
     place, _ = place_in(ref.location)
     found = read_pipeline(place, str(options.get("variant", "")))
-    return found, facts_of(found, int(options.get("size", 0)), options.get("null_label")), options
+    names = json.loads(options.get("labels", "[]"))
+    return found, facts_of(found, int(options.get("size", 0)), options.get("null_label"), names), options
 
 
 def _place(table: OptionTable) -> Path:
@@ -130,6 +134,7 @@ def _refuse_misplaced(options: Mapping[str, Any], found: Pipeline, facts: Facts)
         "guidance": asked == TEXT or facts.none is not None,
         "column": asked in (TEXT, LABEL),
         "null_label": asked == LABEL,
+        "labels": asked == LABEL,
         "prompts": asked == TEXT,
     }
     wrong = next((name for name, meant in means.items() if name in options and not meant), None)

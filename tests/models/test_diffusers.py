@@ -360,12 +360,24 @@ def test_a_label_that_means_any_gives_back_what_needs_one(folders: dict[str, Pat
     card, offers = Diffusers.describe(ref)
     assert offers >= {Capability.SAMPLE, Capability.DENOISING_LOSS, Capability.LIKELIHOOD_BOUND}
     model = Diffusers.open(ref, "cpu")
+    named = Diffusers.open(
+        Diffusers.refer(
+            {"path": folder, **QUICK, "null_label": 3, "labels": ["cat", "dog"], "loss_draws": 1}
+        ),
+        "cpu",
+    )
+    by_name = named.denoising_loss(
+        image_rows(pictures(2), label=["cat", "dog"]), 0.5, np.random.default_rng(0)
+    )
     labelled = image_rows(pictures(2), label=[0, 1])
     own, none = (
         model.denoising_loss(rows, 0.5, np.random.default_rng(0))
         for rows in (labelled, image_rows(pictures(2)))
     )
     assert (own != none).all(), "a known label is used"
+    np.testing.assert_array_equal(by_name, own)
+    with pytest.raises(ValueError, match=r"no label 'cow'.*labels = "):
+        named.denoising_loss(image_rows(pictures(1), label=["cow"]), 0.5, np.random.default_rng(0))
 
 
 def test_samples_are_free_of_what_torch_drew_before(folders: dict[str, Path]) -> None:

@@ -91,7 +91,10 @@ def _label(value: Any, names: Mapping[str, int], labels: int) -> int | None:
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < labels:
         return value
     known = f"the names {', '.join(list(names)[:5])}, … and " if names else ""
-    raise ValueError(f"there is no label {value!r:.80}; known are {known}the numbers 0 to {labels - 1}")
+    raise ValueError(
+        f"there is no label {value!r:.80}; known are {known}the numbers 0 to {labels - 1}. Where labels have other names, give "
+        "them in order in [model]: labels = […]; where they are in another column, name it: column = …"
+    )
 
 
 def _mentioned(prompt: str, names: Mapping[str, int]) -> int:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from audit.core.capabilities import Capability
@@ -50,10 +50,13 @@ class Facts:
         return self.inner[1] * self.factor, self.inner[2] * self.factor, self.channels
 
 
-def facts_of(found: Pipeline, size: int = 0, null_label: int | None = None) -> Facts:
+def facts_of(
+    found: Pipeline, size: int = 0, null_label: int | None = None, names: Sequence[str] = ()
+) -> Facts:
     """Return what the settings say. Raise InputError when they contradict each other or leave the size open.
 
-    ``size`` and ``null_label`` are what the spec says about what the settings leave open.
+    ``size``, ``null_label`` and ``names`` of the labels in their order are what the spec says about what the settings leave
+    open.
     """
     codec = found.part(CODEC)
     channels, factor = (0, 1) if codec is None else (_channels(codec), _factor(codec))
@@ -73,7 +76,7 @@ def facts_of(found: Pipeline, size: int = 0, null_label: int | None = None) -> F
         condition,
         labels,
         none,
-        _named(found.index, labels),
+        _in_order(names, labels) if names and labels else _named(found.index, labels),
         scheduler.whole("num_train_timesteps"),
         _prediction(scheduler),
     )
@@ -81,13 +84,7 @@ def facts_of(found: Pipeline, size: int = 0, null_label: int | None = None) -> F
         raise InputError(
             f"'{found.place.name}' makes pictures of {draft.channels} channels; an audit reads grey and RGB."
         )
-    return _with(draft, _withheld(draft, codec, scheduler))
-
-
-def _with(facts: Facts, withheld: Mapping[Capability, str]) -> Facts:
-    from dataclasses import replace
-
-    return replace(facts, withheld=tuple(sorted(withheld.items())))
+    return replace(draft, withheld=tuple(sorted(_withheld(draft, codec, scheduler).items())))
 
 
 def _channels(codec: Part) -> int:
@@ -198,6 +195,12 @@ def _named(index: Mapping[str, Any], labels: int) -> tuple[tuple[str, int], ...]
         for name in value.split(","):
             found[name.strip()] = int(key)
     return tuple(sorted(found.items()))
+
+
+def _in_order(names: Sequence[str], labels: int) -> tuple[tuple[str, int], ...]:
+    if len(names) > labels:
+        raise InputError(f"labels gives {len(names)} names, and the network has {labels} labels.")
+    return tuple(sorted((name, number) for number, name in enumerate(names)))
 
 
 def _of_an_autoencoder() -> tuple[tuple[Capability, str], ...]:

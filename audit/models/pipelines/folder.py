@@ -40,6 +40,8 @@ _TOKENIZER_FILES = (
 )
 _LIBRARIES = ("diffusers", "transformers")
 _WEIGHTS = (*PICKLES, ".safetensors", ".onnx", ".msgpack", ".h5", ".npz")
+_COUNTED, _MOST_LAYERS = ("layers", "blocks", "num_res"), 1_000
+_MOST_SIZE, _MOST_LISTED = 1 << 31, 64
 _FOREIGN = ("auto_map", "quantization_config", "trust_remote_code", "compression_config")
 
 
@@ -261,9 +263,26 @@ def _check_config(config: Mapping[str, Any], where: str, use: str, kind: str) ->
         raise InputError(
             f"{where} says that the weights are quantised ({asked}). Audit the checkpoint it was made from."
         )
+    huge = next((field for field, value in config.items() if _is_huge(field, value)), None)
+    if huge:
+        raise InputError(
+            f"{where} says {shown(huge)} = {config[huge]!r:.60}; no network is that large. The file is damaged, or it is not a "
+            "model's: bring it again from where it came from."
+        )
     said = config.get("_class_name")
     if use in (NETWORK, CODEC) and said is not None and said != kind:
         raise InputError(f"{where} is of the class '{shown(str(said))}', and the index says {kind}.")
+
+
+def _is_huge(field: str, value: Any) -> bool:
+    """Say whether a setting would have a library build more than any model has, before it looks at the weights."""
+    if isinstance(value, list):
+        return (len(value) > _MOST_LISTED and field != "trained_betas") or any(
+            _is_huge(field, one) for one in value
+        )
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return not abs(value) <= (_MOST_LAYERS if any(word in field for word in _COUNTED) else _MOST_SIZE)
 
 
 def _autoencoder(place: Path, names: frozenset[str], variant: str) -> Pipeline:
