@@ -9,7 +9,7 @@ Formula: ``bits_per_dimension = -mean(ln p(x)) / (D ln 2)``, D the values of a p
 ``ln p(x)`` the tightest bound that the model offers: ``ln mean_k w_k`` over ``draws`` importance weights ``w = p(x, z) / q(z | x)``;
 ``elbo`` the same of ``mean_k ln w_k``.
 Interval: Student's t over pictures, corrected for skewness; given the model's draws, which are new for each picture and average out.
-Gate: no interval below 20 pictures, no value below two or where the model rules a picture out. A value below 0 is none: no code is
+Gate: no interval below 20 pictures, no value below two or where the model rules a picture out. A value below 0 is not reported: no code is
 shorter than that, so the model's numbers are densities, on another scale than the stored levels (``level_width``).
 """
 

@@ -89,7 +89,7 @@ class BestGuesses(Recipe[Guesses]):
 class Redrawn(Recipe[Guesses]):
     """The same guesses, each right with the probability that the model gives it, and surprisals as it expects them.
 
-    Whoever says 0.7 is then right in seven cases of ten: a calibrated model. With ``sharpened`` above 0 it then claims
+    A guess of 0.7 is then right in seven cases of ten: a calibrated model. With ``sharpened`` above 0 it then claims
     more than that: every probability has its log odds multiplied by 1 + ``sharpened``, a planted over-confidence.
     """
 

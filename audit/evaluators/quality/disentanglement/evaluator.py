@@ -79,7 +79,7 @@ class Disentanglement:
                 "informativeness",
                 "How well factors are read off the code: 1 is always rightly, 0 no better than guessing the most frequent kind",
                 HIGHER,
-                null=0.0,
+                baseline=0.0,
                 question="Is the factor in the code at all?",
             ),
         ),
@@ -121,18 +121,19 @@ class Disentanglement:
             codes = MeansOf(Posteriors(rows, subject.model))
         attributes = RowAttributes(rows, self.columns or subject.groups)
         asked: dict[str, Any] = {"found": FactorScores(codes, attributes), "control": False}
-        shuffled = {"found": FactorScores(codes, Reordered(attributes)), "control": True}
+        shuffled = {"found": FactorScores(codes, Reordered(attributes), importances=False), "control": True}
         return Cases(asked, Case(CaseKind.NULL, shuffled, "labels dealt out to examples at random"))
 
     def measure(self, found: Shards[Factors], control: bool) -> Iterable[Outcome]:
         factors = found[0]
-        if not factors.gaps or factors.scores is None:
+        if not factors.gaps:
             reasons = "; ".join(f"'{name}': {why}" for name, why in factors.left_out)
             for metric in self.about.metrics:
                 yield self.about.undefined(metric.name, f"no factor can be used: {reasons or 'no column'}")
             return
         yield from self._gaps(factors, control)
-        yield from self._scores(factors.gaps, factors.scores, control)
+        if factors.scores is not None:
+            yield from self._scores(factors.gaps, factors.scores)
 
     def _gaps(self, factors: Factors, control: bool) -> Iterable[Outcome]:
         value, error = mean_gap([factor.gap for factor in factors.gaps])
@@ -159,7 +160,7 @@ class Disentanglement:
                 "mig", gap.value, interval, factor.examples, group=group, notes=(best,)
             )
 
-    def _scores(self, gaps: tuple[FactorGap, ...], scores: Importances, control: bool) -> Iterable[Outcome]:
+    def _scores(self, gaps: tuple[FactorGap, ...], scores: Importances) -> Iterable[Outcome]:
         n = max(factor.examples for factor in gaps)
         if scores.disentanglement is None:
             yield self.about.undefined(
@@ -173,7 +174,7 @@ class Disentanglement:
         values, errors = scores.informativeness, scores.informativeness_error
         mean, error = float(values.mean()), float(errors.mean())
         yield self.about.measurement("informativeness", mean, halvings_interval(mean, error, self.level), n)
-        for factor, value, one in () if control else zip(gaps, values, errors, strict=True):
+        for factor, value, one in zip(gaps, values, errors, strict=True):
             yield self.about.measurement(
                 "informativeness",
                 float(value),

@@ -52,9 +52,9 @@ _SHOWN = 6
 
 @dataclass(frozen=True)
 class Interpolation:
-    """Encodes ``2 * pairs`` pictures of ``split``, drawn at random, and decodes what lies between; ``epsilon`` is a step of a path from 0 to 1.
+    """Encodes pictures of ``split``, drawn at random, and decodes what is between the two of each of ``pairs`` pairs.
 
-    ``level`` is that of intervals.
+    ``epsilon`` is the length of a step on a way from 0 to 1. ``level`` is that of intervals.
     """
 
     split: str = "holdout"
