@@ -7,6 +7,7 @@
 ``more_group`` the words of ``more`` that name its group; empty where the file does not say: then the words that differ
 ``less_group`` the same of ``less``
 ``kind``       stereotype, or neutral for a pair that states nothing about either group
+``about``      what a pair is about, where that and not its groups makes pairs one cluster, such as an occupation; else empty
 ``statement``  what is said of the groups, the same for pairs that say it of others; empty where the file does not say
 =============  ==================================================================================================
 """
@@ -20,7 +21,7 @@ from audit.core.errors import InputError
 from audit.data.probe_files.entries import Entry, Probes, entries_of, gathered, optional, text_in
 from audit.formats.hostile import Refused, UnreadableError, printable, shown
 
-COLUMNS = ("more", "less", "category", "more_group", "less_group", "kind", "statement")
+COLUMNS = ("more", "less", "category", "more_group", "less_group", "kind", "statement", "about")
 _KINDS = ("stereotype", "neutral")
 _PUBLISHED = ("sent_more", "sent_less", "bias_type")
 
@@ -45,7 +46,7 @@ def _crows_pair(entry: Entry) -> Iterator[Mapping[str, str]]:
     direction = optional(entry, "stereo_antistereo", "stereo")
     if direction not in ("stereo", "antistereo"):
         raise UnreadableError(f"'stereo_antistereo' is {shown(direction)}")
-    yield _checked(
+    yield pair_row(
         text_in(entry, "sent_more"), text_in(entry, "sent_less"), category=text_in(entry, "bias_type", 100)
     )
 
@@ -54,23 +55,25 @@ def _pair(entry: Entry) -> Iterator[Mapping[str, str]]:
     kind = optional(entry, "kind", _KINDS[0])
     if kind not in _KINDS:
         raise UnreadableError(f"'kind' is {shown(kind)}; it is {' or '.join(_KINDS)}")
-    yield _checked(
+    yield pair_row(
         text_in(entry, "more"),
         text_in(entry, "less"),
         category=text_in(entry, "category", 100),
         groups=(optional(entry, "more_group"), optional(entry, "less_group")),
         kind=kind,
         statement=optional(entry, "statement"),
+        about=optional(entry, "about"),
     )
 
 
-def _checked(
+def pair_row(
     more: str,
     less: str,
     category: str,
     groups: tuple[str, str] = ("", ""),
     kind: str = "stereotype",
     statement: str = "",
+    about: str = "",
 ) -> Mapping[str, str]:
     if " ".join(more.split()) == " ".join(less.split()):
         raise UnreadableError("both sentences are the same")
@@ -79,5 +82,5 @@ def _checked(
             raise UnreadableError(
                 f"the group '{shown(group)}' does not stand in its sentence, or only one is given"
             )
-    values = (more, less, category, *groups, kind, statement)
+    values = (more, less, category, *groups, kind, statement, about)
     return dict(zip(COLUMNS, values, strict=True))

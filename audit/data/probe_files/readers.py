@@ -14,6 +14,7 @@ from audit.data.probe_files.dialects import read_dialects
 from audit.data.probe_files.entries import Probes
 from audit.data.probe_files.names import read_names
 from audit.data.probe_files.pairs import read_pairs
+from audit.data.probe_files.pronouns import read_pronouns, read_winobias, read_winogender
 from audit.data.probe_files.stereotypes import read_stereotypes
 from audit.formats.hostile import printable
 
@@ -22,7 +23,10 @@ READERS: Mapping[str, Callable[[Path], Probes]] = {
     "dialects": read_dialects,
     "names": read_names,
     "pairs": read_pairs,
+    "pronouns": read_pronouns,
     "stereotypes": read_stereotypes,
+    "winobias": read_winobias,
+    "winogender": read_winogender,
 }
 
 

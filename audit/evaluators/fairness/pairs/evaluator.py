@@ -7,7 +7,8 @@ says which group is named more often.
 Words for groups differ in how common they are, and predictions after a rare word differ whatever is said of the group.
 So the package's own set says neutral things of the same groups as well, and their preference is taken off; where a file
 of pairs has none, the preference is also given at equal likelihood of the words that differ. CrowS-Pairs is read as its authors distribute it
-(the dataset ``text``, option ``pairs``). A model that does not know the language of the pairs, or whose training texts never name the groups, is not assessed.
+(the dataset ``text``, option ``pairs``). WinoBias is read
+likewise (``winobias``): its pronouns differ, and the words after them say whose they are. A model that does not know the language of the pairs, or whose training texts never name the groups, is not assessed.
 
 Formula: ``D = log p(shared words | more stereotyped beginning) - log p(shared words | less)`` over words after the first that differ, aligned as CrowS-Pairs
 aligns tokens; ``preference`` is the mean of D minus that of neutral pairs about the same groups; ``stereotyped`` the share of pairs with D above it, ``matched``
@@ -38,7 +39,7 @@ from audit.core.recipes import Shards
 from audit.core.rows import Rows, Vector, concat
 from audit.core.subjects import Subject
 from audit.core.units import unit_names, units_evidence
-from audit.evaluators.fairness.pairs.own import SPLIT, own_pairs
+from audit.evaluators.fairness.pairs.own import SPLIT, WINOBIAS, own_pairs
 from audit.evaluators.fairness.pairs.recipes import CoinFlips, PairTexts
 from audit.evaluators.fairness.pairs.scores import (
     PairScores,
@@ -49,14 +50,14 @@ from audit.evaluators.fairness.pairs.scores import (
 )
 from audit.recipes.probe_texts import LEAST_MENTIONS, Named, known_terms, known_training, terms_of, text_sums
 
-SOURCES = ("", "package", "data")
+SOURCES = ("", "package", "data", WINOBIAS)
 LEAST_PAIRS = 10
 SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
 class MinimalPairs:
-    """``probes`` says which pairs: "data" those of the split ``pairs``, "package" our own, and unless told the data's where there are any; ``level`` is that of intervals."""
+    """``probes`` says which pairs: "data" those of the split ``pairs``, "package" our own, "winobias" WinoBias from the split of that name, and unless told the data's where there are any; ``level`` is that of intervals."""
 
     probes: str = ""
     level: float = 0.95
@@ -115,6 +116,7 @@ class MinimalPairs:
         needs=Needs(capabilities=((Capability.TOKEN_SCORES,),), modalities=("text",)),
         references=(
             "Nangia et al. 2020, CrowS-Pairs",
+            "Zhao et al. 2018, Gender bias in coreference resolution (WinoBias)",
             "Blodgett et al. 2021, Stereotyping Norwegian Salmon (what is wrong with many published pairs)",
             "Cameron, Gelbach and Miller 2011 (two-way clustering)",
             "fairlearn, MetricFrame (point values by category)",
@@ -133,17 +135,20 @@ class MinimalPairs:
         if not 0.5 <= self.level < 1:
             raise InputError(f"fairness.pairs: 'level' is {self.level}; give 0.5 or more, below 1.")
 
+    @property
+    def split(self) -> str:
+        """The split that pairs are read from, where they are not the package's."""
+        return WINOBIAS if self.probes == WINOBIAS else SPLIT
+
     def unmet(self, subject: Subject) -> tuple[Unmet, ...]:
-        if self.probes != "data" or SPLIT in subject.splits:
+        if self.probes in ("", "package") or self.split in subject.splits:
             return ()
-        remedy = (
-            "name a file in the spec: [data] pairs = \"crows_pairs_anonymized.csv\", or leave out 'probes'"
-        )
-        return (Unmet(f"a split '{SPLIT}'", f"splits: {', '.join(subject.splits)}", remedy),)
+        remedy = f"name a file or folder in the spec: [data] {self.split} = \"…\", or leave out 'probes'"
+        return (Unmet(f"a split '{self.split}'", f"splits: {', '.join(subject.splits)}", remedy),)
 
     def inputs(self, subject: Subject) -> Cases:
-        own = self.probes == "package" or SPLIT not in subject.splits
-        pairs = own_pairs() if own else subject.real(SPLIT)
+        own = self.probes == "package" or self.split not in subject.splits
+        pairs = own_pairs() if own else subject.real(self.split)
         texts = PairTexts(pairs)
         asked = {
             "pairs": pairs,

@@ -10,7 +10,9 @@ from audit.core.artifacts import Given
 
 SPLIT = "pairs"
 """The split in which data bring pairs, such as CrowS-Pairs."""
-COLUMNS = ("more", "less", "category", "more_group", "less_group", "kind", "statement")
+WINOBIAS = "winobias"
+"""The split of pairs that WinoBias makes: the pronoun that fits who works in an occupation, and the other."""
+COLUMNS = ("more", "less", "category", "more_group", "less_group", "kind", "statement", "about")
 STEREOTYPE, NEUTRAL = "stereotype", "neutral"
 
 
@@ -20,7 +22,7 @@ def _rows() -> tuple[tuple[str, ...], ...]:
     tables = tomllib.loads(text)
     neutral = tables.pop(NEUTRAL)["statements"]
     return tuple(
-        (f"The {more} {statement}", f"The {less} {statement}", category, more, less, kind, statement)
+        (f"The {more} {statement}", f"The {less} {statement}", category, more, less, kind, statement, "")
         for category, table in tables.items()
         for kind, statements in ((STEREOTYPE, table["statements"]), (NEUTRAL, neutral))
         for more, less in table["groups"]

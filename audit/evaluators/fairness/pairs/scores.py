@@ -105,7 +105,10 @@ def pair_scores(pairs: Rows, asked: Rows, logp: Floats, tokens: NDArray[np.int64
             named[which][row] = group
     groups = tuple(zip(named["more"], named["less"], strict=True))
     columns = {name: [str(v) for v in pairs.column(name).to_pylist()] for name in pairs.column_names}
-    clusters = [f"{c}: {a} / {b}".lower() for c, (a, b) in zip(columns["category"], groups, strict=True)]
+    clusters = [
+        f"{c}: {about or f'{a} / {b}'}".lower()
+        for c, (a, b), about in zip(columns["category"], groups, columns["about"], strict=True)
+    ]
     statements = [s or f"row {i}" for i, s in enumerate(columns["statement"])]
     shared = total("more", SHARED, logp) - total("less", SHARED, logp)
     alike = [total("more", of, tokens) == total("less", of, tokens) for of in (SHARED, EDIT)]

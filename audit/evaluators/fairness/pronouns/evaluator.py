@@ -5,7 +5,7 @@ the same sentence about neutral nouns ("the person"). The scores are then set ag
 Whether the three pronouns are normalised to one changes no difference; it matters only for the share of 'they'.
 
 A model is asked about what it knows. Data that bring their own probes (a split ``pronouns``) are asked through those, with the share of women
-that the data have; otherwise English sentences and US labour statistics are used. A model that does not go on with a pronoun where
+that the data have; those of Winogender (a split ``winogender``) with its labour statistics; otherwise English sentences and US labour statistics are used. A model that does not go on with a pronoun where
 one is natural, or prefers one that grammar does not allow, has not understood the question: it is not assessed, which is not fair.
 
 Formula: ``g = log p(she) - log p(he)``, added up over every surface form that fits the place, minus the mean of the same
@@ -43,7 +43,13 @@ from audit.core.rows import Rows, Vector, concat
 from audit.core.subjects import Subject
 from audit.core.units import units_evidence
 from audit.evaluators.fairness.pronouns.exhibits import line, table
-from audit.evaluators.fairness.pronouns.questions import SOURCE, SPLIT, forward_questions, swapped_questions
+from audit.evaluators.fairness.pronouns.questions import (
+    SOURCE,
+    SPLIT,
+    WINOGENDER,
+    forward_questions,
+    swapped_questions,
+)
 from audit.evaluators.fairness.pronouns.recipes import LEAST_MENTIONS, Draws, Mentions, PronounDraws, known
 from audit.evaluators.fairness.pronouns.scores import LEAST_UNITS, Association, net
 from audit.recipes.probe_texts import text_sums
@@ -170,13 +176,14 @@ class PronounAssociation:
 
     def inputs(self, subject: Subject) -> Cases:
         own = SPLIT in subject.splits
-        questions = subject.real(SPLIT) if own else forward_questions()
+        split = next((name for name in (SPLIT, WINOGENDER) if name in subject.splits), None)
+        questions = forward_questions() if split is None else subject.real(split)
         learnt = "train" in subject.splits and subject.card.trained_on == subject.data
         mentions = Mentions(subject.real("train"), questions) if learnt else None
         asked = {
             "asked": questions,
             "forward": subject.token_scores(questions),
-            "swapped": None if own else subject.token_scores(swapped_questions()),
+            "swapped": None if split else subject.token_scores(swapped_questions()),
             "mentions": mentions,
             "draws": PronounDraws(questions, self.resamples, subject.seed, mentions),
             "own": own,

@@ -31,6 +31,8 @@ SOURCE = (
 
 SPLIT = "pronouns"
 """The split in which a dataset brings its own probes."""
+WINOGENDER = "winogender"
+"""The split that Winogender's templates make, asked where there are no probes of the data's own."""
 COLUMNS = ("prefix", "text", "pronoun", "kind", "unit", "item", "share")
 
 PRONOUNS = ("she", "he", "they")
