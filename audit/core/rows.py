@@ -38,6 +38,8 @@ MODALITIES = ("image", "molecule", "music", "table", "text")
 """What a model may make."""
 
 IMAGE, TEXT, PREFIX, FILE = "image", "text", "prefix", "file"
+OTHER = "other"
+"""The column with a picture to compare that of ``IMAGE`` with."""
 
 
 def image_rows(images: Images, **columns: Sequence[Any]) -> Rows:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.core.recipes import Context, Recipe, Shards
-from audit.core.references import ModelRef
-from audit.core.rows import IMAGE, Images, Rows, Vector, image_column, image_rows, images_of
+from audit.core.references import ExtractorRef, ModelRef
+from audit.core.rows import IMAGE, OTHER, Images, Rows, Vector, image_column, image_rows, images_of
 from audit.core.summaries import merged
 from audit.recipes.shown import presentable, rows_at
 
@@ -123,6 +123,46 @@ class ScoredPairs(Recipe[PairScores]):
 
     def make(self, context: Context, made: Rows, rows: Rows) -> PairScores:
         return PairScores.of((made, rows))
+
+
+@dataclass(frozen=True, slots=True)
+class Perceived:
+    """How differently each pair of pictures looks, or the reason why that is not known."""
+
+    distances: NDArray[np.float64]
+    reason: str = ""
+
+    @classmethod
+    def of(cls, batch: NDArray[np.float64]) -> Perceived:
+        """Take the parts of each pair's distance, shape (n, parts)."""
+        return cls(batch.sum(axis=1))
+
+    def merge(self, more: Perceived) -> Perceived:
+        return Perceived(np.concatenate([self.distances, more.distances]), self.reason or more.reason)
+
+
+@dataclass(frozen=True)
+class PerceivedPairs(Recipe[Perceived]):
+    """The distance of each reconstruction from its original, as an extractor of pairs sees it: the sum of its parts."""
+
+    kind: ClassVar[str] = "perceived-pairs"
+    along: ClassVar[tuple[str, ...]] = ("made", "rows")
+    made: Recipe[Rows]
+    rows: Recipe[Rows]
+    extractor: ExtractorRef
+
+    @property
+    def label(self) -> str:
+        return f"{self.extractor.name} of {self.made.label}"
+
+    def make(self, context: Context, made: Rows, rows: Rows) -> Perceived:
+        import pyarrow as pa
+
+        pairs = pa.table({IMAGE: image_column(images_of(made)), OTHER: image_column(images_of(rows))})
+        try:
+            return Perceived.of(context.extract(self.extractor, pairs))
+        except ValueError as error:  # pictures that it does not take
+            return Perceived(np.empty(0), str(error))
 
 
 @dataclass(frozen=True)

@@ -190,7 +190,7 @@ def test_an_extractor_keeps_its_contract(name: str) -> None:
     if lacks := lacking(extractor):
         pytest.skip(lacks)
     if extractor.refer().modality == "image":
-        rows = image_rows(np.random.default_rng(0).integers(0, 255, (5, 16, 16, 3), dtype=np.uint8))
+        rows = image_rows(np.random.default_rng(0).integers(0, 255, (5, 32, 32, 3), dtype=np.uint8))
     else:
         rows = text_rows(["a", "few", "words", "of", "text"])
     with one_thread():  # as a worker runs it

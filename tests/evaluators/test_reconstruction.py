@@ -11,10 +11,13 @@ import pytest
 from audit.core.capabilities import Capability
 from audit.core.cases import CaseKind
 from audit.core.errors import InputError
+from audit.core.identity import Digest
 from audit.core.measurements import Undefined
-from audit.core.rows import Images, image_rows, images_of
+from audit.core.references import ExtractorRef
+from audit.core.rows import OTHER, Images, image_rows, images_of
 from audit.evaluators.quality.reconstruction import Reconstruction, _student, _welch
 from audit.recipes.reconstructions import PairScores, ScoredPairs
+from audit.testing.memory import Kitchen
 from audit.testing.summaries import check_summary
 from tests.evaluators.test_kid import subject
 
@@ -162,3 +165,42 @@ def test_triples_show_the_picture_what_came_back_and_the_error(score: Any) -> No
     listed = worst.column("root mean square error").to_pylist()
     assert listed == sorted(listed, reverse=True)
     assert {i.tobytes() for i in images_of(shown)} <= {i.tobytes() for i in images_of(held["holdout"])}
+
+
+class Eyes:
+    """A bench whose extractor of pairs gives two parts of a distance: how far mean levels and how far pixels are apart."""
+
+    def __init__(self, model: Any, least: int = 0) -> None:
+        self.opened, self.least = model, least
+
+    def model(self, ref: Any) -> Any:
+        return self.opened
+
+    def split(self, ref: Any, split: str) -> Any:
+        return splits(n=60)[split]
+
+    def extract(self, ref: Any, rows: Any) -> Any:
+        ours, theirs = (images_of(rows, name).astype(float) / 255 for name in ("image", OTHER))
+        if ours.shape[1] < self.least:
+            raise ValueError(f"pictures of {self.least} pixels and more")
+        gap = ours - theirs
+        return np.column_stack([abs(gap.mean(axis=(1, 2, 3))), np.square(gap).mean(axis=(1, 2, 3))])
+
+
+def test_a_perceptual_distance_is_asked_where_the_audit_has_one() -> None:
+    eyes = ExtractorRef("eyes", Digest("4" * 40), 2, "image")
+    seeing = replace(case(n=60), extractors=(*case().extractors, ("perceptual", eyes)), shard_size=25)
+    found, worse, blind, none = (
+        by_metric(Kitchen(bench=bench).ask(Reconstruction(), subject).outcomes)["lpips"]
+        for bench, subject in (
+            (Eyes(Noisy(4.0)), seeing),
+            (Eyes(Noisy(40.0)), seeing),
+            (Eyes(Noisy(4.0), least=31), seeing),
+            (Eyes(Noisy(4.0)), case(n=60)),
+        )
+    )
+    assert found.n == 60
+    assert found.uncertainty.low < found.value < found.uncertainty.high < worse.uncertainty.low
+    assert blind.reason == "pictures of 31 pixels and more"
+    assert 'perceptual = "lpips-alex"' in none.reason
+    assert "audit fetch lpips-alex --from FOLDER" in none.reason

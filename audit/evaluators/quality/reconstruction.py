@@ -2,13 +2,15 @@
 
 For autoencoders, their variational kin and image enhancement. PSNR is the mean squared error in decibels, fixed to the full range of
 levels: its mean over pictures is what papers give, the pooled one is that of the mean error and lower, for a bad picture weighs more in
-it. SSIM compares local means, contrasts and structure, MS-SSIM at five scales; both are torchmetrics', with the data range given. The gap is
+it. SSIM compares local means, contrasts and structure, MS-SSIM at five scales; both are torchmetrics', with the data range given. LPIPS is
+how differently two pictures look to a network that learnt it from people, where the audit has one. The gap is
 how much better pictures the model was trained on come out than others of the same source: an overfitted model remembers them.
 
 Formula: ``PSNR_i = 10 log10(1 / MSE_i)`` on levels from 0 to 1, mean over pictures; pooled ``10 log10(1 / mean MSE)``; gap
-``mean PSNR of train - mean PSNR of holdout``; SSIM with an 11 × 11 Gaussian window, σ 1.5, K 0.01 and 0.03.
+``mean PSNR of train - mean PSNR of holdout``; SSIM with an 11 × 11 Gaussian window, σ 1.5, K 0.01 and 0.03; LPIPS
+``Σ over layers of mean over places of Σ w_c (a_c - b_c)²``, a and b activations scaled to length 1 in each place.
 Interval: Student's t over pictures; of the pooled PSNR by the delta method; of the gap Welch's.
-Gate: skipped below 30 pictures. No SSIM below 11 pixels a side, no MS-SSIM below 176. A picture that comes out exactly has no PSNR: then there
+Gate: skipped below 30 pictures. No SSIM below 11 pixels a side, no MS-SSIM below 176; no LPIPS below 31 and without an extractor in the role ``perceptual``. A picture that comes out exactly has no PSNR: then there
 is no mean, only the pooled value.
 """
 
@@ -27,7 +29,7 @@ from audit.core.errors import InputError
 from audit.core.evaluators import About, Needs, Unmet
 from audit.core.measurements import Evidence, Interval, Outcome
 from audit.core.metrics import HIGHER, LOWER, Metric
-from audit.core.recipes import Recipe, Shards
+from audit.core.recipes import Inputs, Recipe, Shards
 from audit.core.rows import Rows, Vector
 from audit.core.subjects import Subject
 from audit.core.summaries import merged
@@ -37,6 +39,8 @@ from audit.recipes.reconstructions import (
     WINDOW,
     Closer,
     PairScores,
+    Perceived,
+    PerceivedPairs,
     Reconstructed,
     ScoredPairs,
     Triples,
@@ -44,6 +48,8 @@ from audit.recipes.reconstructions import (
 from audit.stats.proportions import normal_quantile
 
 LEAST, SHOWN = 30, 6
+PERCEPTUAL = "perceptual"
+"""The role of an extractor that says how differently two pictures look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,12 @@ class Reconstruction:
             Metric("ssim", "Mean structural similarity; 1 for equal pictures", HIGHER),
             Metric("ms_ssim", "Mean structural similarity at five scales; 1 for equal pictures", HIGHER),
             Metric(
+                "lpips",
+                "Mean perceptual distance (LPIPS) from the original; 0 for equal pictures",
+                LOWER,
+                question="How differently do reconstructions look?",
+            ),
+            Metric(
                 "gap",
                 "How much better pictures come out that the model was trained on, in mean PSNR",
                 LOWER,
@@ -87,6 +99,7 @@ class Reconstruction:
             "Wang, Bovik, Sheikh & Simoncelli 2004 (SSIM)",
             "Wang, Simoncelli & Bovik 2003 (MS-SSIM)",
             "torchmetrics (both as it computes them)",
+            "Zhang, Isola, Efros, Shechtman & Wang 2018 (LPIPS)",
         ),
         caveats=(
             "PSNR rewards blur: of all sharp pictures that fit, the mean of them scores best.",
@@ -117,8 +130,11 @@ class Reconstruction:
         pairs: tuple[Recipe[Rows], Recipe[Rows], Recipe[PairScores]]
         pairs = held, Reconstructed(held, subject.model), scored(held)
         pictures = {"shown": Triples(*pairs, SHOWN), "worst": Triples(*pairs, SHOWN, worst=True)}
-        ours = {"held": scored(held), "seen": None, "private": self.reference == "train", **pictures}
-        nothing = {"private": False, "shown": None, "worst": None}
+        eyes = dict(subject.extractors).get(PERCEPTUAL)
+        perceived = None if eyes is None else PerceivedPairs(pairs[1], held, eyes)
+        looked_at = {"private": self.reference == "train", "perceived": perceived, **pictures}
+        ours: Inputs = {"held": scored(held), "seen": None, **looked_at}
+        nothing = {"private": False, "shown": None, "worst": None, "perceived": None}
         ratio = "both halves are held out, so the gap is 0"
         halves = tuple(Half(held, which) for which in (0, 1))
         null = Case(
@@ -149,6 +165,7 @@ class Reconstruction:
         shown: Shards[Rows] | None,
         worst: Shards[Rows] | None,
         private: bool,
+        perceived: Shards[Perceived] | None,
     ) -> Iterable[Outcome]:
         scores = merged(held)
         if shown is not None and worst is not None:
@@ -157,6 +174,7 @@ class Reconstruction:
                 Evidence("images", f"The worst reconstructed of '{self.reference}'", worst[0], private),
             )
             yield from self._fidelity(scores, looked_at)
+            yield self._perceived(perceived)
         if seen is None:
             yield self.about.undefined(
                 "gap", "which pictures the model was trained on is not known, or they are not here"
@@ -175,6 +193,21 @@ class Reconstruction:
             notes=(
                 f"{len(trained.psnr)} pictures of 'train' against {len(scores.psnr)} of '{self.reference}'.",
             ),
+        )
+
+    def _perceived(self, perceived: Shards[Perceived] | None) -> Outcome:
+        if perceived is None:
+            reason = (
+                f"no extractor in the role '{PERCEPTUAL}': bring one with 'audit fetch lpips-alex --from FOLDER' and write "
+                f'{PERCEPTUAL} = "lpips-alex" in [features]'
+            )
+            return self.about.undefined("lpips", reason)
+        found = merged(perceived)
+        if found.reason:
+            return self.about.undefined("lpips", found.reason)
+        n = len(found.distances)
+        return self.about.measurement(
+            "lpips", float(found.distances.mean()), _student(found.distances, self.level), n
         )
 
     def _fidelity(self, scores: PairScores, looked_at: tuple[Evidence, ...]) -> Iterable[Outcome]:
