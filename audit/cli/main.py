@@ -26,6 +26,7 @@ COMMANDS = {
     "list": "List models, evaluators, datasets, extractors, assets, policies, runs.",
     "risks": "List the training records that a run found at risk: open, closed, new.",
     "report": "Write the report of a run: HTML, Markdown, JSON, CSV, JUnit, SARIF, card.",
+    "label": "Write samples of an audit that a person is to label.",
     "compare": "Compare two runs: what changed, beyond noise.",
     "detect": "Say which marks of provenance files carry, and what each proves.",
     "mark": "Sign, label and watermark a folder of outputs into another.",

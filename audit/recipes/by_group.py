@@ -67,41 +67,23 @@ class OnlyColumns(Recipe[Rows]):
         return rows.select(list(self.columns))
 
 
-@dataclass(frozen=True)
-class EachGroup(Recipe[Rows]):
-    """``each`` rows of every group of one attribute, drawn at random, small enough to look at; ``group`` says which it is.
-
-    Groups of fewer than ten rows are not shown.
-    """
-
-    kind: ClassVar[str] = "each-group"
-    rows: Recipe[Rows]
-    groups: Recipe[labelled.Attributes]
-    column: int
-    each: int
-
-    @property
-    def label(self) -> str:
-        return f"{self.rows.label} by group"
-
-    def make(self, context: Context, rows: Shards[Rows], groups: Shards[labelled.Attributes]) -> Rows:
-        return grid(self.rows, rows, groups[0].columns[self.column], self.each, context.rng())
-
-
 def grid(
     source: Recipe[Rows],
     rows: Shards[Rows],
     attribute: labelled.Attribute,
     each: int,
     rng: Rng,
-    order: Sequence[int] | None = None,
+    order: Sequence[int],
 ) -> Rows:
-    """Return ``each`` rows of every group that has ten, with the column ``group``; ``order`` says which groups, and which first."""
+    """Return ``each`` rows of every group that has ten, with the column ``group``; ``order`` says which groups, and which first.
+
+    A group of fewer than ten rows is not shown.
+    """
     import pyarrow as pa
 
     chosen: list[NDArray[np.int64]] = []
     names: list[str] = []
-    for place in range(len(attribute.kinds)) if order is None else order:
+    for place in order:
         members = np.flatnonzero(attribute.codes == place)
         if len(members) < LEAST:
             continue

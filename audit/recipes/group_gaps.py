@@ -15,14 +15,13 @@ from audit.stats.group_quality import Gap
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One attribute: its groups that have enough rows (``places`` among all), how many rows of each were compared, and its gaps.
+    """One attribute: its groups that have enough rows, how many rows of each were compared, and its gaps.
 
     ``without`` says of a measure why it has no value here.
     """
 
     name: str
     kinds: tuple[str, ...]
-    places: NDArray[np.int64]
     sizes: NDArray[np.int64]
     gaps: tuple[Gap, ...]
     without: tuple[tuple[str, str], ...]

@@ -185,6 +185,8 @@ def test_groups_of_one_are_said() -> None:
         ({"permutations": 5}, "permutations"),
         ({"request_column": "job"}, "person_column"),
         ({"person_column": "tone", "persons": ("dark",)}, "two or more"),
+        ({"person_column": "tone", "persons": ("a", "b"), "draws": 600}, "too many"),
+        ({"draws": 60}, "too many"),
         ({"person_column": "tone", "persons": ("a", "b"), "requests": ("x",)}, "request_column"),
     ],
 )

@@ -173,3 +173,20 @@ def test_bad_parameters_are_refused() -> None:
             AttributeRepresentation(**bad)
     (unmet,) = AttributeRepresentation(attributes=("tones",)).unmet(subject())
     assert "tone" in unmet.remedy
+
+
+@pytest.mark.slow
+def test_the_intervals_of_ten_shares_hold_together() -> None:
+    """At one level for each, one of ten would be missed in every third audit."""
+    from audit.stats.misclassification import corrected_shares
+
+    rng = np.random.default_rng(6)
+    shares = np.array([0.02, 0.04, 0.06, 0.08, 0.1, 0.1, 0.12, 0.14, 0.16, 0.18])
+    matrix = 0.85 * np.eye(10) + 0.15 / 9 * (1 - np.eye(10))
+    held = 0
+    for _ in range(200):
+        counts = rng.multinomial(1500, shares @ matrix)
+        labels = np.stack([rng.multinomial(200, row) for row in matrix])
+        found = corrected_shares(counts, labels, rng, 1 - 0.05 / 10, draws=8000)
+        held += bool(((found.low <= shares) & (shares <= found.high)).all())
+    assert held / 200 >= 0.93

@@ -176,7 +176,7 @@ def _column(
         except UndefinedError as error:
             without.append((measure, f"'{column.name}': {error}"))
     kinds = tuple(column.kinds[i] for i in places)
-    return Column(column.name, kinds, places, sizes, tuple(gaps), tuple(without))
+    return Column(column.name, kinds, sizes, tuple(gaps), tuple(without))
 
 
 def _values(measure: str, found: PairScores) -> NDArray[np.float64]:

@@ -41,6 +41,8 @@ from audit.stats.group_quality import Gap
 from audit.stats.personal import Personal
 
 MOST_REAL, EACH = 2_000, 3
+MOST_PEOPLE = 1_000
+"""People that are compared with one another: time and memory grow with their square."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,16 @@ class PersonalisedOutput:
                 raise InputError(
                     "fairness.personalised: with 'person_column', name two or more values in 'persons', and the values of 'request_column' in 'requests'."
                 )
-            return
+        else:
+            self._check_texts()
+        asked = self.asked()
+        if len(asked.people) > MOST_PEOPLE or len(asked.people) * asked.draws > 2 * MOST_PEOPLE:
+            raise InputError(
+                f"fairness.personalised: {len(asked.people):,} people with {asked.draws:,} draws are too many to compare with one another; "
+                f"at most {MOST_PEOPLE:,} people and {2 * MOST_PEOPLE:,} answers to a request."
+            )
+
+    def _check_texts(self) -> None:
         for request in self.requests:
             if PERSON not in request:
                 raise InputError(

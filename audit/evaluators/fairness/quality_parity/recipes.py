@@ -80,7 +80,7 @@ class GroupQuality(Recipe[Parity]):
             except UndefinedError as error:
                 without.append((measure, f"'{mine.name}': {error}"))
         kinds = tuple(mine.kinds[place] for place in kept)
-        return Column(mine.name, kinds, np.array(kept), np.full(len(kept), n), tuple(gaps), tuple(without))
+        return Column(mine.name, kinds, np.full(len(kept), n), tuple(gaps), tuple(without))
 
 
 def matched(ours: Attributes, theirs: Attributes) -> tuple[list[tuple[Attribute, Attribute]], list[str]]:

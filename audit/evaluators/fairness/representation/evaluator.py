@@ -6,16 +6,16 @@ user names. The total variation is the share of samples that would have to show 
 Shares as read are wrong by the classifier's errors, and 20 tones read from 1,000 pictures differ from any target by chance: both are
 taken off. One attribute within another (``crossed``) is shown as a table with intervals, small cells drawn towards the rest or withheld.
 
+Labels that people gave to some of the samples, drawn at random (``hand_labels`` in ``[features]``), take the place of the confusion matrix: PPI++, which assumes
+nothing about the classifier's errors. A row in which nothing was read may show any value, and the interval reaches over that.
+
 Formula: ``distance = ½ sum |p - t|`` over values, p and t shares times the inverse confusion matrix; cross-fitted: ``½ sum s(d of one half of
 both sides) d of the other``, the mean of both orders, s the sign and d = p - t, which is 0 on average where nothing differs. The first number is that of the
 attribute with the greatest lower bound.
-Labels that people gave to some of the samples, drawn at random (``hand_labels`` in ``[features]``), take the place of the confusion matrix: PPI++, which assumes
-nothing about the classifier's errors. What neither reads nor labels say anything about may be of any value, and the interval reaches over that.
-
 Interval: cross-fitted value less 1.28 z standard errors of the linear form to plain value plus z, from multinomial variances and draws of the
-confusion matrix; Bonferroni over attributes. Shares: Dirichlet draws; cells: Wilson's, below 50 samples a hierarchical beta-binomial posterior.
+confusion matrix; Bonferroni over attributes. Shares: Dirichlet draws, Bonferroni over the values of an attribute; cells: Wilson's, below 50 samples a hierarchical beta-binomial posterior.
 Gate: no value where the classifier is less sure of more than half of the samples than of all but 1 % of the real examples. An
-attribute is left out whose confusion matrix cannot be inverted. Cells of fewer than 10 samples are withheld.
+attribute is left out whose confusion matrix cannot be inverted, or of which nothing was read in more than half of the samples. Cells of fewer than 10 samples are withheld.
 """
 
 from __future__ import annotations
@@ -223,7 +223,7 @@ def _shares(spread: Spread, attribute: Attribute) -> Evidence:
         "share as read": spread.read.round(4),
         "odds over target's": odds.round(2),
     }
-    caption = f"Shares of {attribute.name}, corrected for the classifier's errors, against their target"
+    caption = f"Shares of {attribute.name}, corrected for the classifier's errors, against their target; the intervals hold together"
     return Evidence("intervals", caption, pa.table(columns), sensitive=False)
 
 

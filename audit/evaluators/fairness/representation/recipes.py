@@ -24,6 +24,8 @@ from audit.stats.shrinkage import Reported, shrink_rates
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
 
+DRAWS = 8_000
+"""Draws of corrected shares; the ends of an interval that holds for ten values are among the outer twenty."""
 MOST_UNREAD = 0.5
 """Where nothing could be read in more of the samples than this, nothing is said of an attribute."""
 
@@ -148,13 +150,14 @@ class Representation(Recipe[Represented]):
     ) -> Spread:
         attribute = self.attributes[number]
         k, inverses = len(attribute.values), inverses_of(attribute, rng)
+        together = 1 - (1 - self.level) / k  # the intervals of all shares hold at once (Bonferroni)
         codes, real = ours.codes[:, number], theirs.codes[:, number]
         unread, unread_real = (float((side < 0).mean()) for side in (codes, real))
         given = self.given[number] if self.given else ()
         target = Side(None, np.array(given)) if given else Side.of(real[real >= 0], k)
         if labels is not None:
             try:
-                found = _by_hand(number, labels, codes, target, inverses, (level, self.level))
+                found = _by_hand(number, labels, codes, target, inverses, (level, together))
                 return _widened(found, 0.0, 0.0 if given else unread_real)
             except UndefinedError as error:
                 why = f"Labels by hand are not used: {error}."
@@ -164,7 +167,7 @@ class Representation(Recipe[Represented]):
         found_variation = variation(mine, target, inverses, level)
         counts = np.bincount(codes[codes >= 0], minlength=k)
         confusion = attribute.confusion or np.diag(np.full(k, 10**6))
-        each = corrected_shares(counts, np.array(confusion), rng, self.level)
+        each = corrected_shares(counts, np.array(confusion), rng, together, draws=DRAWS)
         notes = () if labels is None else (why,)
         spread = Spread(number, found_variation, each.raw, each.low, each.high, notes)
         return _widened(spread, unread, 0.0 if given else unread_real)
