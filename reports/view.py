@@ -17,6 +17,7 @@ from reports import numbers
 from reports.axes import axis_over
 from reports.evidence import Exhibit
 from reports.figures import Bounds, interval_plot
+from reports.layers import LayerLine, layer_lines, survival_of
 from reports.limits import limits
 from reports.redact import flattened, shortened
 from reports.sections import (
@@ -109,6 +110,10 @@ class View:
     criteria: tuple[CriterionLine, ...]
     samples: tuple[Exhibit, ...]
     """What the model makes, to be looked at before any number."""
+    layers: tuple[LayerLine, ...]
+    """Provenance at a glance: a line for each layer of marks."""
+    survival: Exhibit | None
+    """What of each layer survives, as one picture."""
     sections: tuple[Section, ...]
     skipped: tuple[tuple[str, str, tuple[Unmet, ...]], ...]
     """Evaluator, summary, every reason."""
@@ -123,6 +128,7 @@ def view(record: AuditRecord, read: EvidenceReader, *, show_sensitive: bool = Fa
     """Return what a report of a record shows; sensitive evidence is read only when asked for."""
     sensitive = sum(e.sensitive for m in record.measurements for e in m.evidence)
     measured, samples = _apart(record, sections(record, read, show_sensitive))
+    measured, survival = survival_of(measured)
     return View(
         title=shortened(record.name, 200) or "An audit without a name",
         run=record.run,
@@ -135,6 +141,8 @@ def view(record: AuditRecord, read: EvidenceReader, *, show_sensitive: bool = Fa
         cards=cards(record),
         criteria=criteria(record),
         samples=samples,
+        layers=layer_lines(record),
+        survival=survival,
         sections=measured,
         skipped=_skipped(record),
         failures=record.failures,
