@@ -60,7 +60,7 @@ def _signed(seed: int = 0) -> bytes:
 
 def _damaged(kind: str) -> bytes:
     file = bytearray(_signed())
-    at = file.index(b"jumb", file.index(b"jumb") + 4)  # a box inside the store
+    at = file.index(b"jumd")  # the description of the store
     if kind == "giant":  # a box that claims four gigabytes
         file[at - 4 : at] = b"\xff\xff\xff\xff"
     elif kind == "corrupt":
