@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -77,18 +78,33 @@ def heat_map(rows: Rows, caption: str) -> Markup | None:
     top = max(max(cells.values()), 1e-9)
     width = max(min(80.0, (_WIDTH - _LABEL - _RIGHT) / len(across)), 14.0)
     said = f"{caption}: " + "; ".join(f"{r}, {c} {numbers.plain(v)}" for (r, c), v in cells.items())
+    heads = [_in_lines(column, max(int(width / 7), 2)) for column in across]
+    top_rows = max(map(len, heads))
     parts = [element("title", {}, said)]
     for i, row in enumerate(down):
-        y = _ROW * (i + 1)
+        y = _ROW * i + 16 * top_rows + 8
         parts.append(element("text", {"x": _LABEL - 8, "y": y + 16, "text-anchor": "end"}, row))
         for j, column in enumerate(across):
             x = round(_LABEL + j * width, 2)
             parts += _cell(x, y, width, cells.get((row, column)), top)
-    for j, column in enumerate(across):
-        middle = round(_LABEL + (j + 0.5) * width, 2)
-        words = shortened(column, max(int(width / 7), 2))
-        parts.append(element("text", {"x": middle, "y": 16, "text-anchor": "middle"}, words))
-    return _figure(said, round(_LABEL + width * len(across) + _RIGHT, 2), _ROW * (len(down) + 1) + 4, parts)
+    for j, head in enumerate(heads):
+        place = {"x": round(_LABEL + (j + 0.5) * width, 2), "text-anchor": "middle"}
+        for k, words in enumerate(head, start=top_rows - len(head) + 1):
+            parts.append(element("text", {**place, "y": 16 * k}, words))
+    height = _ROW * len(down) + 16 * top_rows + 12
+    return _figure(said, round(_LABEL + width * len(across) + _RIGHT, 2), height, parts)
+
+
+def _in_lines(words: str, width: int) -> list[str]:
+    """Return words in at most two lines of ``width`` characters, the second cut where they are more.
+
+    >>> _in_lines("spread spectrum", 11), _in_lines("pneumonia", 5), _in_lines("a b c", 1)
+    (['spread', 'spectrum'], ['pneu…'], ['a', '…'])
+    """
+    lines = textwrap.wrap(words, width, break_long_words=False) or [""]
+    if len(lines) > 2:
+        lines = [lines[0], f"{lines[1]}…" if width > 1 else "…"]
+    return [line if len(line) <= width else f"{line[: max(width - 1, 0)]}…" for line in lines]
 
 
 def _cell(x: float, y: float, width: float, value: float | None, top: float) -> Iterable[Markup]:

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from audit.core.records import AuditRecord
 from audit.core.renderers import EvidenceReader
 from reports.curves import curve_figure
+from reports.layers import COLUMNS
 from reports.redact import visible
 from reports.view import view
 
@@ -38,6 +39,7 @@ class HtmlReport:
             style=Markup(style),  # noqa: S704 - our own file
             policy=security_policy(style),
             show_sensitive=show_sensitive,
+            columns=COLUMNS,
         )
         return page.encode("utf-8")
 

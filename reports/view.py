@@ -19,6 +19,7 @@ from reports.evidence import Exhibit
 from reports.figures import Bounds, interval_plot
 from reports.findings import GRAVEST_FIRST, Finding, bound_of, findings, in_order
 from reports.frameworks import Framework, Spoken, frameworks, spoken
+from reports.layers import LayerLine, layer_lines, survival_of
 from reports.limits import limits
 from reports.redact import flattened, shortened
 from reports.sections import (
@@ -114,6 +115,10 @@ class View:
     criteria: tuple[CriterionLine, ...]
     samples: tuple[Exhibit, ...]
     """What the model makes, to be looked at before any number."""
+    layers: tuple[LayerLine, ...]
+    """Provenance at a glance: a line for each layer of marks."""
+    survival: Exhibit | None
+    """What of each layer survives, as one picture."""
     sections: tuple[Section, ...]
     skipped: tuple[tuple[str, str, tuple[Unmet, ...]], ...]
     """Evaluator, summary, every reason."""
@@ -130,6 +135,7 @@ def view(record: AuditRecord, read: EvidenceReader, *, show_sensitive: bool = Fa
     """Return what a report of a record shows; sensitive evidence is read only when asked for."""
     sensitive = sum(e.sensitive for m in record.measurements for e in m.evidence)
     measured, samples = _apart(record, sections(record, read, show_sensitive))
+    measured, survival = survival_of(measured)
     return View(
         title=shortened(record.name, 200) or "An audit without a name",
         run=record.run,
@@ -143,6 +149,8 @@ def view(record: AuditRecord, read: EvidenceReader, *, show_sensitive: bool = Fa
         findings=tuple(f for f in findings(record) if f.verdict is not Verdict.PASS),
         criteria=criteria(record),
         samples=samples,
+        layers=layer_lines(record),
+        survival=survival,
         sections=measured,
         skipped=_skipped(record),
         failures=record.failures,

@@ -108,7 +108,7 @@ def command(
 def parse_mark(said: str) -> tuple[str, int]:
     """Return the name and key of ``NAME:KEY``. Raise InputError that says what is wrong."""
     from audit.marks.image.catalogue import IMAGE_MARKS, NEURAL, image_mark
-    from audit.marks.text.catalogue import TEXT_MARKS
+    from audit.marks.text.catalogue import TEXT_MARKS, refused
 
     name, _, key = said.partition(":")
     if name not in TEXT_MARKS:
@@ -121,6 +121,8 @@ def parse_mark(said: str) -> tuple[str, int]:
         raise InputError(
             f"'{said}' names no key: write NAME:KEY with a whole number below 2**63, such as {name}:15485863."
         )
+    if why := refused(name, int(key)):
+        raise InputError(f"'{said}' has a key that hides nothing: {why}.")
     return name, int(key)
 
 
@@ -128,9 +130,9 @@ def examine(place: Path, ask: Ask, verifier: Verifier) -> list[Finding]:
     """Return what each technique says of a file."""
     from audit.marks.detect import UNKNOWN, Finding, credential, held_of, label, watermarks
 
-    file, is_text = read_bytes(place), place.suffix.lower() in _ENDINGS
-    if not file:
+    if place.is_file() and place.stat().st_size == 0:
         return [Finding("file", UNKNOWN, "it is empty")]
+    file, is_text = read_bytes(place), place.suffix.lower() in _ENDINGS
     beside = next((p for p in _beside(place) if p.is_file()), None)
     held = held_of(file, None if beside is None else read_bytes(beside), is_text)
     findings = [

@@ -15,6 +15,7 @@ from audit.marks.image.attacks import ATTACKS, psnr
 from audit.marks.image.blocks import SIDE
 from audit.marks.image.catalogue import image_mark
 from audit.marks.image.detection import ImageMark
+from audit.marks.text.catalogue import refused
 from audit.marks.text.detection import Detection
 
 MARKED, WRONG, FORGED, REMOVED = "marked", "wrong key", "forged by averaging", "removed by averaging"
@@ -134,6 +135,8 @@ def named_marks(who: str, own: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
         name, _, key = said.partition(":")
         if not key.isdecimal() or int(key) >= 1 << 63:
             raise InputError(f"{who}: '{said}' in 'own' is not name:key with a whole number below 2**63.")
+        if why := refused(name, int(key)):
+            raise InputError(f"{who}: '{said}' in 'own' has a key that hides nothing: {why}.")
         found.append((name, int(key)))
     return tuple(found)
 

@@ -93,7 +93,10 @@ def test_credentials_go_with_the_first_change_and_watermarks_stay(ask: Any) -> N
     assert all(shares[c].value == 0.0 for c in ("untouched", "saved_again", "metadata_stripped", "jpeg"))
     assert shares["cropped"].value > 0.5
     assert shares["untouched"].uncertainty.high == pytest.approx(1 - 0.025 ** (1 / 10))
-    lines = {row["change"]: row for row in shares["untouched"].evidence[0].content.to_pylist()}
+    picture, table = shares["untouched"].evidence
+    assert picture.kind == "heatmap"
+    assert picture.content.num_rows == len(CHANGES) * 4
+    lines = {row["change"]: row for row in table.content.to_pylist()}
     assert lines["untouched"]["credential"].startswith("1.00")
     assert all(lines[c]["credential"].startswith("0.00") for c in CHANGES if c != "untouched")
     assert lines["jpeg"]["dwt_dct"].startswith("1.00")

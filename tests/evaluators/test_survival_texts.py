@@ -65,7 +65,7 @@ def test_a_sidecar_goes_with_the_first_copy_and_a_watermark_stays(ask: Any, text
     assert found["rewritten"].value >= found["edited"].value
     assert found["shortened"].value <= 0.5
     assert all(found[whose].value <= 0.05 for whose in ("unmarked", "foreign"))
-    (table,) = found["untouched"].evidence
+    _, table = found["untouched"].evidence
     left = {row["change"]: row for row in table.content.to_pylist()}
     credential = {change: row["credential"].split()[0] for change, row in left.items()}
     assert credential == {change: "1.00" if change == "untouched" else "0.00" for change in TEXT_CHANGES}

@@ -32,7 +32,7 @@ from audit.core.recipes import Recipe, Shards
 from audit.core.rows import Rows
 from audit.core.subjects import Subject
 from audit.marks.image.catalogue import IMAGE_MARKS, NEURAL, image_mark
-from audit.marks.text.catalogue import TEXT_MARKS
+from audit.marks.text.catalogue import TEXT_MARKS, refused
 from audit.recipes.labelled import Attribute, Attributes, RowAttributes
 from audit.recipes.marked_images import TOO_SMALL
 from audit.recipes.marks_by_example import PicturesByMark, ShuffledGroups, TextsByMark
@@ -116,6 +116,8 @@ class MarkGroups:
                 raise InputError(
                     f"provenance.mark_groups: no mark of texts is called '{name}'. {nearest(name, TEXT_MARKS)}"
                 )
+        if why := next(filter(None, (refused(name, self.key) for name in self.text_marks)), ""):
+            raise InputError(f"provenance.mark_groups: 'key' is {self.key}: {why}.")
         if self.n < 40 or self.most < 8:
             raise InputError(
                 "provenance.mark_groups: 'n' is at least 40, twice the smallest group, and 'most' at least 8."

@@ -26,6 +26,20 @@ _MOST_BYTES = 256_000_000
 _LARGE = 8192
 """Vocabularies above it are asked token by token."""
 _MOST_ANSWERS = 2_000_000
+_MOST_ZEROS = 8
+"""A key may end in so many zero bits: then 2**24 seeds are left, more than any vocabulary needs."""
+
+
+def weak(key: int) -> str:
+    """Say why a key gives few different green lists, or nothing. torch seeds with the lower 32 bits of the key times the token before.
+
+    >>> weak(15485863), weak(0)[:15], weak(1 << 32)[:15]
+    ('', 'its lower 32 bi', 'its lower 32 bi')
+    """
+    low = key & 0xFFFFFFFF
+    if low and low & -low <= 1 << _MOST_ZEROS:
+        return ""
+    return f"its lower 32 bits are divisible by 2**{_MOST_ZEROS + 1}, so different tokens share one green list; take an odd number"
 
 
 class _Lists:

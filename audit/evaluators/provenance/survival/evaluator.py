@@ -152,7 +152,7 @@ class Survival:
     def _of_changes(
         self, rows: list[dict[str, Any]], layers: tuple[str, ...], changes: Mapping[str, str]
     ) -> Iterator[Outcome]:
-        table = _picture(rows, layers, changes)
+        evidence = _pictures(rows, layers, changes)
         for change, meaning in changes.items():
             own = [row for row in rows if row["change"] == change]
             gone = sum(not any(row[layer] for layer in layers) for row in own)
@@ -163,7 +163,7 @@ class Survival:
                 len(own),
                 group=(("change", change),),
                 notes=(f"Change: {meaning}.",),
-                evidence=(table,) if change == "untouched" else (),
+                evidence=evidence if change == "untouched" else (),
             )
 
     def _of_others(self, rows: list[dict[str, Any]], layers: tuple[str, ...]) -> Iterator[Outcome]:
@@ -183,10 +183,13 @@ class Survival:
             )
 
 
-def _picture(rows: list[dict[str, Any]], layers: tuple[str, ...], changes: Mapping[str, str]) -> Evidence:
+def _pictures(
+    rows: list[dict[str, Any]], layers: tuple[str, ...], changes: Mapping[str, str]
+) -> tuple[Evidence, ...]:
+    """Return what is left of each layer after each change: to see, and to read with intervals."""
     import pyarrow as pa
 
-    lines = []
+    lines, cells = [], []
     for change in changes:
         own = [row for row in rows if row["change"] == change]
         kept = {layer: [bool(row[layer]) for row in own] for layer in layers}
@@ -195,7 +198,11 @@ def _picture(rows: list[dict[str, Any]], layers: tuple[str, ...], changes: Mappi
         for layer, values in kept.items():
             interval = clopper_pearson(sum(values), len(values))
             line[layer] = f"{np.mean(values):.2f} ({interval.low:.2f} to {interval.high:.2f})"
+            shown = {"row": change.replace("_", " "), "column": layer.replace("_", " ")}
+            cells.append({**shown, "value": float(np.mean(values))})
         lines.append(line)
-    return Evidence(
-        "table", "Share of outputs of which each layer is left", pa.Table.from_pylist(lines), False
+    said = "Share of outputs of which each layer is left"
+    return (
+        Evidence("heatmap", said, pa.Table.from_pylist(cells), False),
+        Evidence("table", f"{said}, with intervals", pa.Table.from_pylist(lines), False),
     )

@@ -45,7 +45,7 @@ from audit.evaluators.provenance.text_watermark.recipes import (
     OwnTextDetections,
     TextDetections,
 )
-from audit.marks.text.catalogue import TEXT_MARKS
+from audit.marks.text.catalogue import TEXT_MARKS, refused
 from audit.recipes.marked_images import named_marks
 from audit.stats.proportions import clopper_pearson
 from audit.stats.uniformity import kolmogorov
@@ -158,6 +158,9 @@ class TextWatermark:
             raise InputError(
                 "provenance.text_watermark: 'n' and 'wrong_keys' are at least 1, 'most' at least 8, 'length' at least 16."
             )
+
+        if why := next(filter(None, (refused(name, self.key) for name in self.marks)), ""):
+            raise InputError(f"provenance.text_watermark: 'key' is {self.key}: {why}.")
 
     @property
     def lengths(self) -> tuple[int, ...]:
