@@ -156,14 +156,15 @@ class AttributeInference:
         said = "halves of 'holdout' in place of members and others, labels dealt out at random in place of those read off codes"
 
         def halves(dose: float) -> dict[str, Any]:
-            first, second = Recalled(nonmembers, 0, dose), Recalled(nonmembers, 1)
+            blind = dose > 0
+            first, second = Recalled(nonmembers, 0, dose, blind), Recalled(nonmembers, 1, blind=blind)
             return {"members": first, "nonmembers": second, "names": names, "control": True}
 
         planted = tuple(
             Case(
                 CaseKind.PLANTED,
                 {**halves(dose), "read": None},
-                "halves of 'holdout', attributes of one half known",
+                "halves of 'holdout', guessed rightly one time in ten, attributes of one half known",
                 "remembered attributes",
                 dose,
             )

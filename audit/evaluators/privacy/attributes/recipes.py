@@ -167,12 +167,16 @@ def _questions(
 
 @dataclass(frozen=True)
 class Recalled(Recipe[Guesses]):
-    """Every other guess from ``which`` on; a share ``dose`` of those asked, drawn at random, is right: planted memory."""
+    """Every other guess from ``which`` on; a share ``dose`` of those asked, drawn at random, is right: planted memory.
+
+    ``blind`` has a guess right one time in ten first, so that there is something to remember where the model guesses nearly all rightly.
+    """
 
     kind: ClassVar[str] = "recalled-attributes"
     guesses: Recipe[Guesses]
     which: int
     dose: float = 0.0
+    blind: bool = False
 
     @property
     def label(self) -> str:
@@ -180,6 +184,8 @@ class Recalled(Recipe[Guesses]):
 
     def make(self, context: Context, guesses: Shards[Guesses]) -> Guesses:
         held = np.concatenate(list(guesses))[self.which :: 2].copy()
+        if self.blind:
+            held = np.where(held >= 0, context.rng(1).random(held.shape) < 0.1, -1).astype(held.dtype)
         known = context.rng(0).permutation(len(held))[: round(self.dose * len(held))]
         held[known] = np.where(held[known] >= 0, 1, -1)
         return held

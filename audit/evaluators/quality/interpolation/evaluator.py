@@ -52,7 +52,7 @@ _SHOWN = 6
 
 @dataclass(frozen=True)
 class Interpolation:
-    """Encodes pictures of ``split``, drawn at random, and decodes what is between the two of each of ``pairs`` pairs.
+    """Encodes pictures of ``split``, drawn at random, and decodes what is between the two of each pair; ``pairs`` is how many.
 
     ``epsilon`` is the length of a step on a way from 0 to 1. ``level`` is that of intervals.
     """
