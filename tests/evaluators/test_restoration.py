@@ -182,3 +182,23 @@ def test_the_included_enhancer_agrees_with_its_input(ask: Any) -> None:
     found = by_metric(ask(Restoration(), case(60), model=model, splits=data).outcomes)
     assert found["shift"].uncertainty.high < 0.1
     assert found["consistency"].value > 30
+
+
+@pytest.mark.slow
+def test_intervals_of_displaced_noisy_pictures_cover() -> None:
+    """150 draws of 60 pictures, each displaced by its own amount around a quarter of a pixel, with noise: known truth."""
+    from audit.stats.shifts import displacements
+
+    rng, repeats, n = np.random.default_rng(5), 150, 60
+    kept = {"shift": 0, "right": 0, "down": 0}
+    evaluator, truth = Restoration(), {"shift": np.hypot(0.25, 0.1), "right": 0.25, "down": -0.1}
+    for repeat in range(repeats):
+        before = waves(n, 16, seed=1000 + repeat)
+        own = rng.normal([0.25, -0.1], 0.1, (n, 2))
+        moved = waves(n, 16, own[:, 0, None, None], own[:, 1, None, None], seed=1000 + repeat)
+        found = displacements(before, moved + rng.normal(0, 4, before.shape))
+        for outcome in evaluator._displacement(found):
+            name = outcome.metric.rpartition(".")[2]
+            kept[name] += outcome.uncertainty.low <= truth[name] <= outcome.uncertainty.high
+    shares = {name: count / repeats for name, count in kept.items()}
+    assert all(0.90 <= share <= 0.99 for share in shares.values()), shares

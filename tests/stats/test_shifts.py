@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -10,10 +12,10 @@ from scipy import ndimage
 from audit.stats.shifts import displacements
 
 
-def waves(n: int, side: int, right: float = 0.0, down: float = 0.0, seed: int = 1) -> NDArray[np.float64]:
-    """Pictures with a falling spectrum, drawn as if everything lay that far to the right and down."""
+def waves(n: int, side: int, right: Any = 0.0, down: Any = 0.0, seed: int = 1) -> NDArray[np.float64]:
+    """Pictures with a falling spectrum, drawn as if everything lay that far to the right and down: all, or each (n, 1, 1)."""
     rng = np.random.default_rng(seed)
-    y, x = np.mgrid[:side, :side] - np.array([down, right])[:, None, None]
+    y, x = np.arange(side)[:, None] - down, np.arange(side) - right
     total = np.zeros((n, side, side))
     for _ in range(30):
         k, phase = rng.normal(0, 0.5, (n, 2, 1, 1)), rng.uniform(0, 2 * np.pi, (n, 1, 1))
