@@ -35,9 +35,9 @@ from audit.evaluators.privacy.attributes.recipes import (
     CodeGuesses,
     FittedProbes,
     Guesses,
+    HalfOfGuesses,
     ReadColumns,
     ReadOffCodes,
-    Recalled,
     TextGuesses,
 )
 from audit.evaluators.privacy.holdouts import overlapping
@@ -155,22 +155,22 @@ class AttributeInference:
         asked = {"members": members, "nonmembers": nonmembers, "names": names, "read": read, "control": False}
         said = "halves of 'holdout' in place of members and others, labels dealt out at random in place of those read off codes"
 
-        def halves(dose: float) -> dict[str, Any]:
-            blind = dose > 0
-            first, second = Recalled(nonmembers, 0, dose, blind), Recalled(nonmembers, 1, blind=blind)
+        def halves(blind: bool = False, known: float = 0.0) -> dict[str, Any]:
+            first = HalfOfGuesses(nonmembers, 0, blind, known)
+            second = HalfOfGuesses(nonmembers, 1, blind)
             return {"members": first, "nonmembers": second, "names": names, "control": True}
 
         planted = tuple(
             Case(
                 CaseKind.PLANTED,
-                {**halves(dose), "read": None},
-                "halves of 'holdout', guessed rightly one time in ten, attributes of one half known",
+                {**halves(blind=True, known=dose), "read": None},
+                "halves of 'holdout' whose attributes are guessed by a coin, those of one half partly known",
                 "remembered attributes",
                 dose,
             )
             for dose in subject.doses
         )
-        return Cases(asked, Case(CaseKind.NULL, {**halves(0.0), "read": chance}, said), planted)
+        return Cases(asked, Case(CaseKind.NULL, {**halves(), "read": chance}, said), planted)
 
     def measure(
         self,

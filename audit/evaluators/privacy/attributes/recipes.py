@@ -166,17 +166,18 @@ def _questions(
 
 
 @dataclass(frozen=True)
-class Recalled(Recipe[Guesses]):
-    """Every other guess from ``which`` on; a share ``dose`` of those asked, drawn at random, is right: planted memory.
+class HalfOfGuesses(Recipe[Guesses]):
+    """Every other row of guesses from ``which`` on.
 
-    ``blind`` has a guess right one time in ten first, so that there is something to remember where the model guesses nearly all rightly.
+    With ``blind`` each is right or wrong by a coin, and a share ``known`` of the rows, drawn at random, is right: planted memory,
+    which a probe that is nearly always right would hide.
     """
 
-    kind: ClassVar[str] = "recalled-attributes"
+    kind: ClassVar[str] = "half-of-guesses"
     guesses: Recipe[Guesses]
     which: int
-    dose: float = 0.0
     blind: bool = False
+    known: float = 0.0
 
     @property
     def label(self) -> str:
@@ -185,9 +186,10 @@ class Recalled(Recipe[Guesses]):
     def make(self, context: Context, guesses: Shards[Guesses]) -> Guesses:
         held = np.concatenate(list(guesses))[self.which :: 2].copy()
         if self.blind:
-            held = np.where(held >= 0, context.rng(1).random(held.shape) < 0.1, -1).astype(held.dtype)
-        known = context.rng(0).permutation(len(held))[: round(self.dose * len(held))]
-        held[known] = np.where(held[known] >= 0, 1, -1)
+            rng = context.rng(0)
+            told = rng.integers(0, 2, held.shape)
+            told[rng.permutation(len(held))[: round(self.known * len(held))]] = 1
+            held = np.where(held >= 0, told, -1)
         return held
 
 
