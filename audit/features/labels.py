@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -138,14 +139,14 @@ def _read(path: Path, folders: tuple[str, ...], values: str, rules: ImageRules, 
         )
     labels: dict[str, tuple[str | None, ...]] = {}
     found: set[str] = set()
+    entered = {_composed(name): name for name in held.labels}
     for folder in map(Path, folders):
         for picture in pictures(listing(folder), rules, []):
-            entered = next(
-                (n for n in (f"{folder.name}/{picture.name}", picture.name) if n in held.labels), None
-            )
-            if entered is not None:
-                found.add(entered)
-                labels[_pixels(picture.pixels)] = tuple(held.labels[entered][a] for a in attributes)
+            tried = (_composed(f"{folder.name}/{picture.name}"), _composed(picture.name))
+            name = next((entered[t] for t in tried if t in entered), None)
+            if name is not None:
+                found.add(name)
+                labels[_pixels(picture.pixels)] = tuple(held.labels[name][a] for a in attributes)
     if not found:
         example = next(iter(held.labels))
         raise InputError(
@@ -156,6 +157,11 @@ def _read(path: Path, folders: tuple[str, ...], values: str, rules: ImageRules, 
         (f"{missing:,} of {len(held.labels):,} labels are of files that are not there.",) if missing else ()
     )
     return _Known("image", held.values, labels, (*held.notes, *said))
+
+
+def _composed(name: str) -> str:
+    """Return a name with its accents composed: macOS takes them apart, other systems do not."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _pixels(image: np.ndarray[Any, np.dtype[np.uint8]]) -> str:

@@ -18,6 +18,8 @@ from audit.core.rows import image_rows, images_of, text_rows
 from audit.core.subjects import DataCard, ModelCard, Subject
 from audit.evaluators.fairness.personalised.evaluator import PersonalisedOutput
 from audit.evaluators.fairness.personalised.own import PERSON, PERSONS, REQUESTS
+from audit.testing.evaluators import check_evaluator, check_null
+from audit.testing.memory import HandedOut, Kitchen
 
 METRICS = {m: f"fairness.personalised.{m}" for m in ("distance", "share", "quality", "length")}
 EVALUATOR = PersonalisedOutput(permutations=199)
@@ -209,3 +211,9 @@ def test_two_people_are_too_few(ask: Any) -> None:
     few = PersonalisedOutput(persons=PERSONS[:2] + PERSONS[-2:], permutations=99)
     found = by(ask(few, subject(), Answers(), {}, numbers).outcomes)
     assert "two groups of 5" in found[METRICS["distance"]].reason
+
+
+def test_the_contract_is_kept() -> None:
+    kitchen = Kitchen(bench=HandedOut(Answers(), {}, numbers))
+    assert check_evaluator(EVALUATOR, subject(), kitchen)
+    assert check_null(EVALUATOR, subject(), kitchen)

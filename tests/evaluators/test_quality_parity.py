@@ -19,6 +19,7 @@ from audit.core.rows import image_rows, images_of
 from audit.core.subjects import DataCard, ModelCard, Subject
 from audit.evaluators.fairness.quality_parity.evaluator import QualityParity
 from audit.stats.group_quality import Standard, covered_share, frechet_share, kernel_distance, measured
+from audit.testing.evaluators import check_evaluator, check_shard_sizes
 from audit.testing.memory import Kitchen
 
 TONES, LOOKS = ("light", "middle", "dark"), ("feminine", "masculine")
@@ -286,3 +287,22 @@ def test_portraits_of_which_one_presentation_is_blurred(blur: bool) -> None:
         assert pictures.num_rows == 12
     else:
         assert spread(outcome).low == 0
+
+
+def test_the_contract_is_kept_however_rows_are_cut() -> None:
+    rng = np.random.default_rng(3)
+    bench = Bench(
+        Drawn(people(np.random.default_rng(8), 1200)), {s: people(rng, 1200) for s in ("train", "holdout")}
+    )
+    assert check_evaluator(QualityParity(), subject(), Kitchen(bench=bench))
+    check_shard_sizes(QualityParity(), subject(), 700, Kitchen(bench=bench))
+
+
+class Drawn:
+    """Samples that were drawn before, so that they are the same however they are cut."""
+
+    def __init__(self, rows: pa.Table) -> None:
+        self.rows = rows
+
+    def sample_range(self, start: int, stop: int) -> pa.Table:
+        return self.rows.slice(start, stop - start)

@@ -17,6 +17,8 @@ from audit.core.references import DataRef, ModelRef
 from audit.core.rows import image_rows, images_of
 from audit.core.subjects import DataCard, ModelCard, Subject
 from audit.evaluators.fairness.reconstruction_parity import ReconstructionParity, compared
+from audit.testing.evaluators import check_evaluator
+from audit.testing.memory import HandedOut, Kitchen
 
 SIDE, N = 16, 400
 METRICS = [f"fairness.reconstruction_parity.{m}" for m in ("psnr", "ssim", "adjusted")]
@@ -170,3 +172,9 @@ def test_bad_parameters_are_refused() -> None:
             ReconstructionParity(**bad)
     (unmet,) = ReconstructionParity(attributes=("tones",)).unmet(subject())
     assert "tone" in unmet.remedy
+
+
+def test_the_contract_is_kept() -> None:
+    held = pictures(np.random.default_rng(4), N)
+    kitchen = Kitchen(bench=HandedOut(Restores(), {"holdout": held}))
+    assert check_evaluator(ReconstructionParity(), subject(), kitchen)

@@ -46,6 +46,17 @@ def test_pictures_are_known_by_their_pixels(tmp_path: Path) -> None:
         Labels.open(ref, "cpu")
 
 
+def test_names_in_any_script_are_found_however_their_accents_are_written(tmp_path: Path) -> None:
+    images = pictures(tmp_path / "made", 4)
+    names = ["Zoe\u0308.png", "Олена.png", "雪.png", "a b.png"]  # the first as macOS writes it
+    for i, name in enumerate(names):
+        (tmp_path / "made" / f"{i}.png").rename(tmp_path / "made" / name)
+    path = write(tmp_path / "l.csv", "file,look", "Zoë.png,f", "Олена.png,m", "雪.png,f", '"a b.png",m')
+    ref = Labels.refer({"path": str(path), "folder": str(tmp_path / "made")})
+    assert ref.notes == ()
+    assert Labels.open(ref, "cpu").extract(image_rows(images)).tolist() == [[1, 0], [0, 1], [1, 0], [0, 1]]
+
+
 def test_rows_of_the_data_are_labelled_by_their_own_column(tmp_path: Path) -> None:
     images = pictures(tmp_path / "made")
     path = write(tmp_path / "l.csv", "file,look", "0.png,f", "1.png,m")
