@@ -85,7 +85,7 @@ def test_the_search_brings_images_nearer_than_the_candidates_do() -> None:
     made = pictures(0, 20)
     model, targets = (
         Generator(made),
-        as_vectors(image_rows((made[:10] // 2 + made[10:] // 2))),
+        as_vectors(image_rows(made[:10] // 2 + made[10:] // 2)),
     )  # blends of two
     error = nearest_made(model, targets, np.random.default_rng(0), np.random.default_rng(1))
     candidates = as_vectors(model.decode(model.draw_latents(2000, np.random.default_rng(0)), None))
