@@ -260,14 +260,15 @@ def test_a_reference_model_that_saw_the_members_is_said_and_does_not_take_the_he
     """Otherwise a leak could be hidden by naming a model that leaks the same."""
     asked = subject(Capability.TOKEN_SCORES)
     (other,) = asked.reference_models
-    same = replace(other, card=replace(other.card, trained_on=asked.data))
+    elsewhere = replace(asked.data, options=(("train", 5),))  # the same data, cut in another way
+    same = replace(other, card=replace(other.card, trained_on=elsewhere))
     rng = np.random.default_rng(3)
     splits = {side: text_rows(texts(rng, N)) for side in ("train", "holdout")}
     outcomes = found(
         QUICK, replace(asked, reference_models=(same,)), {AUDITED: LM(), OTHER: LM(seed=1)}, splits
     )
     notes = measured(outcomes["auc"]).notes
-    assert any("saw the same members" in note for note in notes)
+    assert any("may have seen the same members" in note for note in notes)
     assert any("Attack chosen beforehand: min_k_plus_plus" in note for note in notes)
     assert "auc.reference_ratio" in outcomes
 

@@ -9,6 +9,7 @@ from audit.core.artifacts import DrawnRows, RealRows
 from audit.core.capabilities import Capability
 from audit.core.evaluators import Unmet
 from audit.core.recipes import Recipe
+from audit.core.references import DataRef
 from audit.core.rows import Rows
 from audit.core.subjects import Subject
 from audit.evaluators.privacy.altered_texts import SHOTS, AfterOthers, SecondLook, SmallLetters
@@ -125,8 +126,8 @@ def attacks_on(
 ) -> Recipe[AttackScores]:
     """Return every attack that the model allows on some rows, the one chosen beforehand first, then those of ``extra``.
 
-    With reference models that is the difference from them, unless one of them is known to have seen the members: what they
-    memorised as well would be hidden. Else it is the first number that the model gives.
+    With reference models that is the difference from them, unless the card of one names the same data: what it memorised as
+    well would be hidden. Else it is the first number that the model gives.
     """
     found: list[Recipe[AttackScores]] = []
     if not subject.offers.isdisjoint(PREFERRED):
@@ -140,8 +141,15 @@ def attacks_on(
 
 
 def _saw_members(subject: Subject) -> bool:
-    """Say whether a reference model's card names the data of this audit as its own training data."""
-    return any(reference.card.trained_on == subject.data for reference in subject.reference_models)
+    """Say whether a reference model may have seen the members."""
+    return any(
+        _same_source(reference.card.trained_on, subject.data) for reference in subject.reference_models
+    )
+
+
+def _same_source(trained_on: DataRef | None, data: DataRef) -> bool:
+    """Say whether a model's card names these data as its own, cut into splits in whatever way."""
+    return trained_on is not None and (trained_on.loader, trained_on.content) == (data.loader, data.content)
 
 
 def _with_references(subject: Subject, rows: Recipe[Rows]) -> list[Recipe[AttackScores]]:
@@ -223,10 +231,10 @@ def reference_notes(subject: Subject) -> tuple[str, ...]:
                 f"The reference model ({reference.called}) offers no {chosen.value} and is left out."
             )
             continue
-        same = reference.card.trained_on == subject.data
+        same = _same_source(reference.card.trained_on, subject.data)
         seen = (
-            " Its card says that it saw the same members, so the difference hides what both memorised: it is not the attack "
-            "chosen beforehand."
+            " Its card names the same data, so it may have seen the same members, and the difference hides what both "
+            "memorised: it is not the attack chosen beforehand."
         )
         notes.append(f"Compared with a {reference.called}.{seen if same else ''}")
     return tuple(notes)

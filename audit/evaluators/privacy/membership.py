@@ -7,7 +7,7 @@ attacks find, on these examples, and nothing about a stronger attack.
 Formula: ``auc = P(score of a member > score of another one) + P(equal) / 2``. With token scores the attack chosen beforehand
 is Min-K%++: the mean of the lowest fifth of ``(log p - mean) / deviation`` over the tokens of a text, mean and
 deviation over the vocabulary. Where the spec names models like this one that did not see the members (``[[reference_models]]``, with the keys of ``[model]``), it
-is the mean of ``log p - log p_ref``, and for other models the signal less that of the reference model, unless that model's card says that it saw them too. Else it is the first signal that the model offers (for diffusion, minus the denoising loss averaged over five noise
+is the mean of ``log p - log p_ref``, and for other models the signal less that of the reference model, unless that model's card names the same data. Else it is the first signal that the model offers (for diffusion, minus the denoising loss averaged over five noise
 levels). All others are attacks beside it. ``blind_auc`` is the same for a ridge
 regression on the rows themselves, which never asks the model, and ``excess = auc - max(0.5, blind_auc)``. ``tpr_at_fpr_…`` is the
 share of members above the loosest threshold that at most a share f of the other examples passes (the ROC curve at f);
@@ -73,7 +73,7 @@ class MembershipInference:
     """Attacks the at most ``max_rows`` rows of ``train``, drawn at random, against as many of ``holdout``.
 
     The headline attack is fixed before anything runs: the difference from the reference models of the spec where it names
-    some that are not known to have seen the members, else Min-K%++ for a model that gives token probabilities, else the first number that the model gives per example.
+    some whose cards do not name the same data, else Min-K%++ for a model that gives token probabilities, else the first number that the model gives per example.
     ``permutations`` is the number of shuffles for the p-values, ``examples`` how many of the most exposed training examples are kept as
     evidence. ``extra`` names attacks that ask the model again, each at the cost of further passes:
     ``"lowercase"`` and ``"recall"`` for texts, ``"pia"``, ``"secmi"`` and ``"shared_noise"`` for diffusion models,
