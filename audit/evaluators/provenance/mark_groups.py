@@ -1,7 +1,7 @@
 """Marks by group: are the outputs about some group, or in some language, found less often, or accused more often?
 
 Pictures: every labelled example gets the mark and is saved as JPEG of quality 50, which is where differences between pictures show. Texts: the model
-goes on from each example's first words with the mark, so that group and language stay. Beside it the examples themselves, which nobody
+continues each example's first words with the mark, so that group and language stay. Beside it the examples themselves, which nobody
 marked, are read with the same key. One key in use may accuse the words of one language more than those of another; over keys that evens out, and
 in use it does not.
 
