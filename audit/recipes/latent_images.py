@@ -70,6 +70,7 @@ class LatentDetections(Recipe[Rows]):
     """A row per test of marked pictures, as ``ImageDetections`` has them; without ``marked`` the unmarked ones are read."""
 
     kind: ClassVar[str] = "latent-detections"
+    version: ClassVar[int] = 2
     source: Recipe[Rows]
     model: ModelRef
     mark: str

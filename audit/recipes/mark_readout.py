@@ -28,7 +28,7 @@ def judged(
     lacking: str,
     more: tuple[Evidence, ...] = (),
 ) -> Iterator[Outcome]:
-    """Yield each of ``shares`` (a metric and the case and strength it is of), then ``false_alarms``.
+    """Yield each of ``shares`` (a metric and the case and strength it is of, 0 for the largest), then ``false_alarms``.
 
     ``nothing`` says why there may be no test at all, ``lacking`` why one of a case. The first share has the table of all
     cases, and ``more``, for evidence.
@@ -40,7 +40,9 @@ def judged(
         return
     uniform = kolmogorov(continuous(rows))
     for i, (metric, (case, strength)) in enumerate(shares.items()):
-        p = [row["p"] for row in rows if row["case"] == case and strength in (0, row["strength"])]
+        tried = [row for row in rows if row["case"] == case]
+        wanted = strength or max((row["strength"] for row in tried), default=0)
+        p = [row["p"] for row in tried if row["strength"] == wanted]
         if not p or uniform < UNIFORM:
             yield about.undefined(metric, _void(uniform) if p else lacking, group)
             continue

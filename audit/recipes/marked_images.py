@@ -21,6 +21,8 @@ from audit.marks.text.detection import Detection
 MARKED, WRONG, FORGED, REMOVED = "marked", "wrong key", "forged by averaging", "removed by averaging"
 Test: TypeAlias = tuple[str, int, Detection, float]
 """The case, its strength, what the detector says and the quality of the picture, 0 where it is not measured."""
+FEW = 5
+"""Pictures of each kind that an attacker with little has; one with much has a quarter of the outputs of each."""
 LARGEST = 256
 """Side of the square at which larger images are marked."""
 
@@ -50,6 +52,7 @@ class ImageDetections(Recipe[Rows]):
     """
 
     kind: ClassVar[str] = "image-detections"
+    version: ClassVar[int] = 2
     along: ClassVar[tuple[str, ...]] = ("source",)
     source: Recipe[Rows]
     mark: str
@@ -113,14 +116,16 @@ def by_averaging(images: Images, marked: Images, mark: Reads) -> Iterator[Test]:
     mark. Added to unmarked outputs of the second half it is a forgery, taken from marked ones a removal.
     """
     half = len(images) // 2
-    n = half // 2
-    if n < 2:
+    most = half // 2
+    if most < 2:
         return
-    pattern = marked[:n].astype(np.float64).mean(axis=0) - images[n : 2 * n].astype(np.float64).mean(axis=0)
-    for case, rest, sign in ((FORGED, images[half:], 1.0), (REMOVED, marked[half:], -1.0)):
-        changed = np.rint(np.clip(rest + sign * pattern, 0, 255)).astype(np.uint8)
-        for before, after, d in zip(images[half:], changed, mark.detect(changed), strict=True):
-            yield case, n, d, psnr(before, after)
+    for n in sorted({min(FEW, most), most}):
+        first, second = marked[:n].astype(np.float64), images[most : most + n].astype(np.float64)
+        pattern = first.mean(axis=0) - second.mean(axis=0)
+        for case, rest, sign in ((FORGED, images[half:], 1.0), (REMOVED, marked[half:], -1.0)):
+            changed = np.rint(np.clip(rest + sign * pattern, 0, 255)).astype(np.uint8)
+            for before, after, d in zip(images[half:], changed, mark.detect(changed), strict=True):
+                yield case, n, d, psnr(before, after)
 
 
 def d_continuous(found: list[Detection], uniforms: list[float]) -> list[float]:

@@ -109,7 +109,7 @@ class TextWatermark:
                 LOWER,
                 unit="bits per token",
                 null=0.0,
-                question="Does the watermark make the text less likely?",
+                question="Is the text less likely for its watermark?",
             ),
             Metric(
                 "divergence",
