@@ -21,7 +21,7 @@ from audit.testing.models import check_adapter, check_capabilities
 from tests.models.tiny_pipelines import MAKERS, edited, saved, unet
 
 QUICK = {"arithmetic": "float32"}
-PIPELINES = ("ddpm", "ddim", "labelled", "ldm", "dit", "stable-diffusion")
+PIPELINES = ("ddpm", "ddim", "labelled", "ldm", "dit", "stable-diffusion", "xl")
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +68,8 @@ def as_the_library_draws(name: str, pipe: Any, noise: list[torch.Tensor], steps:
             words |= {"class_labels": [1, 2], "guidance_scale": 4.0}
         case "stable-diffusion":
             words |= {"prompt": ["a cat", "two dogs"], "guidance_scale": 7.5, "latents": given}
+        case "xl":
+            words |= {"prompt": ["a cat", "two dogs"], "guidance_scale": 5.0, "latents": given}
         case _:
             words |= {"batch_size": len(noise)}
     module = sys.modules[type(pipe).__module__]
@@ -75,17 +77,20 @@ def as_the_library_draws(name: str, pipe: Any, noise: list[torch.Tensor], steps:
         return np.asarray(pipe(**words).images)
 
 
-@pytest.mark.parametrize("name", ["ddim", "ldm", "dit", "stable-diffusion"])
+@pytest.mark.parametrize("name", ["ddim", "ldm", "dit", "stable-diffusion", "xl"])
 def test_samples_are_those_of_the_library_given_the_same_noise(folders: dict[str, Path], name: str) -> None:
     model = opened(folders[name], steps=5)
     condition = {
         "dit": text_rows(["", ""], label=["one", "two"]),
         "stable-diffusion": text_rows(["a cat", "two dogs"]),
+        "xl": text_rows(["a cat", "two dogs"]),
     }.get(name)
     ours = images_of(model.sample_each(rngs(2), condition))
     inner = model._facts.inner
     noise = [torch.from_numpy(rng.standard_normal(inner, dtype=np.float32)) for rng in rngs(2)]
-    pipe = DiffusionPipeline.from_pretrained(folders[name], safety_checker=None)
+    pipe = DiffusionPipeline.from_pretrained(
+        folders[name], **({"safety_checker": None} if name == "stable-diffusion" else {})
+    )
     pipe.set_progress_bar_config(disable=True)
     theirs = as_the_library_draws(name, pipe, noise, 5)
     assert ours.std() > 5, "the pictures are not of one colour"

@@ -21,7 +21,7 @@ from tests.models.tiny_pipelines import edited, saved
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:" + 64 * "0" + "\nsize 1024\n"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
-KEPT = ("ddpm", "dit", "stable-diffusion", "kl")
+KEPT = ("ddpm", "dit", "stable-diffusion", "xl", "kl")
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +151,17 @@ REFUSED: dict[str, tuple[str, Callable[[Path], None], str]] = {
         r"parts of different models",
     ),
     "distilled": ("stable-diffusion", settings("unet", time_cond_proj_dim=8), r"another kind of pipeline"),
+    "one text encoder of two": (
+        "xl",
+        lambda f: shutil.rmtree(f / "text_encoder_2"),
+        r"lacks the folder 'text_encoder_2'",
+    ),
+    "other sizes of XL": ("xl", settings("unet", addition_time_embed_dim=8), r"parts of different models"),
+    "XL without sizes": (
+        "xl",
+        settings("unet", addition_embed_type="text"),
+        r"addition_embed_type = 'text'\): it is of another",
+    ),
     "no vocabulary": (
         "stable-diffusion",
         without_words,

@@ -17,6 +17,7 @@ from diffusers import (
     DDPMScheduler,
     DiTPipeline,
     DiTTransformer2DModel,
+    EulerDiscreteScheduler,
     LDMPipeline,
     PNDMScheduler,
     StableDiffusionPipeline,
@@ -24,8 +25,8 @@ from diffusers import (
     UNet2DModel,
     VQModel,
 )
-from diffusers.utils import logging
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from diffusers.utils import import_utils, logging
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 SMALL = {"layers_per_block": 1, "norm_num_groups": 4}
 LABELS = {0: "zero, nought", 1: "one", 2: "two"}
@@ -109,39 +110,67 @@ def tokenizer() -> CLIPTokenizer:
     return CLIPTokenizer(vocab={word: i for i, word in enumerate(words)}, merges=[], model_max_length=12)
 
 
-def stable_diffusion(**more: Any) -> StableDiffusionPipeline:
-    reader = CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=54,
-            hidden_size=16,
-            intermediate_size=16,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            max_position_embeddings=12,
-            bos_token_id=0,
-            eos_token_id=1,
-            pad_token_id=1,
-        )
+def text_config(**more: Any) -> CLIPTextConfig:
+    return CLIPTextConfig(
+        vocab_size=54,
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=12,
+        bos_token_id=0,
+        eos_token_id=1,
+        pad_token_id=1,
+        **more,
     )
-    network = UNet2DConditionModel(
+
+
+def text_unet(**more: Any) -> UNet2DConditionModel:
+    return UNet2DConditionModel(
         sample_size=4,
         block_out_channels=(8, 8),
         down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
         attention_head_dim=4,
-        cross_attention_dim=16,
+        **{"cross_attention_dim": 16, **more},
         **SMALL,
-        **more,
     )
+
+
+def stable_diffusion() -> StableDiffusionPipeline:
     return StableDiffusionPipeline(
         vae=kl(),
-        text_encoder=reader,
+        text_encoder=CLIPTextModel(text_config()),
         tokenizer=tokenizer(),
-        unet=network,
+        unet=text_unet(),
         scheduler=PNDMScheduler(beta_schedule="scaled_linear", skip_prk_steps=True, steps_offset=1),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
+    )
+
+
+def stable_diffusion_xl() -> Any:
+    # the library marks what this pipeline draws where a package is installed that needs OpenCV, which may not be
+    import_utils._invisible_watermark_available = False
+    from diffusers import StableDiffusionXLPipeline
+
+    return StableDiffusionXLPipeline(
+        vae=kl(),
+        text_encoder=CLIPTextModel(text_config()),
+        text_encoder_2=CLIPTextModelWithProjection(text_config(projection_dim=8)),
+        tokenizer=tokenizer(),
+        tokenizer_2=tokenizer(),
+        unet=text_unet(
+            cross_attention_dim=32,
+            addition_embed_type="text_time",
+            addition_time_embed_dim=4,
+            projection_class_embeddings_input_dim=6 * 4 + 8,
+            transformer_layers_per_block=1,
+            use_linear_projection=True,
+        ),
+        scheduler=EulerDiscreteScheduler(beta_schedule="scaled_linear", steps_offset=1),
+        add_watermarker=False,
     )
 
 
@@ -152,6 +181,7 @@ MAKERS: Mapping[str, Callable[[], Any]] = {
     "ldm": ldm,
     "dit": dit,
     "stable-diffusion": stable_diffusion,
+    "xl": stable_diffusion_xl,
     "kl": kl,
     "vq": vq,
     "tiny": tiny_autoencoder,

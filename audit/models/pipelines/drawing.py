@@ -11,22 +11,24 @@ import torch
 from torch import Tensor
 
 from audit.core.rows import Rng
-from audit.models.pipelines.opening import Opened
+from audit.models.pipelines.opening import Asked, Opened
 
-Ask = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+Ask = Callable[[Tensor, Tensor, Asked | None], Tensor]
 """What a network says of states at levels, given what is asked for."""
+_ADDED = ("text_embeds", "time_ids")
+"""What a network reads beside a prompt's words."""
 
 
 def asking(opened: Opened) -> Ask:
     """Return how this network is asked: by a label, by what was read of a prompt, or by nothing."""
-    network, name = opened.network, type(opened.network).__name__
-    word = {"UNet2DModel": "class_labels", "DiTTransformer2DModel": "class_labels"}.get(
-        name, "encoder_hidden_states"
-    )
+    network = opened.network
 
-    def ask(states: Tensor, levels: Tensor, asked: Tensor | None) -> Tensor:
-        given = {} if asked is None else {word: asked}
-        found: Tensor = network(states, timestep=levels, **given).sample
+    def ask(states: Tensor, levels: Tensor, asked: Asked | None) -> Tensor:
+        given: dict[str, Any] = dict(asked or {})
+        added = {word: given.pop(word) for word in _ADDED if word in given}
+        found: Tensor = network(
+            states, timestep=levels, **given, **({"added_cond_kwargs": added} if added else {})
+        ).sample
         return found.float()
 
     return ask
@@ -46,8 +48,8 @@ def draw(
     *,
     steps: int,
     guidance: float,
-    asked: Tensor | None,
-    nothing: Tensor | None,
+    asked: Asked | None,
+    nothing: Asked | None,
 ) -> Tensor:
     """Return what the network makes of noise, as it sees it: latents, or pictures on -1 to 1.
 
@@ -74,12 +76,16 @@ def _stepped(scheduler: Any, said: Tensor, level: Tensor, state: Tensor, own: di
 
 
 def _guided(
-    ask: Ask, seen: Tensor, level: Tensor, guidance: float, asked: Tensor | None, nothing: Tensor | None
+    ask: Ask, seen: Tensor, level: Tensor, guidance: float, asked: Asked | None, nothing: Asked | None
 ) -> Tensor:
     levels = level.to(seen.device).expand(len(seen))
     if guidance == 1.0 or asked is None or nothing is None:
         return ask(seen, levels, asked)
-    both = ask(torch.cat([seen, seen]), torch.cat([levels, levels]), torch.cat([asked, nothing]))
+    both = ask(
+        torch.cat([seen, seen]),
+        torch.cat([levels, levels]),
+        {word: torch.cat([asked[word], nothing[word]]) for word in asked},
+    )
     wanted, free = both.chunk(2)
     channels = seen.shape[1]
     found = free[:, :channels] + guidance * (wanted[:, :channels] - free[:, :channels])

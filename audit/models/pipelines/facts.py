@@ -9,7 +9,7 @@ from typing import Any
 from audit.core.capabilities import Capability
 from audit.core.errors import InputError, nearest
 from audit.models.pipelines.folder import Part, Pipeline
-from audit.models.pipelines.kinds import CODEC, LABEL, NETWORK, NOTHING, READER, SCHEDULER, TEXT
+from audit.models.pipelines.kinds import CODEC, LABEL, NETWORK, NOTHING, READERS, SCHEDULER, TEXT
 
 _PREDICTIONS = ("epsilon", "sample", "v_prediction")
 _TEXT_ONLY = (
@@ -29,7 +29,7 @@ class Facts:
     """What a pipeline makes and takes. ``inner`` is what its network sees: channels, height, width.
 
     ``labels`` is how many labels there are, 0 without; ``none`` is the label that means any, where there is one.
-    ``names`` are the labels' names. ``grid`` is what sides of pictures are multiples of.
+    ``names`` are the labels' names. ``zeros`` says that no prompt is read as zeros, not as an empty prompt. ``grid`` is what sides of pictures are multiples of.
     """
 
     channels: int
@@ -42,6 +42,7 @@ class Facts:
     names: tuple[tuple[str, int], ...] = ()
     levels: int = 0
     prediction: str = ""
+    zeros: bool = False
     withheld: tuple[tuple[Capability, str], ...] = ()
 
     @property
@@ -79,6 +80,8 @@ def facts_of(
         _in_order(names, labels) if names and labels else _named(found.index, labels),
         scheduler.whole("num_train_timesteps"),
         _prediction(scheduler),
+        found.part(READERS[1][0]) is not None
+        and found.index.get("force_zeros_for_empty_prompt", True) is True,
     )
     if draft.channels not in (1, 3):
         raise InputError(
@@ -123,17 +126,7 @@ def _condition(found: Pipeline, network: Part, null_label: int | None) -> tuple[
     """Return what a sample is asked for by, how many labels there are, and which of them means none."""
     condition, config = found.kind.condition, network.config
     if condition == TEXT:
-        further = next((field for field in _TEXT_ONLY if config.get(field) is not None), None)
-        if further:
-            raise InputError(
-                f"'{network.name}' needs more than a prompt ({further} = {config[further]!r:.40}): it is another kind of pipeline."
-            )
-        wide, read = config.get("cross_attention_dim"), found.needed(READER).config.get("hidden_size")
-        if wide != read:
-            raise InputError(
-                f"'{network.name}' reads prompts of {wide!r:.40} numbers a word and the text encoder gives {read!r:.40}: they are "
-                "parts of different models."
-            )
+        _check_reading(found, network)
         return TEXT, 0, None
     if condition == LABEL:
         labels = network.whole("num_embeds_ada_norm")
@@ -149,6 +142,31 @@ def _condition(found: Pipeline, network: Part, null_label: int | None) -> tuple[
     if null_label is not None and not 0 <= null_label < labels:
         raise InputError(f"null_label is {null_label}; '{network.name}' has the labels 0 to {labels - 1}.")
     return LABEL, labels, null_label
+
+
+def _check_reading(found: Pipeline, network: Part) -> None:
+    """Raise InputError unless what the network reads is what the text encoders give."""
+    config, readers = network.config, [part for use, _ in READERS if (part := found.part(use)) is not None]
+    pooled = "text_time" if len(readers) > 1 else None
+    right = {**dict.fromkeys(_TEXT_ONLY), "addition_embed_type": pooled}
+    further = next((field for field, value in right.items() if config.get(field) != value), None)
+    if further:
+        raise InputError(
+            f"'{network.name}' does not read prompts as {found.title} does ({further} = {config.get(further)!r:.40}): it is of "
+            "another kind of pipeline."
+        )
+    given = {"cross_attention_dim": sum(part.whole("hidden_size") for part in readers)}
+    if pooled:
+        summary = readers[-1].whole("projection_dim")
+        given["projection_class_embeddings_input_dim"] = (
+            6 * network.whole("addition_time_embed_dim") + summary
+        )
+    for field, numbers in given.items():
+        if config.get(field) != numbers:
+            raise InputError(
+                f"'{network.name}' reads {config.get(field)!r:.40} numbers of a prompt ({field}) and is given {numbers}: it and the "
+                "text encoder are parts of different models."
+            )
 
 
 def _sides(network: Part, factor: int, size: int) -> tuple[tuple[int, int], int]:

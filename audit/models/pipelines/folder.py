@@ -19,17 +19,21 @@ from audit.models.pipelines.kinds import (
     CODECS,
     NETWORK,
     PIPELINES,
-    READER,
+    READERS,
     SCHEDULER,
-    TOKENIZER,
     Kind,
     Role,
 )
 from audit.models.weights import PICKLES, some, weights_of
 
 INDEX, CONFIG = "model_index.json", "config.json"
-_STEMS = {NETWORK: "diffusion_pytorch_model", CODEC: "diffusion_pytorch_model", READER: "model"}
-_SETTINGS = {SCHEDULER: "scheduler_config.json", TOKENIZER: "tokenizer_config.json"}
+_STEMS = {
+    NETWORK: "diffusion_pytorch_model",
+    CODEC: "diffusion_pytorch_model",
+    **{reader: "model" for reader, _ in READERS},
+}
+_TOKENIZERS = tuple(tokenizer for _, tokenizer in READERS)
+_SETTINGS = {SCHEDULER: "scheduler_config.json", **dict.fromkeys(_TOKENIZERS, "tokenizer_config.json")}
 _TOKENIZER_FILES = (
     "tokenizer_config.json",
     "tokenizer.json",
@@ -220,7 +224,7 @@ def _read_part(folder: Path, name: str, use: str, kind: str, variant: str) -> Pa
         )
     config = read_json(folder / settings)
     _check_config(config, f"{settings} of '{shown(folder.name)}'", use, kind)
-    if use == TOKENIZER:
+    if use in _TOKENIZERS:
         files = {one: folder / one for one in _TOKENIZER_FILES if one in names}
         if "tokenizer.json" not in files and "vocab.json" not in files:
             raise InputError(

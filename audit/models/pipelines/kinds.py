@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 NETWORK, CODEC, READER, TOKENIZER, SCHEDULER = "network", "codec", "reader", "tokenizer", "scheduler"
+READERS = ((READER, TOKENIZER), ("second reader", "second tokenizer"))
 """What a part is for: it predicts noise, it turns pictures into latents and back, it reads prompts, it cuts them up, it steps."""
 NOTHING, LABEL, TEXT = "nothing", "label", "text"
 """What a sample may be asked for."""
@@ -13,7 +14,8 @@ NOTHING, LABEL, TEXT = "nothing", "label", "text"
 CODECS = ("AutoencoderKL", "VQModel", "AutoencoderTiny")
 _UNET, _TEXT_UNET = ("UNet2DModel",), ("UNet2DConditionModel",)
 _TRANSFORMER = ("DiTTransformer2DModel", "Transformer2DModel")
-_READERS, _TOKENIZERS = ("CLIPTextModel",), ("CLIPTokenizer", "CLIPTokenizerFast")
+_READERS, _POOLING = ("CLIPTextModel",), ("CLIPTextModelWithProjection",)
+_TOKENIZERS = ("CLIPTokenizer", "CLIPTokenizerFast")
 SCHEDULERS = (
     "DDIMScheduler",
     "DDPMScheduler",
@@ -56,6 +58,7 @@ class Kind:
     unused: tuple[str, ...] = ()
     scheduler: str = ""
     settings: Mapping[str, int | bool] = field(default_factory=dict)
+    remark: str = ""
 
 
 _SCHEDULER = Role(SCHEDULER, SCHEDULERS)
@@ -90,6 +93,23 @@ PIPELINES: Mapping[str, Kind] = {
         7.5,
         unused=("safety_checker", "feature_extractor", "image_encoder"),
         settings={"steps_offset": 1, "clip_sample": False},
+    ),
+    "StableDiffusionXLPipeline": Kind(
+        "latent diffusion",
+        {
+            "unet": Role(NETWORK, _TEXT_UNET),
+            "vae": Role(CODEC, CODECS),
+            "text_encoder": Role(READERS[0][0], _READERS),
+            "tokenizer": Role(READERS[0][1], _TOKENIZERS),
+            "text_encoder_2": Role(READERS[1][0], _POOLING),
+            "tokenizer_2": Role(READERS[1][1], _TOKENIZERS),
+            "scheduler": _SCHEDULER,
+        },
+        50,
+        TEXT,
+        5.0,
+        unused=("feature_extractor", "image_encoder"),
+        remark="The watermark that the library puts into such pictures where invisible-watermark is installed is not put in.",
     ),
 }
 AUTOENCODER = Kind("autoencoder", {"vae": Role(CODEC, CODECS)}, 0)

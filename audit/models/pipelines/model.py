@@ -17,7 +17,7 @@ from audit.models.pipelines.kinds import LABEL, TEXT
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from audit.models.pipelines.opening import Opened
+    from audit.models.pipelines.opening import Asked, Opened
     from audit.models.pipelines.process import Predict, Process
 
 _MOST_AT_ONCE, _PIXELS_AT_ONCE = 64, 1 << 20
@@ -151,21 +151,33 @@ class PipelineModel:
             raise ValueError("this pipeline draws without conditions; none can be asked for")
         return [None] * len(rngs)
 
-    def _read(self, asked: Sequence[Any]) -> Tensor | None:
+    def _read(self, asked: Sequence[Any]) -> Asked | None:
         """Return what the network reads of labels or prompts."""
         import torch
 
         if self._facts.condition == TEXT:
             assert self._opened.read is not None
-            return self._opened.read([str(prompt) for prompt in asked])
+            read = self._opened.read([str(prompt) for prompt in asked])
+            return {**read, "time_ids": self._sizes(len(asked))} if "text_embeds" in read else read
         if self._facts.condition == LABEL:
-            return torch.tensor([int(label) for label in asked], device=self._device)
+            return {"class_labels": torch.tensor([int(label) for label in asked], device=self._device)}
         return None
 
-    def _nothing(self, n: int) -> Tensor | None:
+    def _sizes(self, n: int) -> Tensor:
+        """Return what a network that reads sizes is told: a picture that was never cropped, of the size that is drawn."""
+        import torch
+
+        height, width = self._facts.shape[:2]
+        told = torch.tensor([height, width, 0, 0, height, width], dtype=torch.float32, device=self._device)
+        return told.expand(n, -1)
+
+    def _nothing(self, n: int) -> Asked | None:
         """Return what the network reads where nothing is asked for; None where it knows no such thing."""
         if self._facts.condition == TEXT:
-            return self._read([""] * n)
+            read = self._read([""] * n)
+            if read is None or not self._facts.zeros:
+                return read
+            return {word: value if word == "time_ids" else 0 * value for word, value in read.items()}
         return None if self._facts.none is None else self._read([self._facts.none] * n)
 
     def _known(self, rows: Rows) -> list[Any] | None:
@@ -183,7 +195,7 @@ class PipelineModel:
         assert self._opened.scheduler is not None
         return Process.of(dict(self._opened.scheduler().config), self._facts.prediction)
 
-    def _predict(self, asked: Tensor | None) -> Predict:
+    def _predict(self, asked: Asked | None) -> Predict:
         from audit.models.pipelines.drawing import asking
 
         ask, channels = asking(self._opened), self._facts.inner[0]

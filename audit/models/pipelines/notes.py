@@ -75,10 +75,9 @@ def _asked_for(facts: Facts, options: Mapping[str, Any], prompts: int) -> list[s
 
 
 def _unread(found: Pipeline) -> list[str]:
-    notes = []
-    if set(found.kind.unused) & {
-        name for name, value in found.index.items() if isinstance(value, list) and any(value)
-    }:
+    notes = [found.kind.remark] if found.kind.remark else []
+    checker = found.index.get("safety_checker")
+    if isinstance(checker, list) and any(checker):
         notes.append(
             "Its safety checker was not loaded: pictures that it would black out are audited as they were drawn."
         )

@@ -17,11 +17,14 @@ from torch import Tensor
 from audit.core.errors import InputError
 from audit.formats.hostile import shown
 from audit.models.pipelines.folder import Part, Pipeline
-from audit.models.pipelines.kinds import CODEC, NETWORK, READER, SCHEDULER, TOKENIZER
+from audit.models.pipelines.kinds import CODEC, NETWORK, READERS, SCHEDULER
 from audit.models.weights import only
 
+Asked = Mapping[str, Tensor]
+"""What a network is asked for, by the words that it is called with; each has a row for each sample."""
 _LEFT_OVER = ("position_ids",)
 """Ends of names of tensors that old versions stored with the weights though they follow from the settings."""
+_FROM_TRANSFORMERS = tuple(use for pair in READERS for use in pair)
 _CLASSES = {"CLIPTokenizerFast": "CLIPTokenizer"}
 """What a class is called today."""
 
@@ -71,7 +74,7 @@ class Opened:
 
     network: Any
     codec: Codec | None
-    read: Callable[[Sequence[str]], Tensor] | None
+    read: Callable[[Sequence[str]], Asked] | None
     scheduler: Callable[[], Any] | None
     learns_variance: bool = False
 
@@ -85,9 +88,8 @@ def open_parts(found: Pipeline, device: str, scheduler: str) -> Opened:
         codec = Codec(loaded[CODEC]) if CODEC in loaded else None
         if found.part(NETWORK) is None:
             return Opened(None, codec, None, None)
-        read = None
-        if READER in loaded:
-            read = _reader(loaded[READER], _tokenizer(found.needed(TOKENIZER)), device)
+        pairs = [(loaded[r], _tokenizer(found.needed(t))) for r, t in READERS if r in loaded]
+        read = _reader(pairs, device) if pairs else None
         config = loaded[NETWORK].config
         double = (getattr(config, "out_channels", None) or config.in_channels) == 2 * config.in_channels
         steps = _scheduler(found.needed(SCHEDULER), scheduler, found.kind.settings, double=double)
@@ -96,7 +98,7 @@ def open_parts(found: Pipeline, device: str, scheduler: str) -> Opened:
 
 def _loaded(part: Part, device: str) -> Any:
     """Return one network, in float32, whole. Raise InputError when settings and weights do not belong together."""
-    kind, asked = _class(part), "dtype" if part.use == READER else "torch_dtype"
+    kind, asked = _class(part), "dtype" if part.use in _FROM_TRANSFORMERS else "torch_dtype"
     with only(part.files) as folder, _in_our_words(part.name, str(folder)):
         network, said = kind.from_pretrained(
             str(folder),
@@ -116,7 +118,7 @@ def _loaded(part: Part, device: str) -> Any:
 
 
 def _class(part: Part) -> Any:
-    library = importlib.import_module("transformers" if part.use in (READER, TOKENIZER) else "diffusers")
+    library = importlib.import_module("transformers" if part.use in _FROM_TRANSFORMERS else "diffusers")
     name = _CLASSES.get(part.kind, part.kind)
     if name == "Transformer2DModel":  # what was called so before there was one class for each kind
         name = "DiTTransformer2DModel"
@@ -134,19 +136,30 @@ def _tokenizer(part: Part) -> Any:
         return kind.from_pretrained(str(folder), local_files_only=True)
 
 
-def _reader(encoder: Any, tokenizer: Any, device: str) -> Callable[[Sequence[str]], Tensor]:
-    """Return what turns prompts into what the network reads: cut off or filled up to the encoder's length, as the library does."""
-    longest = int(encoder.config.max_position_embeddings)
-    masked = bool(getattr(encoder.config, "use_attention_mask", False))
+def _reader(pairs: Sequence[tuple[Any, Any]], device: str) -> Callable[[Sequence[str]], Asked]:
+    """Return what turns prompts into what the network reads: cut off or filled up to the encoder's length, as the library does.
 
-    def read(prompts: Sequence[str]) -> Tensor:
-        words = tokenizer(
-            list(prompts), padding="max_length", max_length=longest, truncation=True, return_tensors="pt"
-        ).to(device)
-        found: Tensor = encoder(words.input_ids, attention_mask=words.attention_mask if masked else None)[0]
-        return found.float()
+    One encoder gives its last layer; of two both give the last but one, side by side, and the second a summary as well.
+    """
+
+    def read(prompts: Sequence[str]) -> Asked:
+        if len(pairs) == 1:
+            return {"encoder_hidden_states": _encoded(*pairs[0], prompts, device)[0].float()}
+        both = [_encoded(*pair, prompts, device) for pair in pairs]
+        layers = torch.cat([one.hidden_states[-2].float() for one in both], dim=-1)
+        return {"encoder_hidden_states": layers, "text_embeds": both[-1][0].float()}
 
     return read
+
+
+def _encoded(encoder: Any, tokenizer: Any, prompts: Sequence[str], device: str) -> Any:
+    longest = int(encoder.config.max_position_embeddings)
+    words = tokenizer(
+        list(prompts), padding="max_length", max_length=longest, truncation=True, return_tensors="pt"
+    ).to(device)
+    masked = bool(getattr(encoder.config, "use_attention_mask", False))
+    mask = words.attention_mask if masked else None
+    return encoder(words.input_ids, attention_mask=mask, output_hidden_states=True)
 
 
 def _scheduler(part: Part, name: str, settings: Mapping[str, Any], *, double: bool) -> Callable[[], Any]:
