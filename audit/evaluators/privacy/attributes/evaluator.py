@@ -164,7 +164,7 @@ class AttributeInference:
             Case(
                 CaseKind.PLANTED,
                 {**halves(blind=True, known=dose), "read": None},
-                "halves of 'holdout' whose attributes are guessed by a coin, those of one half partly known",
+                "halves of 'holdout' whose attributes are guessed among four, those of one half partly known",
                 "remembered attributes",
                 dose,
             )

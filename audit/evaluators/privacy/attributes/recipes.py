@@ -169,7 +169,7 @@ def _questions(
 class HalfOfGuesses(Recipe[Guesses]):
     """Every other row of guesses from ``which`` on.
 
-    With ``blind`` each is right or wrong by a coin, and a share ``known`` of the rows, drawn at random, is right: planted memory,
+    With ``blind`` each is right in one case of four, by chance, and a share ``known`` of the rows, drawn at random, is right: planted memory,
     which a probe that is nearly always right would hide.
     """
 
@@ -187,7 +187,7 @@ class HalfOfGuesses(Recipe[Guesses]):
         held = np.concatenate(list(guesses))[self.which :: 2].copy()
         if self.blind:
             rng = context.rng(0)
-            told = rng.integers(0, 2, held.shape)
+            told = (rng.integers(0, 4, held.shape) == 0).astype(np.int64)
             told[rng.permutation(len(held))[: round(self.known * len(held))]] = 1
             held = np.where(held >= 0, told, -1)
         return held
