@@ -101,6 +101,7 @@ def test_what_a_code_says_of_anybody_is_readable_and_no_risk(ask: Any) -> None:
     assert found["readable", "age"].p_value == 0.01
     assert found["readable", "job"].uncertainty.low <= 0 <= found["readable", "job"].uncertainty.high
     assert found["readable",].value == found["readable", "age"].value
+    assert found["readable",].p_value == 0.01, "not multiplied by the number of columns"
     assert found["risk",].uncertainty.low <= 0 <= found["risk",].uncertainty.high
     assert not any(o.void for o in found.values())
 

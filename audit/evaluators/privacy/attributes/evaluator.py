@@ -9,7 +9,8 @@ question about such codes: whether a protected attribute can be read off the cod
 Formula: ``risk = right(members) - right(non-members)``, shares of guesses that are right; ``readable = (R - 1 / k) / (1 - 1 / k)``, R the mean
 recall of the k kinds by ridge regression of five folds on the other four. Of all columns, the largest.
 Interval: of ``risk`` Newcombe's for a difference of two shares; of ``readable`` that of the recalls; of the largest of several columns, from the largest
-lower to the largest upper bound, each at a level that holds for all at once. The p-value of ``readable`` is by shuffled labels, for all columns at once (Bonferroni).
+lower to the largest upper bound, each at a level that holds for all at once. The p-value of ``readable`` is by shuffled labels, for all columns at once (the largest
+standardised score).
 Gate: skipped without group columns or below 100 members and 200 others. Left out: columns of one or more than 100 values, values of fewer than 20
 rows, columns that fewer than 100 texts of either side name.
 """
@@ -164,7 +165,7 @@ class AttributeInference:
             Case(
                 CaseKind.PLANTED,
                 {**halves(blind=True, known=dose), "read": None},
-                "halves of 'holdout' guessed rightly one time in ten, those of one half partly known",
+                "halves of 'holdout' whose attributes are guessed among four, those of one half partly known",
                 "remembered attributes",
                 dose,
             )

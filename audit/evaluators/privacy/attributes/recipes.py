@@ -19,6 +19,7 @@ from audit.core.references import ModelRef
 from audit.core.rows import Matrix, Rows, text_rows, texts_of
 from audit.recipes.labelled import Attributes
 from audit.stats.discriminant import Discriminant
+from audit.stats.permutation import p_value
 from audit.stats.probes import Readable, readable
 
 Guesses = NDArray[np.int64]
@@ -169,7 +170,7 @@ def _questions(
 class HalfOfGuesses(Recipe[Guesses]):
     """Every other row of guesses from ``which`` on.
 
-    With ``blind`` one in ten is right by chance, and a share ``known`` of the rows, drawn at random, is right: planted memory,
+    With ``blind`` each is right in one case of four, by chance, and a share ``known`` of the rows, drawn at random, is right: planted memory,
     which a probe that is nearly always right would hide.
     """
 
@@ -187,7 +188,7 @@ class HalfOfGuesses(Recipe[Guesses]):
         held = np.concatenate(list(guesses))[self.which :: 2].copy()
         if self.blind:
             rng = context.rng(0)
-            told = (rng.random(held.shape) < 0.1).astype(held.dtype)
+            told = (rng.integers(0, 4, held.shape) == 0).astype(np.int64)
             told[rng.permutation(len(held))[: round(self.known * len(held))]] = 1
             held = np.where(held >= 0, told, -1)
         return held
@@ -237,5 +238,19 @@ class ReadOffCodes(Recipe[ReadColumns]):
                 left_out.append((column.name, str(error)))
                 continue
             columns.append(ReadColumn(column.name, found))
-        chance = min((column.read.p_value for column in columns), default=1.0)
-        return ReadColumns(tuple(columns), min(1.0, chance * max(len(columns), 1)), tuple(left_out))
+        return ReadColumns(tuple(columns), _of_the_best([c.read for c in columns]), tuple(left_out))
+
+
+def _of_the_best(found: list[Readable]) -> float:
+    """Return the p-value that no column can be read, by the largest standardised score.
+
+    Each column was shuffled by itself, so the largest of the shuffles is that of independent columns: no smaller, on the
+    whole, than that of columns that depend on one another.
+    """
+    if not found:
+        return 1.0
+    values = np.array([read.value for read in found])
+    draws = np.stack([read.shuffled for read in found], axis=1)
+    spread = np.maximum(draws.std(axis=0), 1e-12)
+    largest = ((draws - draws.mean(axis=0)) / spread).max(axis=1)
+    return p_value(float(((values - draws.mean(axis=0)) / spread).max()), largest)
