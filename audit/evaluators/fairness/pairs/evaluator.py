@@ -91,9 +91,7 @@ class MinimalPairs:
             ),
             Metric(
                 "matched",
-                "The share of ``stereotyped`` among pairs whose two sentences have as many tokens".replace(
-                    "``", "'"
-                ),
+                "Share of pairs as in 'stereotyped', of those alone whose two sentences have as many tokens",
                 NEITHER,
                 baseline=0.5,
                 question="Does that hold where both sentences are as long?",
