@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
+from inspect import signature
 from typing import Any
 
 import click
@@ -67,7 +68,10 @@ def _state(kind: str, found: Any) -> dict[str, Any]:
     """Return the state of a plugin. One that waits for an asset is sound: ``lacks`` says what to fetch."""
     if isinstance(found, Unavailable):
         return {"usable": False, "reason": found.reason, "remedy": found.remedy, "lacks": None}
-    lacks = lacking(found) if kind == "extractors" else None
+    own = (
+        kind == "extractors" and signature(found.refer).parameters
+    )  # it waits for options of a spec, not for a file
+    lacks = lacking(found) if kind == "extractors" and not own else None
     return {"usable": True, "reason": None, "remedy": None, "lacks": lacks}
 
 

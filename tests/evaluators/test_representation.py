@@ -133,6 +133,31 @@ def test_one_attribute_within_another_is_fairlearns_with_our_intervals(ask: Any)
     assert np.isnan(shares[3]).all(), "nobody there"
 
 
+def test_a_group_within_a_group_that_is_missing_is_found_where_each_attribute_is_right(ask: Any) -> None:
+    """Light people are all shown as feminine and dark ones as masculine; shares of tones and looks stay what they were."""
+
+    class Segregates(Draws):
+        def sample(self, n: int, rng: np.random.Generator, condition: Any = None) -> Any:
+            rows = people(rng, n, self.light)
+            tone = rows.column("tone").to_numpy()
+            look = np.where(tone == 1, rng.integers(0, 2, n), tone // 2)
+            return pa.table({"tone": tone, "look": look})
+
+    evaluator = AttributeRepresentation(crossed=("tone", "look"))
+    whole = ask(evaluator, subject(), Segregates(1 / 3), splits(), reads)
+    found = {dict(o.group).get("attribute", ""): o for o in whole.outcomes}
+    assert ends(found["tone"]).low == 0.0
+    assert ends(found["look"]).low == 0.0
+    assert ends(found["tone × look"]).low <= 1 / 3 <= ends(found["tone × look"]).high
+    assert ends(found["tone × look"]).low > 0.2
+    fair, _ = asked(ask, 1 / 3, evaluator)
+    assert ends(fair["tone × look"]).low == 0.0
+    named = replace(evaluator, shares=("tone=light: 0.2", "tone=middle: 0.4", "tone=dark: 0.4"))
+    without, _ = asked(ask, 1 / 3, named)
+    assert "tone × look" not in without
+    assert any("nothing of pairs" in note for note in without[""].notes)
+
+
 def test_fairlearns_interval_of_a_gap_leaves_out_zero_where_ours_holds_it() -> None:
     """Its ``difference_ci`` is of max - min, which chance alone makes larger than 0."""
     from fairlearn.metrics import MetricFrame, mean_prediction

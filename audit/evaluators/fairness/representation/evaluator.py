@@ -58,8 +58,8 @@ class AttributeRepresentation:
 
     ``shares`` names other targets, each written "attribute=value: 0.25", all values of an attribute or none; ``shares`` may be a file of the user's, written
     { file = "census.csv" } (columns attribute, value, share) or { file = "census.toml" } (a table for each attribute). ``attributes`` names the attributes to look at, all
-    unless told. ``crossed`` names two of them: the second is shown within each value of the first;
-    unless told, the two that are surest to be off.
+    unless told. ``crossed`` names two of them: the second is shown within each value of the first,
+    and the distance of pairs of values is measured too. Unless ``crossed`` is given, the two that are surest to be off are shown.
     """
 
     reference: str = "train"
@@ -187,6 +187,20 @@ class AttributeRepresentation:
                 group=(("attribute", name),),
                 notes=(note, *spread.notes),
                 evidence=(_shares(spread, attributes[spread.attribute]),),
+            )
+
+        if held.joint is not None:
+            note = (
+                "Of pairs of values; the classifier's errors in one attribute are taken not to depend on the other. "
+                f"Uncorrected: {held.joint.read:.3f}."
+            )
+            yield self.about.measurement(
+                "distance",
+                held.joint.value,
+                held.joint.interval,
+                held.rows,
+                group=(("attribute", " × ".join(self.crossed)),),
+                notes=(note,),
             )
 
     def _greatest(

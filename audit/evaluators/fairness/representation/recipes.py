@@ -66,7 +66,10 @@ class Crossing:
 
 @dataclass(frozen=True, slots=True)
 class Represented:
-    """Everything of representation; ``reason`` says why there is nothing, and is empty otherwise."""
+    """Everything of representation; ``reason`` says why there is nothing, and is empty otherwise.
+
+    ``joint`` is the variation of pairs of values of the two attributes that were asked for together, where they were.
+    """
 
     reason: str
     rows: int
@@ -74,6 +77,7 @@ class Represented:
     spreads: tuple[Spread, ...]
     crossing: Crossing | None
     left_out: tuple[str, ...]
+    joint: Variation | None = None
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,7 @@ class Representation(Recipe[Represented]):
         n = len(ours.sure)
         if reason := unlike_anything(strange):
             return Represented(reason, n, strange, (), None, ())
-        level = 1 - (1 - self.level) / max(len(self.chosen), 1)
+        level = 1 - (1 - self.level) / max(len(self.chosen) + bool(self.crossed), 1)
         spreads: list[Spread] = []
         left_out: list[str] = []
         for number in self.chosen:
@@ -128,7 +132,13 @@ class Representation(Recipe[Represented]):
                 crossing = self._crossing(pair, ours, theirs)
             except UndefinedError as error:
                 left_out.append(f"The table of one attribute within another is left out: {error}.")
-        return Represented("", n, strange, tuple(spreads), crossing, tuple(left_out))
+        joint = None
+        if self.crossed:
+            try:
+                joint = self._joint(ours, theirs, rng, level)
+            except UndefinedError as error:
+                left_out.append(f"The distance of pairs of values is left out: {error}.")
+        return Represented("", n, strange, tuple(spreads), crossing, tuple(left_out), joint)
 
     def _labels(self, number: int, hand: Readings) -> Whole | None:
         """Return the labels by hand of one attribute in the classifier's order of values, None where it was not labelled."""
@@ -171,6 +181,31 @@ class Representation(Recipe[Represented]):
         notes = () if labels is None else (why,)
         spread = Spread(number, found_variation, each.raw, each.low, each.high, notes)
         return _widened(spread, unread, 0.0 if given else unread_real)
+
+    def _joint(self, ours: Readings, theirs: Readings, rng: np.random.Generator, level: float) -> Variation:
+        """Return the variation of pairs of values; the classifier's errors in one attribute are taken not to depend on the other."""
+        first, second = (self.attributes[i] for i in self.crossed)
+        wide, k = len(second.values), len(first.values) * len(second.values)
+        given = [self.given[i] if self.given else () for i in self.crossed]
+        if any(given) and {share for shares in given for share in shares} != {
+            1 / len(first.values),
+            1 / wide,
+        }:
+            raise UndefinedError("the target says nothing of pairs")
+        sides = []
+        for side in (ours, theirs):
+            pairs = side.codes[:, self.crossed]
+            read = (pairs >= 0).all(axis=1)
+            sides.append((pairs[read] @ np.array([wide, 1]), 1 - float(read.mean())))
+        inverses = [
+            np.asarray(np.kron(a, b), np.float64)
+            for a, b in zip(inverses_of(first, rng), inverses_of(second, rng), strict=True)
+        ]
+        target = Side(None, np.full(k, 1 / k)) if any(given) else Side.of(sides[1][0], k)
+        found = variation(Side.of(sides[0][0], k), target, inverses, level)
+        reach = sides[0][1] + (0.0 if any(given) else sides[1][1])
+        low, high = max(found.interval.low - reach, 0.0), min(found.interval.high + reach, 1.0)
+        return replace(found, interval=replace(found.interval, low=low, high=high))
 
     def _crossing(self, crossed: tuple[int, ...], ours: Readings, theirs: Readings) -> Crossing:
         first, second = crossed
