@@ -123,8 +123,8 @@ class NearCopies:
     """Compares samples with every training example among its ``k`` nearest; ``permutations`` re-draw the split, ``examples`` pairs are
     shown.
 
-    Features say what looks alike: learnt ones find copies that were moved or cropped, ``features = "edges"`` those that a learnt extractor
-    takes for other pictures of the same kind; ask twice (``as``) for both. ``variants`` says which altered copies of images count as well: ``"mirrored"`` asks with each sample's mirror image, ``"cropped"``
+    Features say what looks alike: ``features = "edges"`` finds copies, of pictures saved as JPEG too, that a learnt extractor takes for
+    other pictures of the same kind. ``variants`` says which altered copies of images count as well: ``"mirrored"`` asks with each sample's mirror image, ``"cropped"``
     compares with training images without a sixteenth of each side too, which takes their features once more.
     """
 
