@@ -48,7 +48,7 @@ def _pictures(harsh: bool) -> Any:
 def test_pictures_in_which_the_mark_does_not_hold_are_a_gap(ask: Any) -> None:
     splits = {"holdout": _pictures(harsh=True)}
     subject = _subject("image", ("kind", "single"))
-    answer = ask(MarkGroups(n=N), subject, splits=splits)
+    answer = ask(MarkGroups(max_rows=N), subject, splits=splits)
     found = _named(answer.outcomes)
     assert found["found", "bright"].value > 0.9
     assert found["found", "dark"].value < found["found", "bright"].value - 0.5
@@ -63,7 +63,7 @@ def test_pictures_in_which_the_mark_does_not_hold_are_a_gap(ask: Any) -> None:
 
 
 def test_groups_that_are_alike_have_no_gap_and_a_planted_one_is_seen(ask: Any) -> None:
-    answer = ask(MarkGroups(n=N), _subject("image"), splits={"holdout": _pictures(harsh=False)})
+    answer = ask(MarkGroups(max_rows=N), _subject("image"), splits={"holdout": _pictures(harsh=False)})
     found = _named(answer.outcomes)
     assert found["gap", "kind"].uncertainty.low == 0.0
     (planted,) = [c for c in answer.controls if c.kind is CaseKind.PLANTED and c.metric.endswith(".gap")]
@@ -104,7 +104,7 @@ def test_a_key_that_favours_the_words_of_one_language_accuses_its_speakers(
     rng = np.random.default_rng(0)
     texts = [" ".join(str(2 * w + i % 2) for w in rng.integers(0, V // 2, 60)) for i in range(N)]
     rows = text_rows(texts, language=["odd" if i % 2 else "even" for i in range(N)])
-    evaluator = MarkGroups(n=N, text_marks=("unigram",), most=40)
+    evaluator = MarkGroups(max_rows=N, text_marks=("unigram",), most=40)
     answer = ask(evaluator, _subject("text", ("language",)), Speaker(), {"holdout": rows})
     found = _named(answer.outcomes)
     assert found["accused", "odd"].value == 1.0
@@ -126,7 +126,7 @@ def test_what_is_lacking_is_said() -> None:
     for settings, message in (
         ({"marks": ("dtw_dct",)}, "Did you mean 'dwt_dct'"),
         ({"text_marks": ("kgv",)}, "Did you mean 'kgw'"),
-        ({"n": 10}, "at least 40"),
+        ({"max_rows": 10}, "at least 40"),
     ):
         with pytest.raises(InputError, match=message):
             MarkGroups(**settings)
@@ -134,7 +134,7 @@ def test_what_is_lacking_is_said() -> None:
 
 def test_pictures_too_small_for_a_mark_say_so(ask: Any) -> None:
     rows = image_rows(np.zeros((N, 8, 8, 3), np.uint8), kind=["a" if i % 2 else "b" for i in range(N)])
-    outcomes = ask(MarkGroups(n=N), _subject("image"), splits={"holdout": rows}).outcomes
+    outcomes = ask(MarkGroups(max_rows=N), _subject("image"), splits={"holdout": rows}).outcomes
     assert outcomes
     assert all(isinstance(o, Undefined) and "fewer than 16 pixels" in o.reason for o in outcomes)
 

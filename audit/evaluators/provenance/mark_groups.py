@@ -46,7 +46,7 @@ _LEVEL = 0.95
 
 @dataclass(frozen=True, slots=True)
 class MarkGroups:
-    """Compares the groups of ``columns`` (all of the data's unless named) on ``n`` examples of the split ``reference``.
+    """Compares the groups of ``columns`` (all of the data's unless named) on ``max_rows`` examples of the split ``reference``.
 
     Pictures are marked with each of ``marks``, texts with each of ``text_marks``, at most ``most`` tokens; ``key`` is in use for all.
     """
@@ -55,7 +55,7 @@ class MarkGroups:
     columns: tuple[str, ...] = ()
     marks: tuple[str, ...] = ("dwt_dct",)
     text_marks: tuple[str, ...] = ("kgw", "unigram")
-    n: int = 400
+    max_rows: int = 400
     most: int = 96
     key: int = 15485863
 
@@ -118,9 +118,9 @@ class MarkGroups:
                 )
         if why := next(filter(None, (refused(name, self.key) for name in self.text_marks)), ""):
             raise InputError(f"provenance.mark_groups: 'key' is {self.key}: {why}.")
-        if self.n < 40 or self.most < 8:
+        if self.max_rows < 40 or self.most < 8:
             raise InputError(
-                "provenance.mark_groups: 'n' is at least 40, twice the smallest group, and 'most' at least 8."
+                "provenance.mark_groups: 'max_rows' is at least 40, twice the smallest group, and 'most' at least 8."
             )
 
     def unmet(self, subject: Subject) -> tuple[Unmet, ...]:
@@ -139,7 +139,7 @@ class MarkGroups:
         return ()
 
     def inputs(self, subject: Subject) -> Cases:
-        rows = subject.drawn(self.reference, self.n)
+        rows = subject.drawn(self.reference, self.max_rows)
         labels = RowAttributes(rows, self.columns or subject.groups)
         tests: dict[str, Recipe[Rows]]
         if subject.card.modality == "image":
