@@ -189,7 +189,7 @@ class GroupGeneration:
 
     def _gaps(self, held: Written, outcome: str, notes: list[str], *, mixed: bool) -> Iterator[Outcome]:
         found = [gap for gap in held.gaps if gap.outcome == outcome]
-        worst = max(found, key=lambda gap: gap.interval.low)
+        worst = max(found, key=lambda gap: (gap.interval.low, gap.value))
         method = f"{worst.interval.method}; Bonferroni over {len(found)} categories"
         low, high = max(g.interval.low for g in found), max(g.interval.high for g in found)
         interval = Interval(low, max(high, worst.value), self.level, method)
