@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from audit.cli.caught import read_qualification, with_caught
 from audit.cli.options import address, store_option
 from audit.cli.show import evidence_reader, read_record
 from audit.cli.visible import say, visible
@@ -37,12 +38,24 @@ Examples:
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False), help="Where to write. Default: standard output."
 )
+@click.option(
+    "--qualification",
+    type=click.Path(dir_okay=False),
+    help="What 'audit qualify -o' wrote, said beside each number.",
+)
 @click.option("--show-sensitive", is_flag=True, help="Include evidence that may show training examples.")
 def command(
-    run: str | None, store: str | None, form: str | None, output: str | None, show_sensitive: bool
+    run: str | None,
+    store: str | None,
+    form: str | None,
+    output: str | None,
+    qualification: str | None,
+    show_sensitive: bool,
 ) -> int:
     """Write the report of RUN, or of the last run."""
-    document = render(run, store, form or _form_of(output), show_sensitive=show_sensitive)
+    document = render(
+        run, store, form or _form_of(output), show_sensitive=show_sensitive, qualification=qualification
+    )
     if output is None:
         sys.stdout.buffer.write(document)
         return 0
@@ -51,12 +64,21 @@ def command(
     return 0
 
 
-def render(run: str | None, store: str | None, form: str, *, show_sensitive: bool = False) -> bytes:
-    """Return a run's report in one format."""
+def render(
+    run: str | None,
+    store: str | None,
+    form: str,
+    *,
+    show_sensitive: bool = False,
+    qualification: str | None = None,
+) -> bytes:
+    """Return a run's report in one format; with what ``audit qualify`` found beside its numbers, where that is named."""
     from audit.store.runs import open_store
 
     renderer = catalogue("reports").load(form)()
     record = read_record(run, store)
+    if qualification is not None:
+        record = with_caught(record, read_qualification(Path(qualification)))
     evidence = evidence_reader(open_store(address(store), create=False, read_only=True))
     document: bytes = renderer.render(record, evidence, show_sensitive=show_sensitive)
     return document

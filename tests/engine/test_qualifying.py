@@ -89,3 +89,25 @@ def test_doses_that_are_no_numbers_are_bad_input(cli: Any, tmp_path: Path) -> No
     said = cli("qualify", spec, "--doses", "a,b")
     assert said.code == 2
     assert "shares with commas" in said.err
+
+
+def test_a_report_says_beside_each_number_what_would_have_been_caught(cli: Any, tmp_path: Path) -> None:
+    spec, store, kept = tmp_path / "audit.toml", tmp_path / "store", tmp_path / "kept.json"
+    spec.write_text(SPEC.format(samples=200))
+    more = ("--only", "quality.mmd")
+    assert cli("run", spec, "--store", store, *more).code in (0, 1, 3)
+    assert (
+        cli("qualify", spec, "--store", store, "--repeats", "2", "--doses", "0.5", *more, "-o", kept).code
+        == 0
+    )
+    plain = cli("report", "--store", store, "-o", tmp_path / "plain.html")
+    said = cli("report", "--store", store, "--qualification", kept, "-o", tmp_path / "said.html")
+    assert (plain.code, said.code) == (0, 0)
+    wanted = "Would have caught the planted defect"
+    assert wanted in (tmp_path / "said.html").read_text()
+    assert wanted not in (tmp_path / "plain.html").read_text()
+    for wrong in ("{}", "[]", '{"qualified": [{"metric": "x"}]}', "no json"):
+        kept.write_text(wrong)
+        refused = cli("report", "--store", store, "--qualification", kept, "-o", tmp_path / "no.html")
+        assert refused.code == 2
+        assert "is no qualification" in refused.err
