@@ -270,6 +270,6 @@ def test_what_a_library_prints_of_a_model_file_is_escaped(tiny_lm: Path, tmp_pat
     ]
     done = subprocess.run(command, capture_output=True, check=False)
     assert done.returncode in (0, 2, 3)  # read with the rest left out, or refused
-    assert b"evil\\x1b[31mred" in done.stderr
+    assert b"evil" in done.stderr  # named, by the library or by our refusal
     assert b"\x1b" not in done.stderr + done.stdout
     assert b"\x07" not in done.stderr + done.stdout

@@ -230,7 +230,7 @@ def test_the_included_autoencoder_carries_shading_in_96_numbers(ask: Any) -> Non
 @pytest.mark.slow
 def test_the_included_diffusion_model_carries_both(ask: Any) -> None:
     subject, model = _included("portraits-ddpm", path_steps=25)
-    found = _named(ask(LatentWatermark(n=12, wrong_keys=90), subject, model).outcomes)
+    found = _named(ask(LatentWatermark(n=8, wrong_keys=3_000), subject, model).outcomes)
     for mark in LATENT_MARKS:
         assert found["power", mark].value == 1.0
         assert found["false_alarms", mark].uncertainty.low <= 1e-3
