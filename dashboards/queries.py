@@ -10,11 +10,10 @@ from functools import lru_cache
 from audit.core.errors import InputError
 from audit.core.identity import Digest
 from audit.core.measurements import Group, Measurement
-from audit.core.policy import Verdict
+from audit.core.policy import GRAVEST_FIRST, Verdict
 from audit.core.records import AuditRecord
 from audit.core.renderers import Renderer
 from audit.core.rows import Rows
-from audit.engine.comparison import GRAVER
 from audit.registry import Unavailable, catalogue
 from audit.store import codec
 from audit.store.location import StoreAddress, resolve
@@ -135,8 +134,11 @@ def metrics(runs: Iterable[Overview]) -> list[tuple[str, Group]]:
                 counted[found] = counted.get(found, 0) + 1
             for j in line.record.judgements:
                 if isinstance(j.because, Measurement):
-                    grave.setdefault((j.because.metric, j.because.group), GRAVER.index(j.verdict))
-    return sorted(counted, key=lambda found: (-grave.get(found, -1), -counted[found], bool(found[1]), found))
+                    grave.setdefault((j.because.metric, j.because.group), GRAVEST_FIRST.index(j.verdict))
+    return sorted(
+        counted,
+        key=lambda found: (grave.get(found, len(GRAVEST_FIRST)), -counted[found], bool(found[1]), found),
+    )
 
 
 def trend(runs: Iterable[Overview], metric: str, group: Group) -> list[Point]:

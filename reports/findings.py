@@ -6,13 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from audit.core.measurements import Measurement, Unquantified
-from audit.core.policy import Judgement, Verdict
+from audit.core.policy import GRAVEST_FIRST, Judgement, Verdict
 from audit.core.records import AuditRecord
 from reports import numbers
 from reports.redact import shortened
 from reports.sections import OTHER, dimension_of, group_name, owners
 
-GRAVEST_FIRST = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.NOT_ASSESSED, Verdict.PASS)
 _OUTCOME: Mapping[Verdict, str] = {
     Verdict.FAIL: "The whole interval lies outside the bound",
     Verdict.INCONCLUSIVE: "The interval lies across the bound",

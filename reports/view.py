@@ -10,14 +10,14 @@ from markupsafe import Markup
 
 from audit.core.evaluators import Dimension, Unmet
 from audit.core.measurements import Interval, Measurement
-from audit.core.policy import Judgement, Verdict, overall
+from audit.core.policy import GRAVEST_FIRST, Judgement, Verdict, overall
 from audit.core.records import AuditRecord, RecordedFailure
 from audit.core.renderers import EvidenceReader
 from reports import numbers
 from reports.axes import axis_over
 from reports.evidence import Exhibit
 from reports.figures import Bounds, interval_plot
-from reports.findings import GRAVEST_FIRST, Finding, bound_of, findings, in_order
+from reports.findings import Finding, bound_of, findings, in_order
 from reports.frameworks import Framework, Spoken, frameworks, spoken
 from reports.layers import LayerLine, layer_lines, survival_of
 from reports.limits import limits

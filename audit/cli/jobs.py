@@ -56,13 +56,16 @@ def run(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 def plan(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the plan of an audit as one plain value."""
     from audit.cli.planned import cost, describe, made_so_far
-    from audit.engine.locks import lock_of
-    from audit.engine.record import now
 
     assembled = _assembled(request)
     where = address(request["store"])
     made = made_so_far(assembled.plan, where)
-    lock = lock_of(assembled.plan, assembled.settings, now())
+    lock = None
+    if request.get("register"):
+        from audit.engine.locks import lock_of
+        from audit.engine.record import now
+
+        lock = lock_of(assembled.plan, assembled.settings, now())
     yield {
         "event": "planned",
         "plan": {**describe(assembled.plan, made), "cost": cost(assembled.plan, made, where)},

@@ -44,7 +44,14 @@ def command(
     verbose: bool,
 ) -> int:
     """Say what the audit of SPEC would do, without loading a model."""
-    request = {"spec": spec, "samples": samples, "seed": seed, "only": only, "store": store}
+    request = {
+        "spec": spec,
+        "samples": samples,
+        "seed": seed,
+        "only": only,
+        "store": store,
+        "register": lock is not None,
+    }
     with started("plan", request) as job:
         from audit.cli.scorecard import terminal  # while the other process works
 

@@ -24,6 +24,9 @@ class Verdict(enum.StrEnum):
     NOT_ASSESSED = "not assessed"
 
 
+GRAVEST_FIRST = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.NOT_ASSESSED, Verdict.PASS)
+
+
 @dataclass(frozen=True, slots=True)
 class Criterion:
     """A bound on a metric. The whole interval decides: inside passes, outside fails, across is inconclusive.
@@ -287,11 +290,7 @@ def overall(judgements: Iterable[Judgement]) -> Verdict:
 
 def gravest(verdicts: Iterable[Verdict]) -> Verdict:
     """Return the gravest of some verdicts; of none, that nothing was assessed."""
-    found = set(verdicts)
-    for verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.NOT_ASSESSED):
-        if verdict in found:
-            return verdict
-    return Verdict.PASS if found else Verdict.NOT_ASSESSED
+    return min(verdicts, key=GRAVEST_FIRST.index, default=Verdict.NOT_ASSESSED)
 
 
 def check_policy(policy: Policy, declared: Mapping[str, Metric], unknown: Iterable[str] = ()) -> None:

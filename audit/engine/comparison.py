@@ -12,7 +12,7 @@ from typing import Any
 from audit.core.errors import InputError, UndefinedError
 from audit.core.identity import Digest
 from audit.core.measurements import Direction, Group, Interval, Measurement, Unquantified
-from audit.core.policy import Verdict
+from audit.core.policy import GRAVEST_FIRST, Verdict, gravest
 from audit.core.records import AuditRecord
 from audit.core.renderers import EvidenceReader
 from audit.core.units import UNITS
@@ -50,10 +50,6 @@ class Difference:
     """Whether a criterion of the second run rests on the metric."""
 
 
-GRAVER = (Verdict.PASS, Verdict.NOT_ASSESSED, Verdict.INCONCLUSIVE, Verdict.FAIL)
-"""Verdicts, each graver than the one before."""
-
-
 @dataclass(frozen=True, slots=True)
 class VerdictChange:
     """A criterion of which the two runs think differently; None where a run's policy did not ask it."""
@@ -69,7 +65,7 @@ class VerdictChange:
         """Whether the second verdict is worse than the first; what was not asked before counts as passed."""
         if self.second is None:
             return False
-        return GRAVER.index(self.second) > GRAVER.index(self.first or Verdict.PASS)
+        return GRAVEST_FIRST.index(self.second) < GRAVEST_FIRST.index(self.first or Verdict.PASS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +149,7 @@ def _verdicts(first: AuditRecord, second: AuditRecord) -> tuple[tuple[VerdictCha
     a, b = _judged(first), _judged(second)
     both = [VerdictChange(*key, a.get(key), b.get(key)) for key in dict.fromkeys([*b, *a])]
     changed = [change for change in both if change.first is not change.second]
-    order = sorted(changed, key=lambda c: (not c.graver, -GRAVER.index(c.second or Verdict.PASS)))
+    order = sorted(changed, key=lambda c: (not c.graver, GRAVEST_FIRST.index(c.second or Verdict.PASS)))
     return tuple(order), len(both) - len(changed)
 
 
@@ -162,7 +158,7 @@ def _judged(record: AuditRecord) -> dict[tuple[str, Group, str], Verdict]:
     for j in record.judgements:
         group = j.because.group if isinstance(j.because, Measurement) else ()
         found.setdefault((j.criterion.metric, group, j.criterion.bound), []).append(j.verdict)
-    return {key: max(verdicts, key=GRAVER.index) for key, verdicts in found.items()}
+    return {key: gravest(verdicts) for key, verdicts in found.items()}
 
 
 def _difference(a: Measurement, b: Measurement, read: EvidenceReader | None) -> Difference:

@@ -38,7 +38,7 @@ Place: TypeAlias = tuple[str, Group]
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """One draw. ``of`` and ``doses`` number repeats and name the ladder, so that a display can say where it is."""
+    """Draw ``number`` of ``of`` begins; a display says so."""
 
     number: int
     of: int

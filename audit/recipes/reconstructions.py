@@ -8,9 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from audit.core.evaluators import Unmet
 from audit.core.recipes import Context, Recipe, Shards
 from audit.core.references import ExtractorRef, ModelRef
 from audit.core.rows import IMAGE, OTHER, Images, Rows, Vector, image_column, image_rows, images_of
+from audit.core.subjects import Subject
 from audit.core.summaries import merged
 from audit.recipes.shown import presentable, rows_at
 
@@ -20,6 +22,15 @@ FIVE_SCALES = WINDOW * 2**4
 """Least side of a picture that has MS-SSIM at its five scales."""
 LOUDER = 4
 """The factor by which differences between pictures are multiplied before they are shown."""
+
+
+def too_few_pictures(subject: Subject, split: str, least: int) -> tuple[Unmet, ...]:
+    """Return what an evaluator lacks that asks about at least so many pictures of a split; nothing where it has them."""
+    rows = subject.splits.get(split, 0)
+    if rows >= least:
+        return ()
+    found = f"{rows} rows" if split in subject.splits else f"splits: {', '.join(subject.splits)}"
+    return (Unmet(f"{least} pictures in split '{split}'", found, "bring more data"),)
 
 
 @dataclass(frozen=True)

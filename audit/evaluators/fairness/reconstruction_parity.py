@@ -34,7 +34,7 @@ from audit.core.subjects import Subject
 from audit.core.summaries import merged
 from audit.recipes.group_gaps import Column, Parity, outcomes
 from audit.recipes.labelled import Attribute, Attributes, RowAttributes
-from audit.recipes.reconstructions import WINDOW, PairScores, Reconstructed, ScoredPairs
+from audit.recipes.reconstructions import WINDOW, PairScores, Reconstructed, ScoredPairs, too_few_pictures
 from audit.stats.group_quality import Gap
 from audit.stats.proportions import normal_quantile
 from audit.stats.simultaneous import mean_gaps
@@ -284,10 +284,7 @@ class ReconstructionParity:
             if name not in subject.groups:
                 found = f"group columns: {', '.join(subject.groups)}"
                 return (Unmet(f"a group column '{name}'", found, nearest(name, subject.groups)),)
-        if (rows := subject.splits.get(self.reference, 0)) >= 2 * LEAST:
-            return ()
-        found = f"{rows} rows" if self.reference in subject.splits else f"splits: {', '.join(subject.splits)}"
-        return (Unmet(f"{2 * LEAST} pictures in split '{self.reference}'", found, "bring more data"),)
+        return too_few_pictures(subject, self.reference, 2 * LEAST)
 
     def inputs(self, subject: Subject) -> Cases:
         rows = subject.drawn(self.reference, self.max_rows)

@@ -44,6 +44,7 @@ from audit.recipes.reconstructions import (
     Reconstructed,
     ScoredPairs,
     Triples,
+    too_few_pictures,
 )
 from audit.stats.proportions import normal_quantile
 
@@ -115,11 +116,7 @@ class Reconstruction:
             )
 
     def unmet(self, subject: Subject) -> tuple[Unmet, ...]:
-        rows = subject.splits.get(self.reference, 0)
-        if rows >= LEAST:
-            return ()
-        found = f"{rows} rows" if self.reference in subject.splits else f"splits: {', '.join(subject.splits)}"
-        return (Unmet(f"{LEAST} pictures in split '{self.reference}'", found, "bring more data"),)
+        return too_few_pictures(subject, self.reference, LEAST)
 
     def inputs(self, subject: Subject) -> Cases:
         def scored(rows: Recipe[Rows], dose: float = 0.0) -> Recipe[PairScores]:

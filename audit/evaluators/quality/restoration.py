@@ -32,7 +32,7 @@ from audit.core.metrics import HIGHER, LOWER, NEITHER, Metric
 from audit.core.recipes import Recipe, Shards
 from audit.core.rows import Matrix, Rows, Vector
 from audit.core.subjects import Subject
-from audit.recipes.reconstructions import Reconstructed
+from audit.recipes.reconstructions import Reconstructed, too_few_pictures
 from audit.recipes.restorations import (
     FILTERS,
     LEAST_SIDE,
@@ -118,11 +118,7 @@ class Restoration:
             )
 
     def unmet(self, subject: Subject) -> tuple[Unmet, ...]:
-        rows = subject.splits.get(self.reference, 0)
-        if rows >= LEAST:
-            return ()
-        found = f"{rows} rows" if self.reference in subject.splits else f"splits: {', '.join(subject.splits)}"
-        return (Unmet(f"{LEAST} pictures in split '{self.reference}'", found, "bring more data"),)
+        return too_few_pictures(subject, self.reference, LEAST)
 
     def inputs(self, subject: Subject) -> Cases:
         held = subject.drawn(self.reference, self.max_rows)
