@@ -243,7 +243,7 @@ def read_toml(path: Path, what: str, remedy: str) -> dict[str, Any]:
 
 
 def absolute(path: str, base: Path) -> Path:
-    """Return a path that a file in ``base`` names. Raise InputError for what is none."""
+    """Return a path that a file in ``base`` names. Raise InputError where it cannot be a path."""
     try:
         return (base / Path(path).expanduser()).resolve()
     except (ValueError, RuntimeError, OSError) as error:  # a NUL, an unknown user's home, a loop of links

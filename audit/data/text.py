@@ -86,7 +86,7 @@ class TextFiles:
             if groups and (place.is_dir() or place.suffix.lower() != ".jsonl"):
                 raise InputError(
                     f"The option 'groups' of the dataset 'text' needs a .jsonl file, where each line can say in which "
-                    f"groups its text is; {printable(place)} is none."
+                    f"groups its text is; {printable(place)} is not one."
                 )
         prompted = _prompted(table, found)
         chosen: Options = (
@@ -161,7 +161,7 @@ def _prompted(table: OptionTable, found: Mapping[str, Path]) -> Options:
     for place in found.values():
         if place.suffix.lower() != ".jsonl" or place.is_dir():
             raise InputError(
-                f"The option '{given[0]}' of {table.owner} needs a .jsonl file; {printable(place)} is none."
+                f"The option '{given[0]}' of {table.owner} needs a .jsonl file, and {printable(place)} is not one."
             )
     return ((given[0], table.text(given[0])),)
 

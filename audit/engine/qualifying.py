@@ -196,10 +196,10 @@ def _qualified(seen: _Seen, place: Place, defect: str, draws: Sequence[dict[floa
         defect=defect,
         sensitivity=tuple((dose, Share(f, n)) for dose, f, n in zip(doses, found, tried, strict=True)),
         limit=detection_limit(doses, found, tried, SHARE) if doses else None,
-        specificity=Share(sum(not _alarm(*pair) for pair in _pairs(blanks)), len(blanks))
+        specificity=Share(sum(not alarm(*pair) for pair in _pairs(blanks)), len(blanks))
         if len(blanks) > 1
         else None,
-        blank=_limit_of_blank(blanks),
+        blank=limit_of_blank(blanks),
     )
 
 
@@ -209,7 +209,8 @@ def _pairs(blanks: Sequence[Measurement]) -> Iterator[tuple[Measurement, Measure
         yield from zip(blanks, [*blanks[1:], blanks[0]], strict=True)
 
 
-def _alarm(blank: Measurement, other: Measurement) -> bool:
+def alarm(blank: Measurement, other: Measurement) -> bool:
+    """Say whether the whole interval of a blank lies beyond the noise floor of another, on the worse side."""
     low, high = getattr(blank.uncertainty, "low", None), getattr(blank.uncertainty, "high", None)
     if low is None or high is None or other.noise_floor is None:
         return False
@@ -218,7 +219,8 @@ def _alarm(blank: Measurement, other: Measurement) -> bool:
     return bool(low > other.noise_floor)
 
 
-def _limit_of_blank(blanks: Sequence[Measurement]) -> float | None:
+def limit_of_blank(blanks: Sequence[Measurement]) -> float | None:
+    """Return what 95 % of blanks stay on the good side of: by rank from 60 on, else the worst; of one alone nothing is known."""
     if len(blanks) < 2:
         return None
     values: Any = np.array([m.value for m in blanks])

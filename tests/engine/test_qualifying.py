@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from audit.core.errors import InputError
-from audit.engine.qualifying import check
+from audit.core.measurements import Direction, Interval, Measurement
+from audit.engine.qualifying import alarm, check, limit_of_blank
 
 SPEC = """
 samples = {samples}
@@ -111,3 +112,28 @@ def test_a_report_says_beside_each_number_what_would_have_been_caught(cli: Any, 
         refused = cli("report", "--store", store, "--qualification", kept, "-o", tmp_path / "no.html")
         assert refused.code == 2
         assert "is no qualification" in refused.err
+
+
+def blank(value: float, direction: Direction = Direction.LOWER_IS_BETTER) -> Measurement:
+    spread = Interval(value - 1.0, value + 1.0, 0.95, "z")
+    return Measurement("m", value, spread, 10, direction, noise_floor=0.5)
+
+
+def test_the_limit_of_blank_is_the_95th_percentile_of_many_blanks_and_the_worst_of_few() -> None:
+    """CLSI EP17: rank 0.5 + 0.95 B of B ordered blanks, between ranks in proportion; below 60 blanks there is no such rank."""
+    many = [blank(float(i)) for i in range(1, 101)]
+    assert limit_of_blank(many) == pytest.approx(95.5)
+    high = [blank(float(i), Direction.HIGHER_IS_BETTER) for i in range(1, 101)]
+    assert limit_of_blank(high) == pytest.approx(5.5)
+    assert limit_of_blank(many[:20]) == 20.0
+    assert limit_of_blank(high[:20]) == 1.0
+    assert limit_of_blank(many[:1]) is None
+
+
+def test_a_blank_raises_an_alarm_only_on_its_worse_side_beyond_the_floor_of_another() -> None:
+    assert alarm(blank(1.6), blank(0.0))
+    assert not alarm(blank(1.4), blank(0.0)), "its interval reaches the floor"
+    assert not alarm(blank(-9.0), blank(0.0)), "better than the floor is no alarm"
+    better = Direction.HIGHER_IS_BETTER
+    assert alarm(blank(-0.6, better), blank(0.0, better))
+    assert not alarm(blank(9.0, better), blank(0.0, better))

@@ -61,7 +61,7 @@ class Part:
     tensors: Mapping[str, Tensor]
 
     def whole(self, field: str) -> int:
-        """Return a setting that is a whole number from 1. Raise InputError when it is none."""
+        """Return a setting that is a whole number from 1. Raise InputError when it is something else."""
         value = self.config.get(field)
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1 << 20:
             raise InputError(
@@ -70,7 +70,7 @@ class Part:
         return value
 
     def listed(self, field: str) -> tuple[Any, ...]:
-        """Return a setting that is a list of something. Raise InputError when it is none."""
+        """Return a setting that is a list of something. Raise InputError when it is something else."""
         value = self.config.get(field)
         if not isinstance(value, list) or not value:
             raise InputError(f"The settings of '{self.name}' say {field} = {value!r:.60}; it is a list.")

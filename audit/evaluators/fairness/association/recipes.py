@@ -129,7 +129,7 @@ class AskedAssociations(Associations):
 class Known(Recipe[Readings]):
     """Readings in which one attribute is not read but known: what the model was asked for, or what the data's label says.
 
-    ``rows`` have it in the ``column``; a value that is none of ``values`` counts as not read.
+    ``rows`` have it in the ``column``; a value that is not among ``values`` counts as not read.
     """
 
     kind: ClassVar[str] = "known-attribute"

@@ -68,7 +68,7 @@ class FunctionValue(Recipe[Found]):
         return Found(whole, np.array(without), *rows)
 
     def _called(self, call: Any, samples: list[Any], real: list[Any]) -> float:
-        """Return one number. Raise UndefinedError where it is none, and ValueError with what the function raised."""
+        """Return one number. Raise UndefinedError where the function returns no finite one, and ValueError with what the function raised."""
         try:
             found = call(samples, real)
         except (InputError, UndefinedError, MemoryError):
