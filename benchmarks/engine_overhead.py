@@ -6,9 +6,9 @@
 Runs an audit in one process, in a fresh store, and times every call of a
 recipe's ``make`` and of an evaluator's ``measure``. What is left of the wall
 time from the first event to the last is keys, codec, blobs, ledger and display.
-It is a few milliseconds for each shard, most of them spent on waiting for the
-disk: a shard that is reported as made survives a power cut. So the share is
-small where shards are worth keeping, and large in the demo, whose shards take 20 ms.
+It is a few milliseconds for each shard, half of them spent on waiting for the
+disk until the shard's bytes are there. So the share is small where shards are
+worth keeping, and large in the demo, whose shards take 20 ms.
 Goal: under 5 % in an audit of a model that people would audit.
 """
 

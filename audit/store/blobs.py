@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,9 @@ class FileBlobs:
     """A folder of blobs, ``ab/cd/abcd…``, that many processes may read and write at once.
 
     A blob is written beside its place, flushed to the disk and renamed, so
-    a reader sees all of it or nothing. Opening one makes no folder.
+    a reader sees all of it or nothing, after a power cut too. Its name is on
+    the disk once ``settle`` was called; a name that a power cut took is made
+    again like any other lost blob. Opening one makes no folder.
     """
 
     root: Path
@@ -35,7 +37,7 @@ class FileBlobs:
         object.__setattr__(self, "root", Path(root))
 
     def put(self, data: bytes) -> Digest:
-        """Keep some bytes and return their digest. Once it returns they survive a power cut.
+        """Keep some bytes and return their digest.
 
         Raises OSError when they cannot be kept; a full disk says so, and
         leaves nothing behind.
@@ -78,6 +80,13 @@ class FileBlobs:
         """Say whether the blob is there with the bytes that its digest names. Reads all of it."""
         path = self.path(digest)
         return path.is_file() and digest_of(path.read_bytes()) == digest
+
+    def settle(self, digests: Iterable[Digest]) -> None:
+        """Make the names of some blobs survive a power cut; one that is not there is no error."""
+        folders = {folder for digest in digests for folder in list(self.path(digest).parents)[:3]}
+        for folder in sorted(folders, key=lambda path: len(path.parts), reverse=True):
+            with contextlib.suppress(FileNotFoundError):
+                _flush(folder)
 
     def delete(self, digest: Digest) -> None:
         """Delete a blob; one that is not there is no error."""
@@ -125,9 +134,6 @@ class FileBlobs:
         return True
 
     def _write(self, path: Path, data: bytes) -> None:
-        changed = [path.parent]
-        while not changed[-1].exists():  # each new folder is a new name in the one above
-            changed.append(changed[-1].parent)
         unfinished = self.root / _UNFINISHED
         for folder in (unfinished, path.parent):
             if not folder.is_dir():
@@ -143,8 +149,6 @@ class FileBlobs:
             with contextlib.suppress(OSError):
                 draft.unlink(missing_ok=True)
             raise
-        for folder in changed:
-            _flush(folder)
 
 
 def _folders(root: Path) -> list[Path]:

@@ -53,7 +53,8 @@ class Ledger:
             self._engine = _sqlite(path, "ro" if read_only else "rwc")
         else:
             self._engine = _postgresql(address, read_only=read_only)
-        self._writing = self._engine.execution_options(writes=True)
+        self._adding = self._engine.execution_options(writes=True)
+        self._settling = self._engine.execution_options(writes=True, settles=True)
         self._file: tuple[int, int] | None = None
         self._open()
         self._file = None if path is None else _identity(path)
@@ -65,14 +66,20 @@ class Ledger:
         with _in_words(self.address), self._engine.begin() as connection:
             return work(connection)
 
-    def write(self, work: Callable[[Connection], T]) -> T:
-        """Return what ``work`` does in one transaction, tried again when another writer held the ledger too long."""
+    def write(self, work: Callable[[Connection], T], *, settle: bool = False) -> T:
+        """Return what ``work`` does in one transaction, tried again when another writer held the ledger too long.
+
+        A transaction is whole or absent in any case. With ``settle`` it and
+        all before it survive a power cut once this returns; without, the last
+        ones may be lost in one, and what they told is made again.
+        """
         if self.read_only:
             raise _cannot_write(self.address, "it was opened for reading")
         self._check_place()
+        engine = self._settling if settle else self._adding
         for attempt in range(_TRIES):
             try:
-                with _in_words(self.address), self._writing.begin() as connection:
+                with _in_words(self.address), engine.begin() as connection:
                     return work(connection)
             except TimeoutError:
                 if attempt == _TRIES - 1:
@@ -211,8 +218,12 @@ def _sqlite(path: Path, mode: str) -> Engine:
 
     def begin(connection: Connection) -> None:
         # A writer takes the lock at once: one that reads first could not wait for it later.
-        writes = connection.get_execution_options().get("writes", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        options = connection.get_execution_options()
+        if options.get("writes", False):
+            connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if options.get('settles') else 'NORMAL'}")
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            connection.exec_driver_sql("BEGIN")
 
     event.listen(engine, "begin", begin)
     return engine
@@ -225,13 +236,21 @@ def _postgresql(address: StoreAddress, *, read_only: bool) -> Engine:
             "pip install 'generative-audit[postgres]'."
         )
     options = {"postgresql_readonly": True} if read_only else {}
-    return create_engine(
+    engine = create_engine(
         address.url,
         pool_pre_ping=True,
         connect_args={"connect_timeout": 10},
         isolation_level="READ COMMITTED",
         execution_options=options,
     )
+
+    def begin(connection: Connection) -> None:
+        options = connection.get_execution_options()
+        if options.get("writes") and not options.get("settles"):
+            connection.exec_driver_sql("SET LOCAL synchronous_commit TO off")
+
+    event.listen(engine, "begin", begin)
+    return engine
 
 
 def _keep_journal(engine: Engine) -> None:

@@ -184,7 +184,10 @@ class Store:
         return self._ledger.write(work)
 
     def finish(self, run: str, record: AuditRecord) -> None:
-        """Keep the record of a run that came to its end. The first record of a run stays."""
+        """Keep the record of a run that came to its end. The first record of a run stays.
+
+        Once this returns, the record, what it rests on and its evidence survive a power cut.
+        """
         if record.finished is None:
             raise ValueError(f"the record of run {run} says that it has not finished")
         plain = to_plain(record)
@@ -205,7 +208,8 @@ class Store:
                         connection.execute(insert(table), rows)
 
         self._find(run)
-        self._ledger.write(work)
+        self.blobs.settle(Digest(e["digest"]) for m in plain["measurements"] for e in m["evidence"])
+        self._ledger.write(work, settle=True)
 
     def read(self, run: str) -> AuditRecord:
         """Return the record of a run, named by its id or the beginning of it.

@@ -142,6 +142,25 @@ def test_a_killed_writer_leaves_whole_blobs_only(blobs: FileBlobs) -> None:
         blobs.get(digest)
 
 
+def test_bytes_are_flushed_at_once_and_names_when_they_are_settled(
+    blobs: FileBlobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[Path] = []
+    flush = os.fsync
+
+    def noted(descriptor: int) -> None:
+        flushed.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    kept = blobs.put(b"one")
+    assert [path.parent.name for path in flushed] == ["unfinished"]
+    flushed.clear()
+    blobs.settle([kept, Digest("0" * 40)])
+    folder = blobs.path(kept).parent
+    assert flushed == [folder, folder.parent, blobs.root]
+
+
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_disk_is_said_and_leaves_nothing(
     blobs: FileBlobs, monkeypatch: pytest.MonkeyPatch, code: int

@@ -26,6 +26,7 @@ from audit.core.records import (
     RecordedSkip,
     to_plain,
 )
+from audit.store.ledger import Ledger
 from audit.store.location import StoreAddress
 from audit.store.runs import Store, open_store
 
@@ -85,6 +86,28 @@ def planned() -> dict[str, Any]:
 
 def begin(store: Store, plan: str = "plan") -> str:
     return store.begin(plan, "a model before 1.0", planned())
+
+
+def test_a_row_may_wait_and_the_record_of_a_run_may_not(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = store.begin("plan", "n", to_plain(record_of("")))
+    asked = "PRAGMA synchronous" if store.address.ledger is not None else "SHOW synchronous_commit"
+    found: list[str] = []
+    write = Ledger.write
+
+    def noted(ledger: Ledger, work: Callable[[Any], Any], *, settle: bool = False) -> Any:
+        def watched(connection: Any) -> Any:
+            found.append(str(connection.execute(text(asked)).scalar_one()))
+            return work(connection)
+
+        return write(ledger, watched, settle=settle)
+
+    monkeypatch.setattr(Ledger, "write", noted)
+    store.record(run, Failed(KEY, 0, "E", "detail", 1))
+    store.finish(run, record_of(run))
+    store.record(run, Failed(KEY, 1, "E", "detail", 1))
+    assert found in (["1", "2", "1"], ["off", "on", "off"])
 
 
 def test_an_unfinished_run_is_taken_up_and_a_finished_one_is_not(store: Store) -> None:
