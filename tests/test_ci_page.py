@@ -19,6 +19,7 @@ PAGE = (Path(__file__).parents[1] / "docs" / "ci.md").read_text(encoding="utf-8"
 GITHUB, GITLAB = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL))
 BOUNDS = {"passes": (0.1, 0.3), "fails": (0.3, 0.9), "undecided": (0.19231, 0.9)}
 """Of the share of vowels among letters, which is 5 of 26."""
+slow = pytest.mark.slow
 
 
 @pytest.fixture
@@ -64,7 +65,10 @@ def github(folder: Path, replaced: str | None = None) -> dict[str, int]:
     return codes
 
 
-@pytest.mark.parametrize(("kind", "code"), [("passes", 0), ("fails", 1), ("undecided", 3)])
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [pytest.param("passes", 0, marks=slow), ("fails", 1), pytest.param("undecided", 3, marks=slow)],
+)
 def test_the_github_workflow_has_the_right_colour_and_its_reports(
     project: Callable[[str], Path], kind: str, code: int
 ) -> None:
@@ -82,7 +86,7 @@ def test_the_github_workflow_has_the_right_colour_and_its_reports(
         assert (folder / name).is_file()
 
 
-@pytest.mark.parametrize(("kind", "code"), [("fails", 1), ("undecided", 0)])
+@pytest.mark.parametrize(("kind", "code"), [pytest.param("fails", 1, marks=slow), ("undecided", 0)])
 def test_the_line_that_lets_the_undecided_through_still_stops_what_fails(
     project: Callable[[str], Path], kind: str, code: int
 ) -> None:
@@ -90,7 +94,13 @@ def test_the_line_that_lets_the_undecided_through_still_stops_what_fails(
     assert github(project(kind), line) == {"Audit": code, "Reports": 0}
 
 
-@pytest.mark.parametrize(("kind", "colour"), [("passes", "green"), ("fails", "red"), ("undecided", "orange")])
+@pytest.mark.parametrize(
+    ("kind", "colour"),
+    [
+        ("passes", "green"),
+        *(pytest.param(*case, marks=slow) for case in (("fails", "red"), ("undecided", "orange"))),
+    ],
+)
 def test_the_gitlab_pipeline_has_the_right_colour(
     project: Callable[[str], Path], kind: str, colour: str
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import json
 import os
 import pty
@@ -92,7 +93,7 @@ def test_a_run_on_a_terminal_draws_a_bar_and_then_the_scorecard(
     assert b"PASS" in terminal.shown
 
 
-@pytest.mark.parametrize("executor", ["inline", "pool"])
+@pytest.mark.parametrize("executor", ["inline", pytest.param("pool", marks=pytest.mark.slow)])
 def test_what_a_model_prints_is_escaped_on_a_terminal_too(
     letters_spec: Letters, tmp_path: Path, executor: str
 ) -> None:
@@ -155,7 +156,9 @@ def _state(pid: int) -> str:
         return "X"
 
 
-@pytest.mark.parametrize("closed", ["0", "1", "2", "0 1", "1 2", "0 1 2"])
+@pytest.mark.parametrize(
+    "closed", ["1", "0 1 2", *(pytest.param(c, marks=pytest.mark.slow) for c in ("0", "2", "0 1", "1 2"))]
+)
 def test_closed_streams_change_no_exit_code_and_no_file(
     letters_spec: Letters, tmp_path: Path, closed: str
 ) -> None:
@@ -196,11 +199,22 @@ ENCODINGS = {
     "latin-1": {"PYTHONIOENCODING": "latin-1"},
     "strict": {"PYTHONIOENCODING": "cp1252:strict"},
 }
+QUICK = (
+    ("ascii", "run", "text"),
+    ("posix", "plan", "text"),
+    ("latin-1", "show", "json"),
+    ("strict", "list", "text"),
+)
+"""Each encoding and each command once; ``make test-slow`` tries every pair."""
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS)
-@pytest.mark.parametrize("command", ["run", "plan", "show", "list"])
-@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize(
+    ("encoding", "command", "form"),
+    [
+        pytest.param(*case, marks=() if case in QUICK else pytest.mark.slow)
+        for case in itertools.product(ENCODINGS, ("run", "plan", "show", "list"), ("text", "json"))
+    ],
+)
 def test_a_terminal_that_cannot_show_a_sign_gets_a_substitute(
     letters_spec: Letters, tmp_path: Path, encoding: str, command: str, form: str
 ) -> None:

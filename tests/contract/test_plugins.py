@@ -11,7 +11,6 @@ import pytest
 
 from audit.config.assemble import assemble
 from audit.config.spec import parse_spec
-from audit.core.capabilities import Capability
 from audit.core.evaluators import Evaluator
 from audit.core.plan import Planned, plan
 from audit.core.policy import Policy
@@ -196,19 +195,6 @@ def test_an_extractor_keeps_its_contract(name: str) -> None:
         rows = text_rows(["a", "few", "words", "of", "text"])
     with one_thread():  # as a worker runs it
         check_extractor(extractor, rows)
-
-
-@pytest.mark.parametrize("name", catalogue("included").names())
-def test_an_included_model_keeps_its_contract(name: str) -> None:
-    model, card, offers = check_adapter(catalogue("models").load("included"), {"use": name})
-    if card.modality == "image" and Capability.SAMPLE in offers:
-        rows = model.sample(4, np.random.default_rng(1)).select(["image"])
-    elif card.modality == "image":
-        loader = catalogue("datasets").load(card.trained_on.loader)
-        rows = loader.load(card.trained_on, "holdout").slice(0, 4)
-    else:
-        rows = text_rows(["a", "few", "words"])
-    check_capabilities(model, offers, rows)
 
 
 def test_outputs_on_disk_keep_the_contract(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ def qualified(cli: Any, tmp_path: Path, samples: int, *more: str) -> dict[str, A
     return found
 
 
+@pytest.mark.slow
 def test_a_dropped_mode_is_found_at_a_large_dose_and_blanks_stay_quiet(cli: Any, tmp_path: Path) -> None:
     found = qualified(cli, tmp_path, 300, "--repeats", "4", "--doses", "0.02,0.5")
     by_metric = {one["metric"]: one for one in found["qualified"]}

@@ -260,8 +260,15 @@ def pieces_made(store: Path) -> int:
     return sum(1 for path in (store / "blobs").rglob("*") if path.is_file()) if store.exists() else 0
 
 
-@pytest.mark.parametrize("sig", [signal.SIGKILL, signal.SIGINT])
-@pytest.mark.parametrize("executor", ["inline", "pool"])
+@pytest.mark.parametrize(
+    ("executor", "sig"),
+    [
+        ("inline", signal.SIGINT),
+        ("pool", signal.SIGKILL),
+        pytest.param("inline", signal.SIGKILL, marks=pytest.mark.slow),
+        pytest.param("pool", signal.SIGINT, marks=pytest.mark.slow),
+    ],
+)
 def test_a_killed_run_finishes_with_the_same_digests(
     cli: Callable[..., Any], letters_spec: Any, tmp_path: Path, sig: signal.Signals, executor: str
 ) -> None:

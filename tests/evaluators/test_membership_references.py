@@ -224,6 +224,7 @@ def test_a_leak_hidden_by_how_hard_texts_are_is_found_beside_a_reference_model()
     assert measured(more["auc"]).value > measured(beside["auc"]).value - 0.02
 
 
+@pytest.mark.slow
 def test_a_model_never_trained_on_the_members_is_at_chance_beside_a_reference_model() -> None:
     held, alarms = 0, 0
     for replicate in range(40):

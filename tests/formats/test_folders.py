@@ -117,6 +117,7 @@ def test_names_that_are_no_utf8_and_names_that_attack_a_terminal(tmp_path: Path)
         assert shown(name).isprintable()
 
 
+@pytest.mark.slow
 def test_a_folder_thousands_of_levels_deep_is_refused(tmp_path: Path) -> None:
     here = os.open(tmp_path, os.O_RDONLY)
     for _ in range(2500):

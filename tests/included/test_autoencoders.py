@@ -150,6 +150,7 @@ def test_the_bound_lies_above_that_of_noise_and_below_what_a_palette_needs(peopl
     assert model.likelihood_bound(noise, rng).max() < model.likelihood_bound(rows, rng).min()
 
 
+@pytest.mark.slow
 def test_the_overfitted_twin_knows_its_members_and_the_clean_one_hardly() -> None:
     """Known truth: the split. Bits per byte on members and on others, both models on their own data."""
     gaps = {}

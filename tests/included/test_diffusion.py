@@ -64,6 +64,7 @@ def test_a_network_that_knows_the_image_pays_only_for_the_ends() -> None:
     assert -np.mean(found) == pytest.approx(ends(clean, rng), rel=0.02)
 
 
+@pytest.mark.slow
 def test_a_network_that_knows_nothing_pays_the_whole_signal() -> None:
     """With the prediction 0 the steps between add up to (SNR_0 - SNR_999) |x|² / 2, whichever are drawn."""
     clean, rng = image(), np.random.default_rng(1)

@@ -42,7 +42,12 @@ def record_of(cli: Callable[..., Any], folder: Path, executor: str, **words: str
     [
         ("portraits-gan", "quality.kid", "train = 300\nholdout = 40"),
         pytest.param("portraits-ddpm", "quality.kid", "train = 300\nholdout = 40", marks=pytest.mark.slow),
-        ("portraits-vae-overfit", "privacy.membership", "train = 200\nholdout = 400\nduplicates = false"),
+        pytest.param(
+            "portraits-vae-overfit",
+            "privacy.membership",
+            "train = 200\nholdout = 400\nduplicates = false",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_every_executor_makes_the_same_bytes(

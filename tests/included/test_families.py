@@ -164,6 +164,7 @@ for progress in training(small("portraits-vae", steps=400), Path(sys.argv[1])):
 """
 
 
+@pytest.mark.slow
 def test_killed_for_good_it_goes_on_to_the_same_curve(tmp_path: Path) -> None:
     """``kill -9`` in the middle of a step, in a process of its own."""
     root = Path(__file__).parents[2]

@@ -47,6 +47,9 @@ MUST_OFFER = {
     "image enhancement": {"reconstruct", "degrade"},
 }
 NAMES = sorted(FAMILIES)
+SLOW = ("portraits-ddpm-copying", "fashion-ddpm")
+"""Of the network of portraits-ddpm, which is tried."""
+MOST = [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in NAMES]
 
 
 def opened(name: str, **options: Any) -> Any:
@@ -118,7 +121,7 @@ def test_a_twin_says_in_catalogue_and_report_what_is_wrong_with_it(name: str) ->
     assert any("defective twin" in note and defect in note for note in card.notes) is twin
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MOST)
 def test_it_says_what_it_is_and_keeps_the_contract(name: str) -> None:
     model, card, offers = check_adapter(Included, {"use": name})
     assert card.family == FAMILIES[name]
@@ -128,7 +131,7 @@ def test_it_says_what_it_is_and_keeps_the_contract(name: str) -> None:
     check_capabilities(model, offers, pictures(name))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MOST)
 def test_the_same_generator_gives_the_same_numbers(name: str) -> None:
     model, rows = opened(name), pictures(name)
     calls = {
