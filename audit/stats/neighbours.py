@@ -23,8 +23,8 @@ Ints = NDArray[np.int64]
 
 _ROWS = 1024
 _COLUMNS = 4096
-_PAIRS = 4_000_000
-"""Numbers in the largest block of differences."""
+_PAIRS = 1 << 18
+"""Numbers in the largest block of differences: two megabytes, which a processor keeps at hand."""
 
 
 @dataclass(frozen=True, slots=True)
