@@ -416,7 +416,11 @@ def test_a_model_that_fills_the_memory(attacker: Attacker) -> None:
 def test_a_model_that_does_not_listen_ends_with_the_command(
     attacker: Attacker, attack: str, sign: signal.Signals
 ) -> None:
-    process = attacker.start(attack, "sample", "inline")
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, by what is started too
+    try:
+        process = attacker.start(attack, "sample", "inline")
+    finally:
+        signal.signal(signal.SIGHUP, before)
     _wait_for(lambda: (attacker.store / "ledger.sqlite").exists() and _deaf(attacker.left()))
     process.send_signal(sign)
     ended = attacker.end(process)
