@@ -45,9 +45,9 @@ def dots(family: Slices) -> Any:
     kinds = [kind for kind in (_ENOUGH, _FEW) if any(row["size"] == kind for row in rows)]
     fills = {_ENOUGH: _BLUE, _FEW: "transparent"}
     layers = [
-        base.mark_rule(strokeWidth=3, color=_BLUE).encode(x=alt.X("low:Q", scale=scale, title=title or None), x2="high:Q"),
+        base.mark_rule(strokeWidth=3, color=_BLUE).encode(x=alt.X("low:Q", scale=scale, title=title or None, axis=alt.Axis(tickCount=6)), x2="high:Q"),
         base.mark_point(size=80, opacity=1, strokeWidth=2, color=_BLUE).encode(
-            x=alt.X("value:Q", scale=scale, title=title or None),
+            x=alt.X("value:Q", scale=scale, title=title or None, axis=alt.Axis(tickCount=6)),
             fill=alt.Fill("size:N", scale=alt.Scale(domain=kinds, range=[fills[k] for k in kinds]), legend=alt.Legend(title=None, orient="top", labelLimit=320) if _FEW in kinds else None),
         ),
     ]  # fmt: skip
@@ -56,7 +56,7 @@ def dots(family: Slices) -> Any:
         ticks = alt.Chart(alt.InlineData(values=[{**row, "mark": _TARGET} for row in aims]))
         layers.append(
             ticks.mark_tick(thickness=3, size=_ROW - 6).encode(
-                x=alt.X("aim:Q", scale=scale, title=title or None),
+                x=alt.X("aim:Q", scale=scale, title=title or None, axis=alt.Axis(tickCount=6)),
                 y=y,
                 color=alt.Color(
                     "mark:N",

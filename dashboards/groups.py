@@ -74,19 +74,27 @@ def metrics(record: AuditRecord) -> list[str]:
 
 
 def measured(record: AuditRecord, metric: str) -> tuple[list[Slices], list[Crossing]]:
-    """Return what was measured of a metric: a family for each set of attributes, and a crossing for each pair of them."""
+    """Return what was measured of a metric: a family for each set of attributes, and a crossing where two of them have several values."""
     families: dict[tuple[str, ...], list[Measurement]] = {}
     for m in record.measurements:
         if m.metric == metric and m.group:
             families.setdefault(tuple(name for name, _ in m.group), []).append(m)
     slices, crossings = [], []
     for names, family in families.items():
-        cells = _withheld([_slice(m, len(names)) for m in family])
-        title = f"{metric} by {' and '.join(names)}"
+        varied = [i for i in range(len(names)) if len({m.group[i][1] for m in family}) > 1] or [
+            len(names) - 1
+        ]
+        constant = [family[0].group[i] for i in range(len(names)) if i not in varied]
+        cells = _withheld([_slice(m, varied) for m in family])
+        title = f"{metric} by {' and '.join(names[i] for i in varied)}"
+        title += f", {group_name(tuple(constant))}" if constant else ""
         slices.append(Slices(title, tuple(cells), family[0].unit, family[0].direction.value))
-        if len(names) == 2:
-            at = [(m.group[0][1], m.group[1][1], cell) for m, cell in zip(family, cells, strict=True)]
-            crossings.append(Crossing(title, names[0], names[1], tuple(at)))
+        if len(varied) == 2:
+            first, second = varied
+            at = [
+                (m.group[first][1], m.group[second][1], cell) for m, cell in zip(family, cells, strict=True)
+            ]
+            crossings.append(Crossing(title, names[first], names[second], tuple(at)))
     return slices, crossings
 
 
@@ -123,8 +131,9 @@ def _evidence(record: AuditRecord, metric: str) -> Iterator[Evidence]:
             yield from m.evidence
 
 
-def _slice(m: Measurement, names: int) -> Slice:
-    label = m.group[0][1] if names == 1 else group_name(m.group)
+def _slice(m: Measurement, varied: Sequence[int]) -> Slice:
+    named = tuple(m.group[i] for i in varied)
+    label = named[0][1] if len(named) == 1 else group_name(named)
     interval = m.uncertainty if isinstance(m.uncertainty, Interval) else None
     note = "" if interval else f"no interval: {m.uncertainty.reason}"  # type: ignore[union-attr]
     if m.void:

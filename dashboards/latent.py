@@ -23,7 +23,7 @@ OURS = "generative-audit"
 MOST_OPEN = 2
 """Models that stay open; a third closes the one that was opened first."""
 MOST_SLIDERS = 8
-_DRAWN, _HELD_OUT = 256, 100
+_DRAWN, _HELD_OUT, _CODES = 256, 100, 500
 WAYS = {"straight": straight, "spherical": spherical}
 """Ways from one code to another, by the name a reader sees."""
 
@@ -37,6 +37,7 @@ class Opened:
     """
 
     name: str
+    digest: Digest
     model: Any
     codes: Matrix
     units: Matrix
@@ -93,6 +94,7 @@ def opened(name: str, digest: Digest) -> Opened:
     if ref.weights != digest:
         raise InputError(f"The weights of '{name}' changed while the page was open. Reload it.")
     model = kind.open(ref, "cpu")
+    _one_thread()
     rng = np.random.default_rng(0)
     encodes = callable(getattr(model, "encode", None))
     codes = _drawn(model, _DRAWN, rng)
@@ -103,15 +105,22 @@ def opened(name: str, digest: Digest) -> Opened:
     order = np.argsort(-effect, kind="stable")[:MOST_SLIDERS]
     units = np.eye(codes.shape[1])[order] * spread
     return Opened(
-        name, model, codes, units, tuple(f"unit {i + 1}" for i in order), principal, shares, encodes
+        name, digest, model, codes, units, tuple(f"unit {i + 1}" for i in order), principal, shares, encodes
     )
 
 
+_once = st.cache_data(
+    max_entries=_CODES, show_spinner=False, hash_funcs={Opened: lambda held: (held.name, held.digest)}
+)
+
+
+@_once
 def sample_code(held: Opened, number: int) -> Matrix:
     """Return the code of a sample of the model, the same for the same number, shape (1, d)."""
     return _drawn(held.model, 1, np.random.default_rng([1, number]))
 
 
+@_once
 def held_out_code(held: Opened, number: int) -> Matrix:
     """Return the code of an example of the data that the model did not see, shape (1, d); InputError where the data are not here."""
     return np.asarray(held.model.encode(held_out(held.name).slice(number % _HELD_OUT, 1)))
@@ -131,6 +140,13 @@ def between(first: Matrix, last: Matrix, steps: int, way: str) -> Matrix:
     """Return codes on the way from one to another, both ends included, shape (steps, d)."""
     t = np.linspace(0.0, 1.0, steps)
     return WAYS[way](np.repeat(first, steps, axis=0), np.repeat(last, steps, axis=0), t)
+
+
+def _one_thread() -> None:
+    """Let torch use one thread: for pictures this small several are slower, and they would be taken from other sessions."""
+    import torch
+
+    torch.set_num_threads(1)
 
 
 def _drawn(model: Any, n: int, rng: np.random.Generator) -> Matrix:

@@ -10,7 +10,7 @@ import numpy as np
 from audit.core.rows import Images
 
 LEAST_SIDE, MOST_SIDE = 96, 384
-"""Pixels of the longer side: smaller pictures are enlarged by a whole factor, larger ones made smaller."""
+"""Pixels: the shorter side has at least so many, as far as a whole factor leaves the longer one at most so many."""
 MOST_PIXELS = 40_000_000
 """A picture with more is not drawn."""
 
@@ -32,12 +32,16 @@ def thumbnail(pixels: Images, least: int = LEAST_SIDE) -> bytes:
     kept = pixels[::skip, ::skip]
     kept = kept[:, :, 0] if channels in (1, 2) else kept[:, :, :4] if channels == 4 else kept[:, :, :3]
     image = Image.fromarray(np.ascontiguousarray(kept))
-    longer = max(image.size)
-    if longer < least:
-        factor = math.ceil(least / longer)
+    factor = min(math.ceil(least / min(image.size)), MOST_SIDE // max(image.size))
+    if factor > 1:
         image = image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
     else:
         image.thumbnail((MOST_SIDE, MOST_SIDE), Image.Resampling.BOX)
     buffer = io.BytesIO()
     image.save(buffer, format="PNG")
     return buffer.getvalue()
+
+
+def width_of(png: bytes) -> int:
+    """Return how many pixels wide a thumbnail is."""
+    return int.from_bytes(png[16:20], "big")  # of the header, which comes first (PNG specification, 11.2.2)

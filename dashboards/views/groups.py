@@ -43,27 +43,29 @@ def show() -> None:
     metric = _picked(found)
     _about(record, metric)
     families, crossings = groups.measured(record, metric)
-    for family in families:
-        _drawn(family)
-    for crossing in crossings:
-        _drawn(crossing)
-    _tables(address, groups.tables(record, metric))
+    _drawn(families[0])
+    _rest(address, [*families[1:], *crossings, *groups.tables(record, metric)], metric)
     _grids(address, line.run, groups.grids(record, metric))
 
 
-def _tables(address: StoreAddress, found: Sequence[Evidence]) -> None:
-    """Show one table of evidence at a time: an evaluator keeps one for every attribute."""
+def _rest(address: StoreAddress, found: Sequence[Slices | Crossing | Evidence], metric: str) -> None:
+    """Show one of what else there is: an evaluator keeps a table for every attribute."""
     if not found:
         return
+    titles = [e.caption if isinstance(e, Evidence) else e.title for e in found]
     place = st.selectbox(
         "Group by group",
         range(len(found)),
-        format_func=lambda i: shortened(visible(found[i].caption), 160),
-        key=f"table-{found[0].content}",
+        format_func=lambda i: shortened(visible(f"{titles[i]}{_kind(found[i])}"), 160),
+        key=f"rest-{metric}-{len(found)}",
     )
-    e = found[place or 0]
+    picked = found[place or 0]
     try:
-        one = groups.shown(e, partial(queries.evidence, address))
+        one = (
+            groups.shown(picked, partial(queries.evidence, address))
+            if isinstance(picked, Evidence)
+            else picked
+        )
     except InputError as error:
         st.error("The store's copy of this evidence is damaged.", icon=":material/broken_image:")
         st.text(visible(str(error)))
@@ -74,6 +76,11 @@ def _tables(address: StoreAddress, found: Sequence[Evidence]) -> None:
         )
         return
     _drawn(one)
+
+
+def _kind(one: Slices | Crossing | Evidence) -> str:
+    crossing = isinstance(one, Crossing) or (isinstance(one, Evidence) and one.kind == "heatmap")
+    return " · heat map" if crossing else ""
 
 
 def _drawn(one: Slices | Crossing) -> None:
@@ -205,7 +212,7 @@ def _grids(address: StoreAddress, run: str, found: Iterable[Evidence]) -> None:
             continue
         if _GROUP not in held.columns.column_names:
             continue
-        st.subheader("Examples by group")
+        st.header("Examples by group")
         st.caption(plain(e.caption))
         _more(run, digest)
         for group, places in list(groups.by_group(held.columns.column(_GROUP).to_pylist()).items())[
@@ -222,7 +229,11 @@ def _examples(
         with st.container(horizontal=True, gap="small"):
             for number, drawn in enumerate(gallery.drawn(address, digest, held.pictures[:1], places)):
                 for _, data in drawn.pictures:
-                    st.image(data, alt=visible(shortened(f"{group}, example {number + 1}", 200)))
+                    st.image(
+                        data,
+                        alt=visible(shortened(f"{group}, example {number + 1}", 200)),
+                        output_format="PNG",
+                    )
                 if drawn.problem:
                     st.caption(plain(drawn.problem))
     elif TEXT in held.columns.column_names:

@@ -79,8 +79,8 @@ def _without(models: Mapping[str, str]) -> None:
 
 @st.fragment
 def _sliders(held: Opened) -> None:
-    left, right = st.columns([2, 1])
-    with left:
+    picture, controls = st.columns([1, 2])
+    with controls:
         with st.container(horizontal=True, vertical_alignment="bottom"):
             along = st.segmented_control(
                 "Move along", _DIRECTIONS, default=_DIRECTIONS[0], required=True, key=f"along-{held.name}"
@@ -115,12 +115,12 @@ def _sliders(held: Opened) -> None:
             args=(held.name,),
             key=f"reset-{held.name}",
         )
-    with right:
+    with picture:
         code = latent.sample_code(held, int(number))
         moved = code + np.asarray(steps) @ directions
         before, after = held.pictures(np.concatenate([code, moved]))
-        _picture(after, f"Sample {number}, moved", 256)
-        _picture(before, f"Sample {number}, as it was", 96)
+        _picture(after, f"Sample {number}, moved", 256, words="moved")
+        _picture(before, f"Sample {number}, before", 96, words="before")
 
 
 def _reset(name: str) -> None:
@@ -152,15 +152,11 @@ def _ways(held: Opened) -> None:
         pictures = held.pictures(latent.between(begin, end, _STEPS, way))
         with st.container(horizontal=True, gap="small", key=f"way-{way}-{held.name}"):
             for place, picture in enumerate(pictures):
-                _picture(
-                    picture, f"{way}, {place} of {_STEPS - 1} steps from {first} to {last}", 96, words=""
-                )
+                _picture(picture, f"{way}, {place} of {_STEPS - 1} steps from {first} to {last}", 96)
 
 
-def _picture(pixels: Images, alt: str, width: int, words: str | None = None) -> None:
-    st.image(
-        thumbnail(pixels, width), caption=(alt if words is None else words) or None, alt=alt, width=width
-    )
+def _picture(pixels: Images, alt: str, width: int, words: str = "") -> None:
+    st.image(thumbnail(pixels, width), caption=words or None, alt=alt, width=width, output_format="PNG")
 
 
 if __name__ == "__main__":  # Streamlit runs a page as the main module

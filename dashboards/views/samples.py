@@ -13,7 +13,8 @@ from audit.core.errors import InputError
 from audit.core.rows import FILE, IMAGE, PREFIX, TEXT
 from audit.store.location import StoreAddress
 from dashboards import gallery, reveal_hook, widgets
-from dashboards.gallery import Exhibit, Index, Places
+from dashboards.gallery import Drawn, Exhibit, Index, Places
+from dashboards.thumbnails import width_of
 from dashboards.widgets import plain
 from reports import numbers
 from reports.evidence import attributes_of, cell_of
@@ -24,6 +25,7 @@ from reports.sections import group_name
 _SIZES = {"images": 24, "texts": 10, "table": 50}  # rows on a page
 _AS_RECORDED = "as recorded"
 _MOST_WORDS, _MOST_FILTERS = 200, 4
+_LEAST_TILE, _GAP = 128, 16  # pixels
 
 
 def show() -> None:
@@ -241,24 +243,29 @@ def _pictures(
         st.text(visible(str(error)))
         return
     words = dict(zip(bare, _said(held, bare), strict=True))
-    several = len(held.pictures) > 1
-    with st.container(horizontal=True, gap="medium", key=f"grid-{exhibit.digest}"):
+    with st.container(horizontal=True, gap="medium"):
         for place in places:
-            with st.container(width="content", gap=None, border=several or place not in found):
-                if place not in found:
-                    _hidden(run, exhibit, place)
-                elif found[place].problem:
-                    st.caption(plain(f"{place + 1}: {found[place].problem}"))
-                else:
-                    with st.container(horizontal=True, gap="small"):
-                        for name, data in found[place].pictures:
-                            title = shortened(visible(name), 40)
-                            st.image(
-                                data,
-                                caption=plain(title) if several and name != IMAGE else None,
-                                alt=f"{title}, row {place + 1} of {held.rows}. {words[place]}",
-                            )
-                    st.caption(plain(f"{place + 1}. {words[place]}"))
+            if place in found:
+                _tile(found[place], f"{place + 1}. {words[place]}", held.rows)
+            else:
+                _hidden(run, exhibit, place)
+
+
+def _tile(one: Drawn, words: str, rows: int) -> None:
+    """Show the pictures of one row side by side, and beneath them, no wider, what is known of it."""
+    widths = [width_of(data) for _, data in one.pictures]
+    with st.container(width=max(_LEAST_TILE, sum(widths) + _GAP * (len(widths) - 1)), gap=None):
+        with st.container(horizontal=True, gap="small", width="content"):
+            for name, data in one.pictures:
+                title = shortened(visible(name), 40)
+                alone = len(widths) == 1 or name == IMAGE
+                st.image(
+                    data,
+                    caption=None if alone else plain(title),
+                    alt=f"{title} of {rows}: {words}",
+                    output_format="PNG",
+                )
+        st.caption(plain(f"{words} {one.problem}".strip()))
 
 
 def _hidden(run: str, exhibit: Exhibit, place: int) -> None:

@@ -14,6 +14,11 @@ from tests.dashboards.test_app import opened, words
 NAME = "digits-vae"
 
 
+@pytest.fixture(autouse=True)
+def _fresh_memory() -> None:
+    latent.held_out_code.clear()
+
+
 @pytest.fixture(scope="module")
 def held() -> latent.Opened:
     return latent.opened(NAME, latent.weights(NAME))
