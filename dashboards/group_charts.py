@@ -33,7 +33,9 @@ def dots(family: Slices) -> Any:
         if part
     )
     scale = alt.Scale(zero=False)
-    y = alt.Y("label:N", sort=labels, title=None, axis=alt.Axis(labelLimit=220, ticks=False))
+    y = alt.Y(
+        "label:N", sort=labels, title=None, axis=alt.Axis(labelLimit=220, ticks=False, labelFlush=False)
+    )
     tips = [
         alt.Tooltip("label:N", title="Group"),
         alt.Tooltip("shown:N", title="Value"),
@@ -95,7 +97,12 @@ def heat_map(crossing: Crossing) -> Any:
         title=visible(crossing.columns) or None,
         axis=alt.Axis(labelAngle=-40, labelLimit=140),
     )
-    y = alt.Y("row:N", sort=down, title=visible(crossing.rows) or None, axis=alt.Axis(labelLimit=160))
+    y = alt.Y(
+        "row:N",
+        sort=down,
+        title=visible(crossing.rows) or None,
+        axis=alt.Axis(labelLimit=160, labelFlush=False),
+    )
     tips = [alt.Tooltip("row:N", title=visible(crossing.rows) or "Row"), alt.Tooltip("column:N", title=visible(crossing.columns) or "Column"), alt.Tooltip("shown:N", title="Value"), alt.Tooltip("interval:N", title="Interval"), alt.Tooltip("n:N", title="n"), alt.Tooltip("note:N", title="Note")]  # fmt: skip
     base = alt.Chart(alt.InlineData(values=rows)).encode(x=x, y=y, tooltip=tips)
     colour = alt.condition(

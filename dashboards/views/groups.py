@@ -14,7 +14,7 @@ from audit.core.measurements import Evidence
 from audit.core.records import AuditRecord
 from audit.core.rows import TEXT
 from audit.store.location import StoreAddress
-from dashboards import gallery, group_charts, groups, queries, widgets
+from dashboards import addressed, gallery, group_charts, groups, queries, widgets
 from dashboards.groups import Crossing, Slice, Slices
 from dashboards.widgets import plain
 from reports import numbers
@@ -93,16 +93,11 @@ def _drawn(one: Slices | Crossing) -> None:
 
 def _picked(found: Sequence[str]) -> str:
     """Return the metric that the address names, else the first; the choice goes into the address."""
-    wanted = st.query_params.get("metric", "")
+    addressed.follow("metric", found, "metric")
     metric = st.selectbox(
-        "Metric",
-        found,
-        index=found.index(wanted) if wanted in found else 0,
-        format_func=lambda name: shortened(visible(name), 120),
-        key=f"metric-{wanted if wanted in found else ''}-{len(found)}",
+        "Metric", found, format_func=lambda name: shortened(visible(name), 120), key="metric"
     )
-    if metric != wanted:
-        st.query_params["metric"] = metric
+    addressed.keep("metric", metric, "metric")
     return metric
 
 

@@ -9,7 +9,7 @@ import streamlit as st
 
 from audit.core.errors import InputError
 from audit.core.rows import Images
-from dashboards import latent
+from dashboards import addressed, latent
 from dashboards.latent import Opened
 from dashboards.thumbnails import thumbnail
 from dashboards.widgets import plain
@@ -52,7 +52,7 @@ def show() -> None:
 
 def _picked(models: Mapping[str, str], usable: list[str]) -> str:
     """Return the model that the address names, else the first that has a code; the choice goes into the address."""
-    wanted = st.query_params.get("model", "")
+    wanted = addressed.follow("model", usable, "model")
     if wanted and wanted not in models:
         st.warning("There is no included model of that name; the first is shown.", icon=":material/link_off:")
     elif models.get(wanted):
@@ -61,11 +61,8 @@ def _picked(models: Mapping[str, str], usable: list[str]) -> str:
         st.info("No included model with a code is installed.", icon=":material/extension_off:")
         _without(models)
         st.stop()
-    name = st.selectbox(
-        "Included model", usable, index=usable.index(wanted) if wanted in usable else 0, key=f"model-{wanted}"
-    )
-    if name != wanted:
-        st.query_params["model"] = name
+    name = st.selectbox("Included model", usable, key="model")
+    addressed.keep("model", name, "model")
     return name
 
 

@@ -12,7 +12,7 @@ import streamlit as st
 from audit.core.errors import InputError
 from audit.core.rows import FILE, IMAGE, PREFIX, TEXT
 from audit.store.location import StoreAddress
-from dashboards import gallery, reveal_hook, widgets
+from dashboards import addressed, gallery, reveal_hook, widgets
 from dashboards.gallery import Drawn, Exhibit, Index, Places
 from dashboards.thumbnails import width_of
 from dashboards.widgets import plain
@@ -49,32 +49,27 @@ def show() -> None:
 
 def _picked(found: Sequence[Exhibit]) -> Exhibit:
     """Return the evidence that the address names, else the first of the kind that a person picks; the choice goes into the address."""
-    wanted = st.query_params.get("evidence", "")
-    named = next((e for e in found if e.digest == wanted), None)
-    if wanted and named is None:
+    by_digest = {str(e.digest): e for e in found}
+    asked = addressed.follow("evidence", list(by_digest), "evidence")
+    if asked in by_digest:
+        st.session_state["kind"] = by_digest[asked].kind
+    elif asked:
         st.warning("This run has no such evidence; the first is shown.", icon=":material/link_off:")
     kinds = [kind for kind in gallery.KINDS if any(e.kind == kind for e in found)]
+    if st.session_state.get("kind") not in kinds:
+        st.session_state["kind"] = kinds[0]
     left, right = st.columns([1, 3], vertical_alignment="bottom")
     kind = left.segmented_control(
-        "Kind",
-        kinds,
-        default=named.kind if named else kinds[0],
-        required=True,
-        format_func=lambda one: gallery.KINDS[one],
-        key=f"kind-{wanted}",
+        "Kind", kinds, required=True, format_func=lambda one: gallery.KINDS[one], key="kind"
     )
-    among = [e for e in found if e.kind == kind]
-    place = right.selectbox(
-        "Evidence",
-        range(len(among)),
-        index=among.index(named) if named in among else 0,
-        format_func=lambda i: _title(among[i]),
-        key=f"evidence-{kind}-{wanted}",
+    among = [digest for digest, e in by_digest.items() if e.kind == kind]
+    if st.session_state.get("evidence") not in among:
+        st.session_state["evidence"] = among[0]
+    digest = right.selectbox(
+        "Evidence", among, format_func=lambda one: _title(by_digest[one]), key="evidence"
     )
-    picked = among[place or 0]
-    if picked.digest != wanted:
-        st.query_params["evidence"] = picked.digest
-    return picked
+    addressed.keep("evidence", digest, "evidence")
+    return by_digest[digest]
 
 
 def _title(exhibit: Exhibit) -> str:

@@ -128,6 +128,34 @@ def test_a_link_leads_to_its_evidence_and_a_wrong_one_is_said(samples: Any, kept
     assert "one" in words(app)
 
 
+def test_a_choice_stays_and_stands_in_the_address(samples: Any, kept: Any) -> None:
+    first = kept(with_evidence(samples, ("texts", "Words", text_rows(["one"]), False), ("texts", "More", text_rows(["two"]), False), ("table", "Cells", pa.table({"a": ["three"]}), False)))  # fmt: skip
+    kept(with_evidence(samples, ("texts", "Newer", text_rows(["four"]), False)), name="newer")
+    app = opened("samples")
+    assert "four" in words(app)
+    app.selectbox(key="chosen-run").set_value(first).run()  # the first choice of all
+    assert app.query_params["run"] == first
+    assert "one" in words(app)
+    assert not app.warning
+    app.button_group(key="kind").set_value("table").run()
+    assert "three" in words(app)
+    app.button_group(key="kind").set_value("texts").run()
+    app.selectbox(key="evidence").set_value(_second()).run()
+    assert "two" in words(app)
+    shown = app.query_params["evidence"]
+    assert not app.exception
+    app.run()
+    assert app.query_params["evidence"] == shown
+    assert "two" in words(app)
+
+
+def _second() -> str:
+    """Return the digest of the second evidence of the first run, as the address would name it."""
+    record = queries.overview(queries.asked_for([]))[1].record
+    assert record is not None
+    return str(gallery.exhibits(record)[1].digest)
+
+
 def test_ten_thousand_rows_come_a_page_at_a_time(samples: Any, kept: Any) -> None:
     n = 10_000
     rows = text_rows(
