@@ -7,7 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from audit.core.errors import InputError
-from audit.registry import Catalogue, catalogue
+from audit.registry import Catalogue, Unavailable, catalogue
 from dashboards import latent
 from tests.dashboards.test_app import opened, words
 
@@ -38,6 +38,16 @@ def test_models_of_other_packages_are_not_opened(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(Catalogue, "provider", lambda self, name: "stranger 1.0")
     assert all(latent.offered().values())
     assert "another package" in latent.offered()[NAME]
+
+
+def test_a_model_that_cannot_be_loaded_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = Unavailable("x-vae", "ModuleNotFoundError: No module named 'torch'", "Run: pip install torch")
+    monkeypatch.setattr(Catalogue, "survey", lambda self: {"x-vae": gone})
+    app = opened("latent")
+    assert not app.exception
+    said = words(app)
+    assert "No included model with a code is installed." in said
+    assert "Run: pip install torch" in said
 
 
 def test_directions_move_the_code_by_standard_deviations(held: latent.Opened) -> None:
