@@ -19,12 +19,17 @@ def main() -> None:
             st.Page(VIEWS / "overview.py", title="Overview", icon=":material/list:", default=True),
             st.Page(VIEWS / "run.py", title="Run", icon=":material/fact_check:", url_path="run"),
             st.Page(
+                VIEWS / "samples.py", title="Samples", icon=":material/photo_library:", url_path="samples"
+            ),
+            st.Page(VIEWS / "groups.py", title="Groups", icon=":material/groups:", url_path="groups"),
+            st.Page(
                 VIEWS / "compare.py", title="Compare", icon=":material/compare_arrows:", url_path="compare"
             ),
             st.Page(VIEWS / "risks.py", title="Risks", icon=":material/privacy_tip:", url_path="risks"),
             st.Page(
                 VIEWS / "frameworks.py", title="Frameworks", icon=":material/gavel:", url_path="frameworks"
             ),
+            st.Page(VIEWS / "latent.py", title="Latent space", icon=":material/tune:", url_path="latent"),
         ],
         position="top",
     ).run()

@@ -10,7 +10,7 @@ import streamlit as st
 
 from audit.core.errors import InputError
 from audit.store.location import StoreAddress
-from dashboards import queries
+from dashboards import addressed, queries
 from reports.redact import shortened, visible
 
 Colour = Literal["red", "orange", "green", "gray"]
@@ -138,17 +138,14 @@ def _how_to_begin() -> None:
 def chosen_run(runs: Sequence[queries.Overview]) -> queries.Overview:
     """Return the run the address names, else the newest; the choice goes into the address."""
     by_id = {line.run: line for line in runs}
-    wanted = st.query_params.get("run", "")
+    wanted = addressed.follow("run", list(by_id), "chosen-run")
     if wanted and wanted not in by_id:
         st.warning("This store has no such run; the newest is shown.", icon=":material/link_off:")
-    ids = list(by_id)
     chosen = st.selectbox(
         "Run",
-        ids,
-        index=ids.index(wanted) if wanted in by_id else 0,
+        list(by_id),
         format_func=lambda run: shortened(visible(f"{by_id[run].name} · {run}"), 120),
-        key=f"chosen-{wanted}",
+        key="chosen-run",
     )
-    if chosen != wanted:
-        st.query_params["run"] = chosen
+    addressed.keep("run", chosen, "chosen-run")
     return by_id[chosen]

@@ -112,7 +112,7 @@ def _content(about: Exhibit, rows: Rows) -> Exhibit:
     if rows.num_rows == 0:
         return replace(about, message="There is not a single example to show.")
     match about.kind:
-        case "images" if IMAGE in names and _is_image(rows.schema.field(IMAGE).type):
+        case "images" if IMAGE in names and is_image(rows.schema.field(IMAGE).type):
             return _pictures(about, rows)
         case "texts" if TEXT in names:
             return _passages(about, rows)
@@ -127,7 +127,7 @@ def _content(about: Exhibit, rows: Rows) -> Exhibit:
             return _table(about, rows)
 
 
-def _is_image(kind: Any) -> bool:
+def is_image(kind: Any) -> bool:
     """Say whether a column's type is that of ``audit.core.rows.image_rows``, with at least one pixel."""
     shape = tuple(getattr(kind, "shape", ()))
     return len(shape) == 3 and min(shape) > 0 and str(kind.value_type) == "uint8"
@@ -135,11 +135,11 @@ def _is_image(kind: Any) -> bool:
 
 def _pictures(about: Exhibit, rows: Rows) -> Exhibit:
     """Show images, or, where there are several columns of them, the images of each row side by side."""
-    columns = [f.name for f in rows.schema if _is_image(f.type) and rows.column_names.count(f.name) == 1]
+    columns = [f.name for f in rows.schema if is_image(f.type) and rows.column_names.count(f.name) == 1]
     columns = sorted(columns, key=lambda name: name != IMAGE)[:MOST_TOGETHER]
     shown = rows.slice(0, MOST_IMAGES // len(columns))
     images = [images_of(shown, name) for name in columns]
-    attributes = _attributes(shown, {f.name for f in rows.schema if _is_image(f.type)})
+    attributes = attributes_of(shown, {f.name for f in rows.schema if is_image(f.type)})
     left_out = _left_out(rows.num_rows, shown.num_rows, "image" if len(columns) == 1 else "set")
     sets = []
     for row, words in enumerate(attributes):
@@ -185,7 +185,7 @@ def _passages(about: Exhibit, rows: Rows) -> Exhibit:
     shown = rows.slice(0, MOST_TEXTS)
     texts = shown.column(TEXT).to_pylist()
     given = shown.column(PREFIX).to_pylist() if PREFIX in shown.column_names else [""] * len(texts)
-    attributes = _attributes(shown, {TEXT, PREFIX, IMAGE})
+    attributes = attributes_of(shown, {TEXT, PREFIX, IMAGE})
     passages = tuple(
         Passage(shortened(str(prefix or "")), shortened(str(text or "")), words)
         for prefix, text, words in zip(given, texts, attributes, strict=True)
@@ -209,7 +209,7 @@ def _curve(rows: Rows) -> Curve | None:
 def _table(about: Exhibit, rows: Rows) -> Exhibit:
     shown = rows.slice(0, MOST_ROWS)
     kept = [i for i, name in enumerate(rows.column_names) if name != IMAGE][:MOST_COLUMNS]
-    columns = [[_cell(value) for value in shown.column(i).to_pylist()] for i in kept]
+    columns = [[cell_of(value) for value in shown.column(i).to_pylist()] for i in kept]
     names = [shortened(rows.column_names[i], 80) for i in kept]
     hidden = len(rows.column_names) - len(kept)
     left_out = _left_out(rows.num_rows, shown.num_rows, "row")
@@ -218,7 +218,7 @@ def _table(about: Exhibit, rows: Rows) -> Exhibit:
     return replace(about, columns=tuple(names), rows=tuple(zip(*columns, strict=True)), left_out=left_out)
 
 
-def _cell(value: Any) -> str:
+def cell_of(value: Any) -> str:
     match value:
         case None:
             return ""
@@ -228,13 +228,13 @@ def _cell(value: Any) -> str:
             return shortened(str(value), 300)
 
 
-def _attributes(rows: Rows, without: set[str]) -> list[str]:
+def attributes_of(rows: Rows, without: set[str]) -> list[str]:
     kept = [i for i, name in enumerate(rows.column_names) if name not in without][:6]
     names = [rows.column_names[i] for i in kept]
     columns = [rows.column(i).to_pylist() for i in kept]
     return [
         " · ".join(
-            f"{shortened(name, 40)} {shortened(_cell(column[row]), 80)}"
+            f"{shortened(name, 40)} {shortened(cell_of(column[row]), 80)}"
             for name, column in zip(names, columns, strict=True)
         )
         for row in range(rows.num_rows)

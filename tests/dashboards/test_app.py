@@ -29,12 +29,11 @@ def _fresh_memory() -> None:
 
 def opened(page: str = "", **query: str) -> AppTest:
     app = AppTest.from_file(APP, default_timeout=60)
-    app.run()
     if page:
         app.switch_page(f"views/{page}.py")
     for name, value in query.items():
         app.query_params[name] = value
-    return app.run() if page or query else app
+    return app.run()
 
 
 def words(app: AppTest) -> str:

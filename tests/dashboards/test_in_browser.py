@@ -134,3 +134,51 @@ def test_dashboard_shows_its_pages_and_asks_nobody_else(served: tuple[str, str])
         assert all(
             url.startswith((address, address.replace("http", "ws"), "data:", "blob:")) for url in asked
         )
+
+
+_PRESS = "(() => {{ const b = [...document.querySelectorAll('button')].find(x => x.innerText.trim().endsWith('{0}')); b?.click(); return !!b }})()"
+_FIRST = "document.querySelector('[data-testid=stImage] img')?.src"
+
+
+def test_pages_of_evidence_answer_to_a_click_and_fit_a_narrow_screen(
+    served: tuple[str, str], samples: Any
+) -> None:
+    address, run = served
+    _ready(address)
+    errors = "document.querySelectorAll('[data-testid=stException]').length"
+    with chromium.Chromium(390, 900, dark=True) as browser:
+        for page, title in (("samples", "Samples and evidence"), ("groups", "Groups")):
+            browser.open(
+                f"{address}/{page}?run={run}", f"document.querySelector('h1')?.innerText === '{title}'"
+            )
+            browser.wait("document.querySelector('[data-testid=stStatusWidget]') === null")
+            assert browser.value(errors) == 0
+            assert browser.value(_WIDER) <= 0
+        browser.open(f"{address}/samples?run={run}", f"{_FIRST} !== undefined")
+        browser.value(_PRESS.format("Texts"))
+        browser.wait("[...document.querySelectorAll('button')].some(x => x.innerText.includes('Reveal 1'))")
+        assert not browser.value(f"document.body.innerText.includes({samples.SECRET!r})")
+        assert browser.value(_PRESS.format("Reveal 1"))
+        browser.wait(f"document.body.innerText.includes({samples.SECRET!r})")
+        assert browser.value(errors) == 0
+
+
+def test_a_slider_moves_the_picture_at_once(served: tuple[str, str]) -> None:
+    address, _ = served
+    _ready(address)
+    with chromium.Chromium(1400, 1600) as browser:
+        browser.open(f"{address}/latent?model=digits-vae", f"{_FIRST} !== undefined", 120)
+        browser.wait("document.querySelector('[data-testid=stStatusWidget]') === null")
+        before = browser.value(_FIRST)
+        browser.value("document.querySelector('input[type=range]').focus()")
+        for _ in range(20):
+            for kind in ("keyDown", "keyUp"):
+                browser.call(
+                    "Input.dispatchKeyEvent", type=kind, key="ArrowRight", code="ArrowRight", windowsVirtualKeyCode=39
+                )  # fmt: skip
+        browser.wait(f"{_FIRST} !== {before!r}")
+        assert browser.value("document.querySelectorAll('[data-testid=stException]').length") == 0
+        assert all(
+            url.startswith((address, address.replace("http", "ws"), "data:", "blob:"))
+            for url in browser.requests()
+        )

@@ -14,7 +14,7 @@ from audit.core.errors import InputError
 from audit.core.measurements import Undefined
 from audit.core.rows import Rows, image_rows, images_of
 from audit.evaluators.quality.interpolation.evaluator import Interpolation, trimmed_mean
-from audit.evaluators.quality.interpolation.recipes import spherical
+from audit.stats.paths import spherical
 from tests.evaluators.test_kid import subject
 
 SIDE = 12

@@ -13,6 +13,7 @@ from audit.core.references import ModelRef
 from audit.core.rows import Images, Matrix, Rows, Vector, image_rows, images_of
 from audit.recipes.latents import strips
 from audit.recipes.shown import rows_in
+from audit.stats.paths import spherical, straight
 
 Ints = NDArray[np.int64]
 
@@ -168,28 +169,6 @@ class Strips(Recipe[Rows]):
         points = np.stack(ways, axis=1).reshape(-1, held.shape[1])
         made = context.model(self.model).decode(points, context.rng(0))
         return image_rows(strips(images_of(made), self.steps))
-
-
-def straight(first: Matrix, last: Matrix, t: Vector) -> Matrix:
-    """Return the point at t of each straight way, shapes (n, d), (n, d), (n,)."""
-    return np.asarray(first + t[:, None] * (last - first))
-
-
-def spherical(first: Matrix, last: Matrix, t: Vector) -> Matrix:
-    """Return the point at t of each way along the great circle, its length changing evenly from that of one end to the other's."""
-    lengths = [np.linalg.norm(side, axis=1) for side in (first, last)]
-    a, b = (
-        side / np.maximum(length, 1e-300)[:, None]
-        for side, length in zip((first, last), lengths, strict=True)
-    )
-    angle = np.arccos(np.clip((a * b).sum(axis=1), -1.0, 1.0))
-    sine = np.maximum(np.sin(angle), 1e-9)
-    near, far = np.sin((1 - t) * angle) / sine, np.sin(t * angle) / sine
-    flat = angle < 1e-6
-    near, far = np.where(flat, 1 - t, near), np.where(flat, t, far)
-    return np.asarray(
-        (near[:, None] * a + far[:, None] * b) * ((1 - t) * lengths[0] + t * lengths[1])[:, None]
-    )
 
 
 def _whole(pictures: Shards[Rows]) -> Images:
