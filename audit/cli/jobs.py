@@ -120,7 +120,15 @@ def _assembled(request: Mapping[str, Any]) -> Assembled:
     changed = {name: request[name] for name in ("samples", "seed") if request.get(name) is not None}
     settings = {name: request[name] for name in ("executor", "workers", "device") if request.get(name)}
     spec = replace(spec, **changed, run=replace(spec.run, **settings))
-    return assemble(spec.only(tuple(request["only"])) if request.get("only") else spec)
+    assembled = assemble(spec.only(tuple(request["only"])) if request.get("only") else spec)
+    if not any(criterion.baseline for criterion in assembled.plan.policy.criteria):
+        return assembled
+    from audit.cli.baselines import baseline_reader
+    from audit.engine.baselines import with_baselines
+
+    found = with_baselines(assembled.plan, baseline_reader(address(request["store"])))
+    settings = {**assembled.settings, "baselines": found.baseline_digests}
+    return replace(assembled, plan=found, settings=settings)
 
 
 def _spec(path: str | None) -> AuditSpec:
