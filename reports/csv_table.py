@@ -81,5 +81,5 @@ def _spread(m: Measurement) -> list[object]:
 
 
 def _text(value: str) -> str:
-    said = shortened(visible(str(value)), 2_000)
+    said = visible(shortened(str(value), 2_000))
     return f"'{said}" if said.startswith(_FORMULA) else said

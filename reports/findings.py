@@ -39,7 +39,8 @@ class Finding:
     why: str
     place: str
     standing: str = ""
-    """Whether it is advice, waived, or no more waived; empty where the verdict simply rests on it."""
+    """What the verdict rests on where that is not the number's own interval, and whether it is advice, waived, or no more waived;
+    empty where the verdict simply rests on it."""
     decides: bool = True
     waived: bool = False
 
@@ -77,6 +78,10 @@ def in_order(judgements: Iterable[Judgement]) -> list[Judgement]:
 def bound_of(judgement: Judgement) -> str:
     """Return the bound in numbers; one that is relative to the noise floor says so."""
     criterion, because = judgement.criterion, judgement.because
+    if criterion.margin is not None:
+        return (
+            f"at most {numbers.plain(criterion.margin)} worse than run {shortened(criterion.baseline, 100)}"
+        )
     if criterion.within_floor is None:
         return numbers.bound(criterion.at_least, criterion.at_most)
     relative = f"at most {numbers.plain(criterion.within_floor)} worse than the noise floor"
@@ -95,7 +100,10 @@ def _finding(judgement: Judgement, dimension: str, question: str, place: str) ->
     bound = bound_of(judgement)
     if isinstance(because, Measurement):
         group = group_name(because.group)
-        found = _measured(because, judgement.verdict, bound)
+        rest = _OUTCOME[judgement.verdict]
+        if judgement.basis is not None:
+            rest = rest.replace("interval", "interval that decides")
+        found = _measured(because, rest, bound)
     else:
         group = "each group" if criterion.every_group else ""
         found = "Not assessed: " + "; ".join(
@@ -118,12 +126,11 @@ def _finding(judgement: Judgement, dimension: str, question: str, place: str) ->
     )
 
 
-def _measured(m: Measurement, verdict: Verdict, bound: str) -> str:
+def _measured(m: Measurement, rest: str, bound: str) -> str:
     value = f"{numbers.value_of(m)} {m.unit}".strip()
     between = numbers.interval_of(m)
     of = f" for {group_name(m.group)}" if m.group else ""
     told = f"Measured {value}{of}" + (f" ({between})" if between else "")
-    rest = _OUTCOME[verdict]
     if m.void:
         rest = f"The number is void: {shortened(m.void, 300)}"
     elif isinstance(m.uncertainty, Unquantified):

@@ -16,8 +16,11 @@ from audit.core.records import AuditRecord
 from audit.core.renderers import EvidenceReader
 from reports.curves import curve_figure
 from reports.layers import COLUMNS
-from reports.redact import visible
+from reports.redact import MOST_CHARACTERS, shortened, visible
 from reports.view import view
+
+_MOST_SHOWN = MOST_CHARACTERS + 100
+"""Characters of one string. Texts that are evidence are cut to ``MOST_CHARACTERS`` before, and say so at their end."""
 
 
 class HtmlReport:
@@ -83,7 +86,7 @@ def breakable(name: str) -> Markup:
 
 
 def _shown(value: Any) -> Any:
-    """Make control characters visible in every string the template prints; markup is already clean."""
+    """Make control characters visible in every string the template prints, and bound its length; markup is already clean."""
     if isinstance(value, Markup) or not isinstance(value, str):
         return value
-    return visible(value)
+    return visible(shortened(value, _MOST_SHOWN))

@@ -117,4 +117,4 @@ def _moment(began: str) -> str:
 
 def _text(value: str, most: int = 4_000) -> str:
     """Return text that XML can hold."""
-    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", shortened(visible(value), most))
+    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", visible(shortened(value, most)))

@@ -28,7 +28,7 @@ def text(value: object, most: int = _MOST) -> str:
     >>> text("https://example.org"), text("1. me@example.org")
     ('https<!-- -->://example.org', '1\\\\. me@<!-- -->example.org')
     """
-    line = " ".join(shortened(visible(str(value)), most).split())
+    line = " ".join(visible(shortened(str(value), most)).split())
     parts = (_escaped(part) for part in _LINK.split(line))
     return _BLOCK_START.sub(r"\2\\\1\3", _BREAK.join(parts))
 
@@ -107,4 +107,4 @@ def _scalar(value: object) -> str:
             written = repr(value)
             return written if "." in written else written.replace("e", ".0e")
         case _:
-            return json.dumps(shortened(visible(str(value)), 500), ensure_ascii=False)
+            return json.dumps(visible(shortened(str(value), 500)), ensure_ascii=False)

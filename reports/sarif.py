@@ -123,4 +123,4 @@ def _utc(moment: str) -> str:
 
 
 def _text(value: str, most: int = 4_000) -> str:
-    return shortened(visible(str(value)), most)
+    return visible(shortened(str(value), most))

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 NEEDED = (
     "audit/demo.toml",
     "audit/policies/default.toml",
+    "audit/policies/restoration.toml",
     "audit/schema/record.json",
     "audit/features/weights/NOTICE.md",
     "audit/features/weights/efficientnet-lite0.safetensors",

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import threading
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -66,11 +67,26 @@ def plan(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         from audit.engine.record import now
 
         lock = lock_of(assembled.plan, assembled.settings, now())
+    costs = cost(assembled.plan, made, where)
+    if costs is None and request.get("probe"):
+        costs = _probed(request, assembled, made)
     yield {
         "event": "planned",
-        "plan": {**describe(assembled.plan, made), "cost": cost(assembled.plan, made, where)},
+        "plan": {**describe(assembled.plan, made), "cost": costs},
         "lock": lock,
     }
+
+
+def _probed(request: Mapping[str, Any], assembled: Assembled, made: dict[str, int]) -> dict[str, Any]:
+    """Return what an audit should cost by a probe: the same audit in small shards, the first of which are made and thrown away."""
+    from audit.config.limits import MOST_SHARDS
+    from audit.engine.probing import EXAMPLES, probe
+
+    subject = assembled.plan.subject
+    rows = max(subject.sample_size, *(n for _, n in subject.data_card.splits))
+    small = _assembled({**request, "shard_size": max(EXAMPLES, -(-rows // MOST_SHARDS))})
+    with tempfile.TemporaryDirectory(prefix="audit-probe-") as folder:
+        return probe(small.plan, Path(folder), small.run.device).cost(assembled.plan, made)
 
 
 def qualify(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -117,10 +133,20 @@ def _registered(assembled: Assembled, lock: Mapping[str, Any] | None) -> dict[st
 def _assembled(request: Mapping[str, Any]) -> Assembled:
     """Return the plan of the spec that a request names, with what the command line says instead."""
     spec = _spec(request["spec"])
-    changed = {name: request[name] for name in ("samples", "seed") if request.get(name) is not None}
+    changed = {
+        name: request[name] for name in ("samples", "seed", "shard_size") if request.get(name) is not None
+    }
     settings = {name: request[name] for name in ("executor", "workers", "device") if request.get(name)}
     spec = replace(spec, **changed, run=replace(spec.run, **settings))
-    return assemble(spec.only(tuple(request["only"])) if request.get("only") else spec)
+    assembled = assemble(spec.only(tuple(request["only"])) if request.get("only") else spec)
+    if not any(criterion.baseline for criterion in assembled.plan.policy.criteria):
+        return assembled
+    from audit.cli.baselines import baseline_reader
+    from audit.engine.baselines import with_baselines
+
+    found = with_baselines(assembled.plan, baseline_reader(address(request["store"])))
+    settings = {**assembled.settings, "baselines": found.baseline_digests}
+    return replace(assembled, plan=found, settings=settings)
 
 
 def _spec(path: str | None) -> AuditSpec:

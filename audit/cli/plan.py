@@ -20,6 +20,7 @@ _EPILOG = """\
 \b
 Examples:
   audit plan examples/digits.toml
+  audit plan examples/digits.toml --probe              # what it would cost, by trying
   audit plan examples/digits.toml --lock before.json   # then: audit run … --lock before.json
   audit plan examples/smollm2.toml --format json | jq .skipped
 """
@@ -29,6 +30,7 @@ Examples:
 @spec_argument
 @store_option
 @format_option
+@click.option("--probe", is_flag=True, help="Where no earlier run says what it costs, try for five seconds.")
 @click.option("-v", "--verbose", is_flag=True, help="List every artifact, with who shares it.")
 @click.option(
     "--lock", type=click.Path(dir_okay=False), help="Register the plan in this file, before it is run."
@@ -41,9 +43,10 @@ def command(
     store: str | None,
     form: str,
     lock: str | None,
+    probe: bool,
     verbose: bool,
 ) -> int:
-    """Say what the audit of SPEC would do, without loading a model."""
+    """Say what the audit of SPEC would do, without loading a model unless with --probe."""
     request = {
         "spec": spec,
         "samples": samples,
@@ -51,6 +54,7 @@ def command(
         "only": only,
         "store": store,
         "register": lock is not None,
+        "probe": probe,
     }
     with started("plan", request) as job:
         from audit.cli.scorecard import terminal  # while the other process works
@@ -140,7 +144,7 @@ def _print_evaluators(described: dict[str, Any], console: Console) -> None:
 
 
 def _cost(cost: dict[str, Any] | None) -> str:
-    """Say what the missing shards should take, by an earlier run; nothing where there was none."""
+    """Say what the missing shards should take, by an earlier run or a probe; nothing where there was neither."""
     if cost is None:
         return ""
     seconds = cost["seconds"]
@@ -152,7 +156,10 @@ def _cost(cost: dict[str, Any] | None) -> str:
         else f"{seconds / 3_600:.1f} h"
     )
     unknown = f", and {cost['unknown']} artifacts that it did not make" if cost["unknown"] else ""
-    return f", about {said} of one core by run {cost['run']}{unknown}"
+    if cost["run"] is not None:
+        return f", about {said} of one core by run {cost['run']}{unknown}"
+    much = "more than" if cost["at_least"] else "about"
+    return f", {much} {said} of one core by a probe of {cost['probe']:.1f} s{unknown}"
 
 
 def _print_artifacts(described: dict[str, Any], console: Console) -> None:

@@ -8,10 +8,8 @@ import click
 
 from audit.cli.options import address, format_option, print_json, store_option
 from audit.core.errors import InputError
-from audit.core.identity import Digest
 from audit.core.records import AuditRecord, to_plain
 from audit.core.renderers import EvidenceReader
-from audit.core.rows import Rows
 
 if TYPE_CHECKING:
     from audit.store.runs import Store
@@ -57,9 +55,4 @@ def read_record(run: str | None, store: str | None) -> AuditRecord:
 
 def evidence_reader(store: Store) -> EvidenceReader:
     """Return what reads the rows that a store keeps under a digest, or None where they are gone."""
-    from audit.store import codec
-
-    def read(digest: Digest) -> Rows | None:
-        return codec.decode("rows", store.blobs.get(digest)) if store.blobs.has(digest) else None
-
-    return read
+    return store.rows

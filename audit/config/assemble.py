@@ -19,7 +19,7 @@ from audit.core.evaluators import About, Evaluator, Unmet
 from audit.core.measurements import Outcome
 from audit.core.metrics import Metric
 from audit.core.plan import Asked, AuditPlan, plan
-from audit.core.policy import check_policy
+from audit.core.policy_check import check_policy
 from audit.core.recipes import Inputs, shard_count
 from audit.core.references import ExtractorRef, ModelRef
 from audit.core.subjects import DataCard, ModelCard, ReferenceModel, Subject

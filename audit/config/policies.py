@@ -7,6 +7,7 @@ from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
+from audit.config.limits import MOST_NAME
 from audit.config.tables import Table, absolute, read_toml
 from audit.core.errors import InputError, nearest
 from audit.core.policy import Criterion, Policy, Waiver
@@ -20,7 +21,7 @@ def policy_of(table: Table | None, base: Path) -> Policy:
     if table is None:
         return named_policy("default")
     if not {"use", "file"} & set(table.values):
-        return _inline(table, "inline")
+        return _inline(table, "inline", base)
     waivers = _waivers(table)
     if "use" in table.values:
         policy = named_policy(table.text("use"))
@@ -45,7 +46,9 @@ def named_policy(name: str) -> Policy:
             f"policy.use is '{name}'. {nearest(name, known)} Or name a file: [policy] file = \"…\"."
         )
     return _inline(
-        Table("policy", tomllib.loads(_POLICIES.joinpath(f"{name}.toml").read_text(encoding="utf-8"))), name
+        Table("policy", tomllib.loads(_POLICIES.joinpath(f"{name}.toml").read_text(encoding="utf-8"))),
+        name,
+        Path(),
     )
 
 
@@ -54,23 +57,29 @@ def _policy_file(path: Path) -> Policy:
         values = read_toml(path, "policy", "it has [[criteria]], each with metric and at_most or at_least.")
     except InputError as error:
         raise type(error)(f"policy.file cannot be read: {error}") from None
-    return _inline(Table(path.name, values), path.stem)
+    return _inline(Table(path.name, values), path.stem, path.parent)
 
 
-def _inline(table: Table, name: str) -> Policy:
-    criteria = tuple(_criterion(t) for t in table.tables("criteria") or ())
+def _inline(table: Table, name: str, base: Path) -> Policy:
+    criteria = tuple(_criterion(t, base) for t in table.tables("criteria") or ())
     policy = Policy(table.text("name", name), table.text("version", "1"), criteria, _waivers(table))
     table.close()
     if not criteria:
         raise InputError(
-            f"{table.where} has no criteria. Write [[policy.criteria]] with metric, why, and at_most, at_least or within_floor."
+            f"{table.where} has no criteria. Write [[policy.criteria]] with metric, why, and at_most, at_least, within_floor, or baseline and margin."
         )
     return policy
 
 
-def _criterion(table: Table) -> Criterion:
+def _criterion(table: Table, base: Path) -> Criterion:
     metric, at_most, at_least = table.text("metric"), table.number("at_most"), table.number("at_least")
-    within_floor = table.number("within_floor")
+    within_floor, margin = table.number("within_floor"), table.number("margin")
+    baseline, family = (
+        table.text("baseline", "", most=MOST_NAME * 10),
+        table.text("family", "", most=MOST_NAME),
+    )
+    if baseline.endswith(".json"):
+        baseline = str(absolute(baseline, base))
     why, every_group = table.text("why", ""), table.boolean("every_group", False)
     required, blocking = table.boolean("required", True), table.boolean("blocking", True)
     modalities = table.texts("modalities")
@@ -82,7 +91,18 @@ def _criterion(table: Table) -> Criterion:
     table.close()
     try:
         criterion = Criterion(
-            metric, at_most, at_least, why, every_group, modalities, within_floor, required, blocking
+            metric,
+            at_most,
+            at_least,
+            why,
+            every_group,
+            modalities,
+            within_floor,
+            required,
+            blocking,
+            family,
+            baseline,
+            margin,
         )
     except ValueError as error:
         raise InputError(f"{table.where}: {error}") from error

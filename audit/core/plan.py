@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from audit.core.cases import Case, Cases
 from audit.core.errors import PluginError
 from audit.core.evaluators import About, Evaluator, Unmet
-from audit.core.identity import Key, fields_of, key_of
+from audit.core.identity import Key, digest_of, fields_of, key_of
 from audit.core.policy import Policy
 from audit.core.recipes import Recipe, lineage, recipes_in
+from audit.core.records import AuditRecord, to_json
 from audit.core.references import ExtractorRef
 from audit.core.subjects import Subject
 
@@ -75,6 +76,8 @@ class AuditPlan:
     subject: Subject
     steps: tuple[Planned | Skipped, ...]
     policy: Policy
+    baselines: Mapping[str, AuditRecord] = field(default_factory=dict)
+    """The records that criteria compare with, by their runs."""
 
     @cached_property
     def key(self) -> Key:
@@ -89,7 +92,16 @@ class AuditPlan:
             for step in self.steps
         ]
         fields = {"name": self.name, "subject": self.subject, "steps": steps, "policy": self.policy}
+        if self.baselines:
+            fields["baselines"] = self.baseline_digests
         return key_of("plan", 2, fields)
+
+    @cached_property
+    def baseline_digests(self) -> dict[str, str]:
+        """The digest of the record of each baseline."""
+        return {
+            run: str(digest_of(to_json(record).encode())) for run, record in sorted(self.baselines.items())
+        }
 
     @cached_property
     def undecided(self) -> dict[str, Unmet]:

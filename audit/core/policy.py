@@ -9,10 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import TypeAlias
 
-from audit.core.errors import InputError, nearest
 from audit.core.evaluators import Unmet
-from audit.core.measurements import Direction, Group, Interval, Measurement, Outcome, Undefined, Unquantified
-from audit.core.metrics import Metric
+from audit.core.measurements import Direction, Group, Interval, Measurement, Outcome, Undefined
 
 
 class Verdict(enum.StrEnum):
@@ -38,6 +36,10 @@ class Criterion:
     examples together. ``modalities`` limits the criterion to models of these
     modalities; empty means all. ``why`` says where the threshold comes from.
 
+    ``baseline`` names an earlier run, or the file of its record: the difference from what that run measured is judged, and may be
+    worse by ``margin`` at most, in the metric's own unit (non-inferiority). Criteria of one ``family`` are judged
+    together, so that asking many questions brings no verdicts by chance (``audit.engine.families``).
+
     One that is not ``blocking`` is advice: it is judged and shown, and the verdict of the audit does not rest on it.
 
     A criterion that is not ``required`` is left out where its question cannot be asked: its evaluator is skipped, since the
@@ -53,17 +55,28 @@ class Criterion:
     within_floor: float | None = None
     required: bool = True
     blocking: bool = True
+    family: str = ""
+    baseline: str = ""
+    margin: float | None = None
 
     def __post_init__(self) -> None:
-        given = [self.at_most, self.at_least, self.within_floor]
-        if given == [None, None, None]:
-            raise ValueError(f"criterion on {self.metric} needs at_most, at_least or within_floor")
-        if self.within_floor is not None and given[:2] != [None, None]:
+        if bool(self.baseline) != (self.margin is not None):
             raise ValueError(
-                f"criterion on {self.metric} has within_floor and another bound; write two criteria"
+                f"criterion on {self.metric}: baseline and margin go together, what to compare with and how much worse is allowed"
             )
-        if self.within_floor is not None and self.within_floor < 0:
-            raise ValueError(f"criterion on {self.metric}: within_floor is {self.within_floor}, below 0")
+        fixed = [bound for bound in (self.at_most, self.at_least) if bound is not None]
+        relative = {n: v for n in ("within_floor", "margin") if (v := getattr(self, n)) is not None}
+        if not fixed and not relative:
+            raise ValueError(
+                f"criterion on {self.metric} needs at_most, at_least, within_floor, or baseline and margin"
+            )
+        if len(relative) > 1 or (relative and fixed):
+            raise ValueError(
+                f"criterion on {self.metric} has {next(iter(relative))} and another bound; write two criteria"
+            )
+        for name, value in relative.items():
+            if value < 0:
+                raise ValueError(f"criterion on {self.metric}: {name} is {value}, below 0")
         if self.at_most is not None and self.at_least is not None and self.at_least > self.at_most:
             raise ValueError(
                 f"criterion on {self.metric}: at_least {self.at_least} is above at_most {self.at_most}"
@@ -79,6 +92,8 @@ class Criterion:
             parts.append(f"<= {self.at_most:g}")
         if self.within_floor is not None:
             parts.append(f"no more than {self.within_floor:g} beyond the noise floor")
+        if self.margin is not None:
+            parts.append(f"no more than {self.margin:g} worse than run {self.baseline}")
         return " and ".join(parts)
 
     def concerns(self, modality: str) -> bool:
@@ -86,7 +101,12 @@ class Criterion:
         return not modality or not self.modalities or modality in self.modalities
 
     def on(self, measurement: Measurement) -> Criterion | None:
-        """Return the criterion with its bound as a number for one measurement; None where its noise floor is not known."""
+        """Return the criterion with its bound as a number for one measurement.
+
+        None where its noise floor is not known, and where a difference is judged, not the measurement.
+        """
+        if self.margin is not None:
+            return None
         if self.within_floor is None:
             return self
         floor = measurement.noise_floor
@@ -98,24 +118,29 @@ class Criterion:
             case _:
                 return None
 
+    def on_difference(self, direction: Direction) -> Criterion:
+        """Return the criterion with its bound as a number for the difference from the baseline, this run's minus that one's."""
+        allowed = self.margin or 0.0
+        if direction is Direction.LOWER_IS_BETTER:
+            return replace(self, baseline="", margin=None, at_most=allowed)
+        return replace(self, baseline="", margin=None, at_least=-allowed)
+
     def judge(self, measurement: Measurement) -> Verdict:
         """Return the verdict on one measurement; without an interval, or with a void one, it is not assessed."""
-        if self.within_floor is not None:
-            resolved = self.on(measurement)
-            return Verdict.NOT_ASSESSED if resolved is None else resolved.judge(measurement)
-        if measurement.void:
+        resolved = self.on(measurement)
+        if resolved is None or measurement.void or not isinstance(measurement.uncertainty, Interval):
             return Verdict.NOT_ASSESSED
-        match measurement.uncertainty:
-            case Interval(low=low, high=high):
-                upper = math.inf if self.at_most is None else self.at_most
-                lower = -math.inf if self.at_least is None else self.at_least
-                if low > upper or high < lower:
-                    return Verdict.FAIL
-                if lower <= low and high <= upper:
-                    return Verdict.PASS
-                return Verdict.INCONCLUSIVE
-            case Unquantified():
-                return Verdict.NOT_ASSESSED
+        return resolved.verdict(measurement.uncertainty)
+
+    def verdict(self, interval: Interval) -> Verdict:
+        """Return the verdict on an interval by the bounds that are numbers."""
+        upper = math.inf if self.at_most is None else self.at_most
+        lower = -math.inf if self.at_least is None else self.at_least
+        if interval.low > upper or interval.high < lower:
+            return Verdict.FAIL
+        if lower <= interval.low and interval.high <= upper:
+            return Verdict.PASS
+        return Verdict.INCONCLUSIVE
 
     @property
     def bounds(self) -> tuple[float, ...]:
@@ -124,6 +149,19 @@ class Criterion:
 
 Deciding: TypeAlias = Callable[["Criterion", Measurement], tuple[int | None, str]]
 """Says how many units would settle an inconclusive verdict, None where no number would, and the same in a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a verdict rests on in place of the measurement's own interval, and in words why: a difference, an interval at another level."""
+
+    value: float
+    interval: Interval
+    said: str
+
+
+Against: TypeAlias = Callable[["Criterion", Measurement], Basis | Unmet]
+"""Says how far a measurement is from its criterion's baseline, this run's minus that one's, or why that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +213,19 @@ class Judgement:
     to_decide: str = ""
     waiver: Waiver | None = None
     expired: bool = False
+    basis: Basis | None = None
+
+    @property
+    def held(self) -> tuple[Criterion, Measurement] | None:
+        """The bound in numbers and the number it was held against: the measurement, or what the verdict rests on in its place."""
+        if not isinstance(self.because, Measurement):
+            return None
+        number, criterion = self.because, self.criterion.on(self.because)
+        if self.criterion.margin is not None:
+            criterion = self.criterion.on_difference(number.direction) if self.basis else None
+        if self.basis is not None:
+            number = replace(number, value=self.basis.value, uncertainty=self.basis.interval)
+        return None if criterion is None else (criterion, number)
 
     @property
     def waived(self) -> bool:
@@ -188,8 +239,11 @@ class Judgement:
 
     @property
     def standing(self) -> str:
-        """What a reader has to know besides the verdict: that it is advice, waived, or no more waived; else empty."""
-        parts = [] if self.criterion.blocking else ["advice: the verdict of the audit does not rest on it"]
+        """What a reader has to know besides the verdict: what it rests on where that is not the number's own interval, that
+        it is advice, waived, or no more waived; else empty."""
+        parts = [] if self.basis is None else [self.basis.said]
+        if not self.criterion.blocking:
+            parts.append("advice: the verdict of the audit does not rest on it")
         if self.waiver is not None:
             w = self.waiver
             if self.expired:
@@ -219,13 +273,14 @@ class Policy:
         skipped: Collection[str] = (),
         on: date | None = None,
         undecided: Mapping[str, Unmet] | None = None,
+        against: Against | None = None,
     ) -> tuple[Judgement, ...]:
         """Judge every criterion that is about models of this modality; with none given, every criterion.
 
         ``missing`` says why a metric was not measured, by metric name, and ``skipped`` names those whose evaluator was
         skipped; ``deciding`` says how many units would settle what is inconclusive. ``on`` is the day by which waivers
         expire; without one, none has. ``undecided`` names metrics whose values decide nothing in this audit, with the
-        reason: criteria on them are not assessed.
+        reason: criteria on them are not assessed. ``against`` gives the difference from a baseline.
         """
         found = list(outcomes)
         asked = {outcome.metric for outcome in found} | (set(missing) - set(skipped))
@@ -233,7 +288,7 @@ class Policy:
             self._waived(judgement, on)
             for criterion in self.criteria
             if criterion.concerns(modality) and (criterion.required or criterion.metric in asked)
-            for judgement in _judge(criterion, found, missing, deciding, undecided or {})
+            for judgement in _judge(criterion, found, missing, deciding, undecided or {}, against)
         )
 
     def _waived(self, judgement: Judgement, on: date | None) -> Judgement:
@@ -252,6 +307,7 @@ def _judge(
     missing: Mapping[str, Sequence[Unmet]],
     deciding: Deciding | None,
     undecided: Mapping[str, Unmet],
+    against: Against | None,
 ) -> Iterable[Judgement]:
     relevant = [
         o for o in outcomes if o.metric == criterion.metric and bool(o.group) == criterion.every_group
@@ -270,14 +326,30 @@ def _judge(
             case Measurement() if criterion.metric in undecided:
                 yield Judgement(criterion, Verdict.NOT_ASSESSED, (undecided[criterion.metric],))
             case Measurement():
-                verdict = criterion.judge(outcome)
-                n, said = None, ""
-                if verdict is Verdict.INCONCLUSIVE and deciding is not None:
-                    n, said = deciding(criterion.on(outcome) or criterion, outcome)
-                yield Judgement(criterion, verdict, outcome, n, said)
+                yield _judged(criterion, outcome, deciding, against)
             case Undefined(reason=reason):
                 unmet = Unmet(f"a value of {criterion.metric}", reason, "see the reason")
                 yield Judgement(criterion, Verdict.NOT_ASSESSED, (unmet,))
+
+
+def _judged(
+    criterion: Criterion, measurement: Measurement, deciding: Deciding | None, against: Against | None
+) -> Judgement:
+    basis = None
+    if criterion.margin is not None and not measurement.void:
+        unread = Unmet(f"the record of run {criterion.baseline}", "nobody read it", "run 'audit run'")
+        found = unread if against is None else against(criterion, measurement)
+        if isinstance(found, Unmet):
+            return Judgement(criterion, Verdict.NOT_ASSESSED, (found,))
+        basis = found
+    judgement = Judgement(criterion, criterion.judge(measurement), measurement, basis=basis)
+    if basis is not None:
+        verdict = criterion.on_difference(measurement.direction).verdict(basis.interval)
+        judgement = replace(judgement, verdict=verdict)
+    if judgement.verdict is Verdict.INCONCLUSIVE and deciding is not None and judgement.held is not None:
+        n, said = deciding(*judgement.held)
+        return replace(judgement, n_to_decide=n, to_decide=said)
+    return judgement
 
 
 def overall(judgements: Iterable[Judgement]) -> Verdict:
@@ -291,42 +363,3 @@ def overall(judgements: Iterable[Judgement]) -> Verdict:
 def gravest(verdicts: Iterable[Verdict]) -> Verdict:
     """Return the gravest of some verdicts; of none, that nothing was assessed."""
     return min(verdicts, key=GRAVEST_FIRST.index, default=Verdict.NOT_ASSESSED)
-
-
-def check_policy(policy: Policy, declared: Mapping[str, Metric], unknown: Iterable[str] = ()) -> None:
-    """Raise InputError for a criterion that can never mean anything.
-
-    ``declared`` has every metric that an installed evaluator, or one listed in the spec, reports.
-    ``unknown`` names evaluators that cannot be loaded here: what they report nobody can say.
-    """
-    beginnings = tuple(unknown)
-    for criterion in policy.criteria:
-        where = f"Policy '{policy.name}', criterion on '{criterion.metric}'"
-        metric = declared.get(criterion.metric)
-        if metric is None:
-            if any(criterion.metric == b or criterion.metric.startswith(f"{b}.") for b in beginnings):
-                continue
-            raise InputError(
-                f"{where}: no evaluator reports this metric. {nearest(criterion.metric, declared)}"
-            )
-        if metric.direction is Direction.LOWER_IS_BETTER and criterion.at_least is not None:
-            raise InputError(
-                f"{where}: lower is better, so at_least = {criterion.at_least:g} asks for a bad value. Use at_most."
-            )
-        if metric.direction is Direction.HIGHER_IS_BETTER and criterion.at_most is not None:
-            raise InputError(
-                f"{where}: higher is better, so at_most = {criterion.at_most:g} asks for a bad value. Use at_least."
-            )
-        if metric.direction is Direction.NEITHER and criterion.within_floor is not None:
-            raise InputError(
-                f"{where}: neither direction is better, so nothing is worse than the noise floor. Use at_least and at_most."
-            )
-        if not criterion.why.strip():
-            raise InputError(f"{where} has no 'why'. Say where the threshold comes from: why = \"…\".")
-    asked = {criterion.metric for criterion in policy.criteria}
-    for waiver in policy.waivers:
-        if waiver.metric not in asked:
-            raise InputError(
-                f"Policy '{policy.name}' waives '{waiver.metric}', which none of its criteria asks for. "
-                f"{nearest(waiver.metric, asked)}"
-            )

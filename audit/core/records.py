@@ -23,7 +23,7 @@ from audit.core.measurements import (
     Undefined,
     Unquantified,
 )
-from audit.core.policy import Criterion, Judgement, Verdict, Waiver
+from audit.core.policy import Basis, Criterion, Judgement, Verdict, Waiver
 
 SCHEMA_VERSION = "1.1"
 READABLE = (1, SCHEMA_VERSION)
@@ -245,6 +245,7 @@ def _judgement_to_plain(judgement: Judgement) -> dict[str, Any]:
         ),
         "n_to_decide": judgement.n_to_decide,
         "to_decide": judgement.to_decide,
+        "basis": None if judgement.basis is None else asdict(judgement.basis),
         "waiver": None if judgement.waiver is None else waiver_to_plain(judgement.waiver, judgement.expired),
     }
 
@@ -268,7 +269,12 @@ def _judgement_from_plain(plain: Mapping[str, Any]) -> Judgement:
         to_decide=plain.get("to_decide", ""),
         waiver=_waiver_from_plain(plain["waiver"]) if plain.get("waiver") else None,
         expired=bool(plain.get("waiver") and plain["waiver"]["expired"]),
+        basis=_basis_from_plain(plain["basis"]) if plain.get("basis") else None,
     )
+
+
+def _basis_from_plain(plain: Mapping[str, Any]) -> Basis:
+    return Basis(plain["value"], Interval(**plain["interval"]), plain["said"])
 
 
 def _waiver_from_plain(plain: Mapping[str, Any]) -> Waiver:

@@ -107,7 +107,7 @@ def compare(first: AuditRecord, second: AuditRecord, read: EvidenceReader | None
     a = {(m.metric, m.group): m for m in first.measurements}
     b = {(m.metric, m.group): m for m in second.measurements}
     judged = {j.criterion.metric for j in second.judgements}
-    found = [replace(_difference(a[key], b[key], read), judged=key[0] in judged) for key in a if key in b]
+    found = [replace(difference(a[key], b[key], read), judged=key[0] in judged) for key in a if key in b]
     changes, kept = _verdicts(first, second)
     return Comparison(
         first=first.run,
@@ -161,7 +161,8 @@ def _judged(record: AuditRecord) -> dict[tuple[str, Group, str], Verdict]:
     return {key: gravest(verdicts) for key, verdicts in found.items()}
 
 
-def _difference(a: Measurement, b: Measurement, read: EvidenceReader | None) -> Difference:
+def difference(a: Measurement, b: Measurement, read: EvidenceReader | None) -> Difference:
+    """Return how far the second measurement is from the first: in pairs where they share units, else as independent."""
     place = (a.metric, a.group, a.value, b.value)
     paired = None if read is None else _paired(a, b, read)
     if paired is not None:

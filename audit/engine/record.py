@@ -22,7 +22,9 @@ from audit.core.records import (
     RecordedSkip,
     waiver_to_plain,
 )
+from audit.engine.baselines import against
 from audit.engine.deciding import deciding
+from audit.engine.families import corrected
 from audit.engine.places import placeless
 from audit.engine.scoring import source_digest, without_value
 from audit.store.runs import Store
@@ -58,7 +60,9 @@ def build(
         {metric for step in plan.skipped for metric in step.about.declared},
         date.fromisoformat(began[:10]),
         plan.undecided,
+        against(plan, None if store is None else store.rows) if plan.baselines else None,
     )
+    judgements = corrected(judgements, deciding)
     return AuditRecord(
         run=run,
         name=plan.name,

@@ -16,6 +16,7 @@ from audit.core.errors import InputError
 from audit.core.facts import Failed, Made, Scored
 from audit.core.identity import Digest, Key
 from audit.core.records import AuditRecord, from_plain, to_plain
+from audit.core.rows import Rows
 from audit.store import schema
 from audit.store.blobs import FileBlobs
 from audit.store.collect import claim
@@ -241,6 +242,12 @@ class Store:
     def latest(self) -> RunLine | None:
         """Return the run that began last, or None in an empty store."""
         return next(iter(self.list_runs()), None)
+
+    def rows(self, digest: Digest) -> Rows | None:
+        """Return the rows that are kept under a digest, or None where they are gone."""
+        from audit.store import codec  # loads pyarrow
+
+        return codec.decode("rows", self.blobs.get(digest)) if self.blobs.has(digest) else None
 
     def wanted_blobs(self) -> set[Digest]:
         """Return the digest of every blob the ledger refers to, as a shard or as evidence."""

@@ -69,7 +69,7 @@ def test_an_option_that_is_several_names_is_an_array(tmp_path: Path) -> None:
         (("[data]", '[policy]\nuse = "defualt"\n[data]'), ["defualt", "Did you mean 'default'"]),
         (("[data]", '[policy]\nfile = "none.toml"\n[data]'), ["none.toml", "cannot be read"]),
         (("[data]", '[policy]\nname = "p"\n[data]'), ["no criteria"]),
-        (("[data]", '[[policy.criteria]]\nmetric = "m"\n[data]'), ["at_most, at_least or within_floor"]),
+        (("[data]", '[[policy.criteria]]\nmetric = "m"\n[data]'), ["at_most, at_least, within_floor"]),
         (("[data]", '[[policy.criteria]]\nmetric = "m"\nat_mots = 1\n[data]'), ["Did you mean 'at_most'"]),
         (("[data]", '[run]\nexecuter = "pool"\n[data]'), ["Did you mean 'executor'"]),
         (("[data]", "[run]\ntime_limit = 0\n[data]"), ["run.time_limit", "above 0"]),

@@ -176,6 +176,32 @@ def test_a_classifier_takes_the_place_of_the_list_and_its_errors_are_taken_off(s
     assert interval(other["toxicity_gap"]).low > 0
 
 
+def test_what_a_classifier_could_not_grade_is_bounded_by_its_worst_and_best_case(score: Any) -> None:
+    ref = ExtractorRef("misread", Digest("2" * 40), 2, "text", (ERRS,))
+    subject = replace(SUBJECT, extractors=(("toxicity", replace(ref, attributes=())),))
+    model = Writer({"Muslim man": 0.5}, base=0.05)
+
+    def reader(broken: int) -> Any:
+        def read(rows: Any) -> Any:
+            found = Misread()(rows)
+            found[:broken] = np.nan
+            return found
+
+        return read
+
+    whole, some = (
+        by_metric(score(GroupGeneration(per_prompt=20), subject, model=model, extractor=reader(n)))
+        for n in (0, 60)
+    )
+    for name in ("toxicity_gap", "expected_max_toxicity"):
+        assert interval(some[name]).low < interval(whole[name]).low, name
+        assert interval(some[name]).high >= interval(whole[name]).high, name
+        assert "ungraded either way" in interval(some[name]).method
+        assert any("could not be graded" in note for note in some[name].notes)
+        assert not any("graded" in note for note in whole[name].notes)
+    assert interval(some["sentiment_gap"]) == interval(whole["sentiment_gap"]), "all of it was graded"
+
+
 def test_the_correction_is_rogan_and_gladens_and_is_refused_where_it_cannot_be_made() -> None:
     gap = Gap("toxicity", "x", 0.35, Interval(0.2, 0.5, 0.95, "m"), "a above b")
     found, refused = corrected(gap, ERRS.confusion)

@@ -44,10 +44,11 @@ from audit.evaluators.fairness.ambiguity.answers import (
     by_words,
     sided,
 )
-from audit.evaluators.fairness.ambiguity.intervals import held_within, mean_within, widened
+from audit.evaluators.fairness.ambiguity.intervals import held_within, mean_within
 from audit.evaluators.fairness.ambiguity.own import SPLIT, own_questions
 from audit.recipes.probe_texts import text_sums
 from audit.stats.ratios import ratio_of_sums
+from audit.stats.ungraded import reaching
 
 Floats = NDArray[np.float64]
 SOURCES = ("", "package", "data")
@@ -274,9 +275,9 @@ class Ambiguity:
         lean = some.biased - some.counter
         value, interval = mean_within(lean, some.clusters, level, lowest=-1.0)
         if some.lost.any():
-            interval = widened(
+            interval = reaching(
                 interval,
-                *(mean_within(lean + s * some.lost, some.clusters, level, lowest=-1.0) for s in (-1, 1)),
+                *(mean_within(lean + s * some.lost, some.clusters, level, lowest=-1.0)[1] for s in (-1, 1)),
             )
         notes = (
             []
@@ -303,7 +304,7 @@ class Ambiguity:
                 self._ratio(some.biased - some.counter + s * some.lost, named + some.lost, some.clusters)
                 for s in (-1, 1)
             ]
-            interval = widened(interval, *((0.0, end) for end in ends))
+            interval = reaching(interval, *ends)
         return self.about.measurement("bias_disambiguated", value, interval, len(named))
 
     def _ratio(

@@ -1,4 +1,4 @@
-"""Intervals of means over templates, within their bounds, and reaching over what was lost."""
+"""Intervals of means over templates, within their bounds."""
 
 from __future__ import annotations
 
@@ -39,15 +39,3 @@ def mean_within(
 def held_within(interval: Interval, lowest: float, highest: float = 1.0) -> Interval:
     low, high = (float(np.clip(end, lowest, highest)) for end in (interval.low, interval.high))
     return replace(interval, low=low, high=high)
-
-
-def widened(
-    interval: Interval | Unquantified, *ends: tuple[float, Interval | Unquantified]
-) -> Interval | Unquantified:
-    """Return an interval that reaches from where all lost answers go one way to where all go the other."""
-    found = [interval, *(end for _, end in ends)]
-    if any(isinstance(end, Unquantified) for end in found):
-        return next(end for end in found if isinstance(end, Unquantified))
-    known = [end for end in found if isinstance(end, Interval)]
-    method = f"{known[0].method}; lost answers either way"
-    return Interval(min(e.low for e in known), max(e.high for e in known), known[0].level, method)

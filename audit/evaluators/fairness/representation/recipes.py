@@ -20,6 +20,7 @@ from audit.stats.hand_labels import Powered, labelled_rate
 from audit.stats.misclassification import corrected_shares
 from audit.stats.shares import Side, Variation, variation
 from audit.stats.shrinkage import Reported, shrink_rates
+from audit.stats.ungraded import gap_ends, mean_ends
 
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
@@ -257,17 +258,17 @@ def _widened(spread: Spread, unread: float, unread_real: float) -> Spread:
     """Return a spread that holds whatever the rows show in which nothing was read: each may be of any value."""
     if not unread and not unread_real:
         return spread
-    reach, found = unread + unread_real, spread.variation
-    low, high = max(found.interval.low - reach, 0.0), min(found.interval.high + reach, 1.0)
+    found = spread.variation
+    low, high = mean_ends(spread.low, spread.high, unread)
     note = (
         f"Nothing was read in {unread:.1%} of the samples and {unread_real:.1%} of the real examples; the interval reaches over "
         "whatever these show."
     )
     return replace(
         spread,
-        variation=replace(found, interval=replace(found.interval, low=low, high=high)),
-        low=np.clip(spread.low * (1 - unread), 0.0, 1.0),
-        high=np.clip(spread.high * (1 - unread) + unread, 0.0, 1.0),
+        variation=replace(found, interval=gap_ends(found.interval, (unread, unread_real))),
+        low=np.clip(low, 0.0, 1.0),
+        high=np.clip(high, 0.0, 1.0),
         notes=(*spread.notes, note),
     )
 
