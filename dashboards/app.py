@@ -19,6 +19,10 @@ def main() -> None:
             st.Page(VIEWS / "overview.py", title="Overview", icon=":material/list:", default=True),
             st.Page(VIEWS / "run.py", title="Run", icon=":material/fact_check:", url_path="run"),
             st.Page(
+                VIEWS / "start.py", title="Start an audit", icon=":material/play_circle:", url_path="start"
+            ),
+            st.Page(VIEWS / "review.py", title="Review", icon=":material/rate_review:", url_path="review"),
+            st.Page(
                 VIEWS / "compare.py", title="Compare", icon=":material/compare_arrows:", url_path="compare"
             ),
             st.Page(VIEWS / "risks.py", title="Risks", icon=":material/privacy_tip:", url_path="risks"),
