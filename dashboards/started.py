@@ -216,15 +216,15 @@ def _read(folder: Path) -> Started | None:
         choice, began = _choice(folder)
     except InputError:
         return None
-    held = _held(folder)  # before the events are read: one that ends in between is seen as ended next time
+    held = _held(folder)  # first: of one that ends meanwhile all events are read
     number = _times(folder)
     stopped = (folder / f"{number}.stop").exists()
     output = _tail(folder / f"{number}.log")
     seen = _seen(folder / f"{number}.events")
-    if held:
-        state = State.STOPPING if stopped else State.RUNNING
-    elif seen["verdict"]:
+    if seen["verdict"]:  # the record is in the store; what is left is leaving
         state = State.FINISHED
+    elif held:
+        state = State.STOPPING if stopped else State.RUNNING
     else:
         state = State.STOPPED if stopped else State.FAILED
     return Started(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from audit.core.errors import InputError
+from audit.core.identity import digest_of
 from audit.core.records import AuditRecord
-from audit.core.review import DECISIONS, MOST_COMMENT, UNNAMED, Action, Review
+from audit.core.review import DECISIONS, MOST_COMMENT, SIGN_OFFS, UNNAMED, Action, Entry, Review
 from audit.store import reviews
 from audit.store.location import StoreAddress
 from dashboards import access, widgets
@@ -114,13 +115,14 @@ def _findings(address: StoreAddress, record: AuditRecord, review: Review) -> Non
         pages = -(-len(every) // _PER_PAGE)
         page = st.number_input(f"Page, of {pages}", 1, pages, 1, key=f"page-{record.run}-{wanted}")
         first = (int(page) - 1) * _PER_PAGE
-    for place, finding in enumerate(every[first : first + _PER_PAGE], first):
-        _finding(address, record.run, review, finding, f"{record.run}-{wanted}-{place}")
+    for finding in every[first : first + _PER_PAGE]:
+        _finding(address, record.run, review, finding)
 
 
-def _finding(address: StoreAddress, run: str, review: Review, finding: Finding, key: str) -> None:
+def _finding(address: StoreAddress, run: str, review: Review, finding: Finding) -> None:
     last = review.decisions().get(finding.name)
     state = STATES[last.action] if last else UNDECIDED
+    key = form_key(run, finding, last)
     with st.form(f"finding-{key}", border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
             widgets.badge(finding.verdict.value)
@@ -144,6 +146,11 @@ def _finding(address: StoreAddress, run: str, review: Review, finding: Finding, 
                 _record(address, run, Action(action), finding.name, comment)
 
 
+def form_key(run: str, finding: Finding, last: Entry | None) -> str:
+    """Return the key of a finding's form: of no other finding, wherever it stands, and fresh once a decision was recorded."""
+    return f"{run}-{digest_of(finding.name.encode('utf-8', 'replace'))[:16]}-{last.number if last else 0}"
+
+
 def _sign_off(address: StoreAddress, record: AuditRecord, review: Review) -> None:
     st.subheader("Sign-off")
     left = open_findings(record, review)
@@ -154,14 +161,16 @@ def _sign_off(address: StoreAddress, record: AuditRecord, review: Review) -> Non
             )
             + " Refusing is possible at any time."
         )
+    signed = [e.number for e in review.entries if e.action in SIGN_OFFS]
+    key = f"{record.run}-{max(signed, default=0)}"  # fresh once a sign-off was recorded
     with st.form(f"sign-off-{record.run}", border=True):
         action = st.segmented_control(
             "This run is",
             [Action.APPROVE.value, Action.REFUSE.value],
             format_func=lambda value: STATES[Action(value)],
-            key=f"sign-{record.run}",
+            key=f"sign-{key}",
         )
-        comment = st.text_area("Statement", max_chars=MOST_COMMENT, height=68, key=f"statement-{record.run}")
+        comment = st.text_area("Statement", max_chars=MOST_COMMENT, height=68, key=f"statement-{key}")
         if st.form_submit_button("Sign off", type="primary", icon=":material/signature:", key="sign-off"):
             if action is None:
                 st.error("Choose approved or refused.", icon=":material/error:")

@@ -18,8 +18,7 @@ from dashboards.widgets import Colour, plain
 from reports import numbers
 from reports.redact import shortened, visible
 
-_SECONDS = 2.0
-"""Between two looks at audits that run."""
+_SECONDS = 2.0  # between two looks at audits that run; a string here would be shown on the page
 _MODEL, _SPEC = "An included model", "A spec file"
 _OWN = "the model's own"
 _BADGES: Mapping[State, tuple[Colour, str]] = {
