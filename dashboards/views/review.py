@@ -157,7 +157,7 @@ def _sign_off(address: StoreAddress, record: AuditRecord, review: Review) -> Non
     if left:
         st.caption(
             plain(
-                f"To approve, each finding that did not pass has to be accepted; {len(left)} are left.", 300
+                f"To approve, each finding that did not pass has to be accepted; not yet: {len(left)}.", 300
             )
             + " Refusing is possible at any time."
         )

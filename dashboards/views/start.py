@@ -76,11 +76,12 @@ def _choice() -> Choice | None:
         key="data",
         help="Data that need a path or an option are named in a spec.",
     )
+    left, right = st.columns(2)  # a row of its own, so that a narrow screen keeps the order
     policy = left.selectbox("Policy", choices.policies(), format_func=_shown, key="policy")
     samples = right.number_input(
         "Number of samples", 1, MOST_SAMPLES, choices.USUAL_SAMPLES, step=100, key="samples"
     )
-    name = left.text_input("What to call it", max_chars=120, placeholder=visible(model), key="audit-name")
+    name = st.text_input("What to call it", max_chars=120, placeholder=visible(model), key="audit-name")
     return Choice(model=model, data=data, policy=policy, samples=samples, name=name.strip())
 
 
@@ -136,21 +137,19 @@ def _planned(found: Mapping[str, Any]) -> None:
                 1_000,
             )
         )
-        widgets.table(
-            ("Will run", "What it asks"),
-            [(e["name"], " ".join(e["questions"])) for e in found["evaluators"]],
-            key="will-run",
-        )
+        dimensions: dict[str, list[str]] = {}
+        for evaluator in found["evaluators"]:
+            dimension, _, rest = evaluator["name"].partition(".")
+            dimensions.setdefault(dimension, []).append(rest)
+        for dimension, names in dimensions.items():
+            st.markdown(f"**{plain(dimension.capitalize())}**: {plain(', '.join(names), 2_000)}")
+        with st.expander(f"What each of them asks: {len(found['evaluators'])}"):
+            for e in found["evaluators"]:
+                st.markdown(f"- **{plain(e['name'])}**: {plain(' '.join(e['questions']), 1_000)}")
         with st.expander(f"Skipped, and why: {len(found['skipped'])}"):
-            widgets.table(
-                ("Evaluator", "Needs", "Found", "What would change that"),
-                [
-                    (s["evaluator"], u["need"], u["found"], u["remedy"])
-                    for s in found["skipped"]
-                    for u in s["unmet"]
-                ],
-                key="plan-skipped",
-            )
+            for s in found["skipped"]:
+                gaps = "; ".join(f"needs {u['need']}, found {u['found']}: {u['remedy']}" for u in s["unmet"])
+                st.markdown(f"- **{plain(s['evaluator'])}** {plain(gaps, 1_000)}")
         small = [
             f["said"] for f in found["preflight"] if not (f["passes_clean"] and f["fails_from"] is not None)
         ]
