@@ -162,7 +162,7 @@ def _audits(address: StoreAddress) -> None:
     if not known:
         return
     st.subheader("Started here")
-    st.caption("An audit goes on when you leave this page, close the browser or end the dashboard.")
+    st.caption("An audit continues when you leave this page, close the browser or end the dashboard.")
     alive = any(one.state in started.ALIVE for one in known)
     st.fragment(_list, run_every=_SECONDS if alive else None)(address, alive)
 
