@@ -171,7 +171,7 @@ def _sign_off(address: StoreAddress, record: AuditRecord, review: Review) -> Non
             key=f"sign-{key}",
         )
         comment = st.text_area("Statement", max_chars=MOST_COMMENT, height=68, key=f"statement-{key}")
-        if st.form_submit_button("Sign off", type="primary", icon=":material/signature:", key="sign-off"):
+        if st.form_submit_button("Sign off", icon=":material/signature:", key="sign-off"):
             if action is None:
                 st.error("Choose approved or refused.", icon=":material/error:")
             elif action == Action.APPROVE.value and left:

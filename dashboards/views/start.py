@@ -108,7 +108,7 @@ def _plan(address: StoreAddress, choice: Choice) -> None:
         st.text(visible(shortened(why, 2_000)))
         return
     _planned(found)
-    if st.button("Start the audit", type="primary", icon=":material/play_arrow:", key="start"):
+    if st.button("Start the audit", icon=":material/play_arrow:", key="start"):
         try:
             started.start(address, choice)
         except InputError as error:
