@@ -12,6 +12,7 @@ from audit.store import reviews
 from audit.store.location import StoreAddress
 from dashboards import access, widgets
 from dashboards.widgets import Colour, plain
+from reports import numbers
 from reports.findings import Finding, findings
 from reports.redact import visible
 from reports.review import STATES, UNDECIDED, Reviewed, open_findings, reviewed
@@ -131,7 +132,12 @@ def _finding(address: StoreAddress, run: str, review: Review, finding: Finding) 
         st.markdown(plain(f"{finding.found} {finding.standing} {finding.todo}", 1_500))
         st.caption(plain(finding.name, 300))
         if last is not None:
-            st.caption(plain(f"{last.who}, {last.at}{f': {last.comment}' if last.comment else ''}", 1_000))
+            st.caption(
+                plain(
+                    f"{last.who}, {numbers.moment(last.at)}{f': {last.comment}' if last.comment else ''}",
+                    1_000,
+                )
+            )
         action = st.segmented_control(
             "Decision",
             [a.value for a in DECISIONS],

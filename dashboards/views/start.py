@@ -34,7 +34,6 @@ def show() -> None:
     """Show the page."""
     st.title("Start an audit")
     address = queries.asked_for()
-    st.text(f"Store: {visible(str(address))}")
     if reason := access.may_not_start(address):
         st.info(plain(reason), icon=":material/lock:")
         st.code("audit run audit.toml", language="shell")
