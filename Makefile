@@ -13,6 +13,7 @@ test: $(VENV)/.developed
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 test-slow: $(VENV)/.developed
+	$(PIP) --editable '.[browser]'
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow --timeout 1800
 
 check: $(VENV)/.developed

@@ -23,6 +23,10 @@ def main() -> None:
             ),
             st.Page(VIEWS / "groups.py", title="Groups", icon=":material/groups:", url_path="groups"),
             st.Page(
+                VIEWS / "start.py", title="Start an audit", icon=":material/play_circle:", url_path="start"
+            ),
+            st.Page(VIEWS / "review.py", title="Review", icon=":material/rate_review:", url_path="review"),
+            st.Page(
                 VIEWS / "compare.py", title="Compare", icon=":material/compare_arrows:", url_path="compare"
             ),
             st.Page(VIEWS / "risks.py", title="Risks", icon=":material/privacy_tip:", url_path="risks"),

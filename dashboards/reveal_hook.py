@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from audit.core.review import Action
+from audit.store import reviews
+from dashboards import access, queries
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -24,7 +28,8 @@ class Item:
 
 
 def on_reveal(run: str, item: Item) -> None:
-    """Hear that an item of a run is about to be shown: once, and before it is. Does nothing.
+    """Write into the run's review log that an item is about to be shown, who asked, and when.
 
-    Whatever records reveals goes here. An InputError or OSError keeps the item hidden, and its sentence is shown.
+    Raises InputError or OSError where that cannot be written; the item then stays hidden, and the sentence is shown.
     """
+    reviews.add(queries.asked_for(), run, Action.REVEAL, who=access.reviewer(), about=str(item))

@@ -13,7 +13,7 @@ from audit.store.location import StoreAddress
 from dashboards import addressed, queries
 from reports.redact import shortened, visible
 
-Colour = Literal["red", "orange", "green", "gray"]
+Colour = Literal["red", "orange", "green", "blue", "gray"]
 _PUNCTUATION = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$^=&\"'/])")
 _JOINER = "\N{WORD JOINER}"
 

@@ -12,6 +12,7 @@ from reports import numbers
 from reports.findings import findings
 from reports.limits import limits
 from reports.markdown import name, table, text
+from reports.review import reviewed
 from reports.view import Card, cards, criteria, facts, headline, sentence
 
 _SIGNS: Mapping[str, str] = {
@@ -43,6 +44,7 @@ class MarkdownReport:
                 ("Dimension", "Verdict", "Criteria", "Measurements:"), (_card(card) for card in cards(record))
             ),
             *_criteria(record),
+            *_review(record),
             *_gaps(record),
             "## What this report cannot say",
             "\n".join(f"- {text(said)}" for said in limits(record)),
@@ -88,6 +90,25 @@ def _criteria(record: AuditRecord) -> Iterator[str]:
             ),
         )
         yield from _more(len(lines))
+
+
+def _review(record: AuditRecord) -> Iterator[str]:
+    shown = reviewed(record)
+    if shown is None:
+        return
+    yield "## Review"
+    yield f"**{text(shown.headline)}** {text(shown.chain)}"
+    if shown.faults:
+        yield "\n".join(f"- {text(fault)}" for fault in shown.faults)
+    if shown.decided:
+        yield table(
+            ("Finding", "Decision", "Who", "When", "Comment"),
+            (
+                [text(e.about), text(e.did), text(e.who), text(e.at), text(e.comment)]
+                for e in shown.decided[:_MOST]
+            ),
+        )
+        yield from _more(len(shown.decided))
 
 
 def _gaps(record: AuditRecord) -> Iterator[str]:

@@ -22,6 +22,7 @@ from reports.frameworks import Framework, Spoken, frameworks, spoken
 from reports.layers import LayerLine, layer_lines, survival_of
 from reports.limits import limits
 from reports.redact import flattened, shortened
+from reports.review import Reviewed, reviewed
 from reports.sections import (
     OTHER,
     QUESTIONS,
@@ -129,6 +130,8 @@ class View:
     reproduction: Reproduction
     hidden: int
     """How many items of sensitive evidence are not shown."""
+    review: Reviewed | None = None
+    """What people said of the run; None where nobody did."""
 
 
 def view(record: AuditRecord, read: EvidenceReader, *, show_sensitive: bool = False) -> View:
@@ -158,6 +161,7 @@ def view(record: AuditRecord, read: EvidenceReader, *, show_sensitive: bool = Fa
         frameworks=tuple((framework, spoken(record, framework)) for framework in frameworks()),
         reproduction=_reproduction(record),
         hidden=0 if show_sensitive else sensitive,
+        review=reviewed(record),
     )
 
 

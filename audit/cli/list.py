@@ -156,7 +156,8 @@ def _assets() -> list[dict[str, Any]]:
 
 
 def _policies() -> list[dict[str, Any]]:
-    from audit.config.policies import named_policy, policy_names
+    from audit.config.policies import named_policy
+    from audit.config.ready import policy_names
 
     found = [named_policy(name) for name in policy_names()]
     return [

@@ -26,6 +26,7 @@ COMMANDS = {
     "list": "List models, evaluators, datasets, extractors, assets, policies, runs.",
     "risks": "List the training records that a run found at risk: open, closed, new.",
     "report": "Write the report of a run: HTML, Markdown, JSON, CSV, JUnit, SARIF, card.",
+    "review": "Show what people said of a run, and check that nobody changed it.",
     "label": "Write samples of an audit that a person is to label.",
     "compare": "Compare two runs: what changed, beyond noise.",
     "detect": "Say which marks of provenance files carry, and what each proves.",

@@ -124,7 +124,7 @@ def print_plan(described: dict[str, Any], console: Console, *, verbose: bool = F
         _print_artifacts(described, console)
     missing = sum(a["shards"] - a["made"] for a in described["artifacts"])
     console.print(
-        f"\n{missing} shards to make{_cost(described['cost'])}; {len(described['criteria'])} criteria to judge."
+        f"\n{missing} shards to make{cost_in_words(described['cost'])}; {len(described['criteria'])} criteria to judge."
         + ("" if verbose else " --verbose lists every artifact."),
         highlight=False,
     )
@@ -143,7 +143,7 @@ def _print_evaluators(described: dict[str, Any], console: Console) -> None:
         )
 
 
-def _cost(cost: dict[str, Any] | None) -> str:
+def cost_in_words(cost: dict[str, Any] | None) -> str:
     """Say what the missing shards should take, by an earlier run or a probe; nothing where there was neither."""
     if cost is None:
         return ""

@@ -73,10 +73,11 @@ def render(
     qualification: str | None = None,
 ) -> bytes:
     """Return a run's report in one format; with what ``audit qualify`` found beside its numbers, where that is named."""
+    from audit.store.reviews import reviewed
     from audit.store.runs import open_store
 
     renderer = catalogue("reports").load(form)()
-    record = read_record(run, store)
+    record = reviewed(address(store), read_record(run, store))
     if qualification is not None:
         record = with_caught(record, read_qualification(Path(qualification)))
     evidence = evidence_reader(open_store(address(store), create=False, read_only=True))

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 
 from audit.config.limits import MOST_NAME
+from audit.config.ready import POLICIES, policy_names
 from audit.config.tables import Table, absolute, read_toml
 from audit.core.errors import InputError, nearest
 from audit.core.policy import Criterion, Policy, Waiver
 from audit.core.rows import MODALITIES
-
-_POLICIES = files("audit") / "policies"
 
 
 def policy_of(table: Table | None, base: Path) -> Policy:
@@ -31,13 +29,6 @@ def policy_of(table: Table | None, base: Path) -> Policy:
     return replace(policy, waivers=(*policy.waivers, *waivers))
 
 
-def policy_names() -> tuple[str, ...]:
-    """Return the names of the policies that ship with the package."""
-    return tuple(
-        sorted(p.name.removesuffix(".toml") for p in _POLICIES.iterdir() if p.name.endswith(".toml"))
-    )
-
-
 def named_policy(name: str) -> Policy:
     """Return a policy that ships with the package."""
     known = policy_names()
@@ -46,7 +37,7 @@ def named_policy(name: str) -> Policy:
             f"policy.use is '{name}'. {nearest(name, known)} Or name a file: [policy] file = \"…\"."
         )
     return _inline(
-        Table("policy", tomllib.loads(_POLICIES.joinpath(f"{name}.toml").read_text(encoding="utf-8"))),
+        Table("policy", tomllib.loads(POLICIES.joinpath(f"{name}.toml").read_text(encoding="utf-8"))),
         name,
         Path(),
     )

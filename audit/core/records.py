@@ -24,6 +24,7 @@ from audit.core.measurements import (
     Unquantified,
 )
 from audit.core.policy import Basis, Criterion, Judgement, Verdict, Waiver
+from audit.core.review import Review, review_from_plain, review_to_plain
 
 SCHEMA_VERSION = "1.1"
 READABLE = (1, SCHEMA_VERSION)
@@ -119,6 +120,8 @@ class AuditRecord:
     artifacts: tuple[RecordedArtifact, ...]
     verdict: Verdict
     controls: tuple[Control, ...] = ()
+    review: Review | None = None
+    """What people said of it afterwards, for a report to show; the ledger's own record has none."""
     schema_version: int | str = field(default=SCHEMA_VERSION)
 
 
@@ -151,6 +154,7 @@ def to_plain(record: AuditRecord) -> dict[str, Any]:
         "failures": [asdict(failure) for failure in record.failures],
         "artifacts": [asdict(artifact) for artifact in record.artifacts],
         "controls": [_control_to_plain(control) for control in record.controls],
+        **({} if record.review is None else {"review": review_to_plain(record.review)}),
     }
 
 
@@ -331,6 +335,7 @@ def _from_plain(plain: Mapping[str, Any]) -> AuditRecord:
         ),
         artifacts=tuple(_artifact_from_plain(artifact) for artifact in plain["artifacts"]),
         controls=tuple(_control_from_plain(control) for control in plain.get("controls", ())),
+        review=review_from_plain(plain["review"]) if plain.get("review") else None,
     )
 
 

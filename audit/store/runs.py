@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Table, delete, insert, select, text, update
 
 from audit.core.errors import InputError
 from audit.core.facts import Failed, Made, Scored
-from audit.core.identity import Digest, Key
+from audit.core.identity import Digest, Key, digest_of
 from audit.core.records import AuditRecord, from_plain, to_plain
 from audit.core.rows import Rows
 from audit.store import schema
@@ -223,6 +223,11 @@ class Store:
                 return from_plain(json.loads(row.record))
             began = {"run": row.run, "name": row.name, "began": row.began, "finished": None}
             return from_plain({**json.loads(row.snapshot), **began})
+
+    def record_digest(self, run: str) -> Digest:
+        """Return the digest of the record of a run as the ledger keeps it."""
+        row = self._find(run)
+        return digest_of((row.record or row.snapshot).encode("utf-8"))
 
     def snapshot(self, run: str) -> dict[str, Any]:
         """Return what the run began with."""

@@ -10,6 +10,7 @@ import streamlit as st
 from audit.core.register import Entry, Status, looked_for, register, same_data
 from dashboards import queries, widgets
 from dashboards.queries import Overview
+from dashboards.reveals import revealed
 from reports import numbers
 from reports.redact import shortened, visible
 
@@ -28,8 +29,11 @@ def show() -> None:
         st.info("Nothing in this run looks for single training records.", icon=":material/search_off:")
         st.stop()
     before = _before(line, runs)
-    reveal = st.toggle(
+    reveal = revealed(
+        address,
+        line.run,
         "Show what the records say",
+        "training records at risk",
         key=f"reveal-{line.run}",
         help="These are training examples, maybe of people.",
     )

@@ -10,8 +10,11 @@ from typing import Any
 import streamlit as st
 
 from audit.core.records import AuditRecord
+from audit.core.renderers import Renderer
 from audit.store.location import StoreAddress
+from audit.store.reviews import reviewed
 from dashboards import charts, queries, widgets
+from dashboards.reveals import revealed
 from dashboards.widgets import plain
 from reports.evidence import Exhibit, Picture
 from reports.judged import Judged
@@ -44,8 +47,11 @@ def show() -> None:
     shown = view(record, read, show_sensitive=sensitive)
     _head(shown)
     _downloads(address, record, sensitive)
-    st.toggle(
+    revealed(
+        address,
+        line.run,
         "Show sensitive evidence",
+        "sensitive evidence",
         key=f"sensitive-{line.run}",
         help="It may show training examples. Reports downloaded while this is on hold it too.",
     )
@@ -82,15 +88,19 @@ def _downloads(address: StoreAddress, record: AuditRecord, sensitive: bool) -> N
         for name, renderer in queries.renderers().items():
             st.download_button(
                 f"Report as {plain(name)}",
-                partial(
-                    renderer().render, record, partial(queries.evidence, address), show_sensitive=sensitive
-                ),
+                partial(_report, renderer, address, record, sensitive),
                 file_name=f"audit-{_file_name(record.run)}{renderer.suffix}",
                 mime=renderer.media_type,
                 icon=":material/download:",
                 on_click="ignore",
                 key=f"download-{name}",
             )
+
+
+def _report(renderer: type[Renderer], address: StoreAddress, record: AuditRecord, sensitive: bool) -> bytes:
+    """Return a report as ``audit report`` writes it, with what people said of the run until now."""
+    read = partial(queries.evidence, address)
+    return renderer().render(reviewed(address, record), read, show_sensitive=sensitive)
 
 
 def _file_name(run: str) -> str:

@@ -14,7 +14,9 @@ from streamlit.testing.v1 import AppTest
 
 from audit.core.errors import InputError
 from audit.core.measurements import Direction, Evidence, Interval, Measurement
+from audit.core.review import Action
 from audit.core.rows import image_rows, text_rows
+from audit.store import reviews
 from audit.store.location import resolve
 from audit.store.runs import open_store
 from dashboards import gallery, queries, reveal_hook
@@ -216,6 +218,18 @@ def test_hidden_rows_are_shown_one_by_one_and_each_reveal_is_told(
     press(app, "Hide again")
     assert samples.SECRET not in words(app)
     assert "Reveal 3" in buttons(app)
+
+
+def test_a_reveal_is_a_line_of_the_review_log(samples: Any, kept: Any) -> None:
+    run = kept(private(samples))
+    app = press(opened("samples"), "Reveal 3")
+    assert [code.value for code in app.code] == [f"{samples.SECRET} 2"]
+    log = reviews.review_of(queries.asked_for(), run)
+    assert log is not None
+    (entry,) = log.entries
+    assert (entry.action, entry.who) == (Action.REVEAL, "unnamed")
+    assert entry.about.startswith("row 3 of evidence ")
+    assert samples.SECRET not in entry.about
 
 
 def test_what_cannot_be_recorded_stays_hidden(
