@@ -12,7 +12,7 @@ demo: $(VENV)/.installed
 test: $(VENV)/.developed
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-test-slow: $(VENV)/.developed
+test-slow: $(VENV)/.clustered
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow --timeout 1800
 
 check: $(VENV)/.developed
@@ -32,6 +32,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.developed: $(VENV)/.installed
 	$(PIP) --editable '.[dev,postgres]'
+	touch $@
+
+$(VENV)/.clustered: $(VENV)/.developed
+	$(PIP) --editable '.[dev,postgres,ray]'
 	touch $@
 
 clean:
