@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,14 @@ from typing import Any
 import pytest
 
 from audit.core.errors import InputError
+from audit.core.facts import Made, Task
+from audit.core.recipes import Resources
+from audit.engine.attempts import LOST
 from audit.engine.executors import cluster
 from audit.engine.executors.cluster import joined, unlike
-from audit.testing.executors import check_executor
+from audit.engine.worker import Workbench, perform
+from audit.testing.executors import Draw, check_executor
+from tests.engine.dawdling import Dawdle, Deadly
 
 needs_ray = pytest.mark.skipif(
     find_spec("ray") is None, reason="ray is not installed: pip install 'generative-audit[ray]'"
@@ -94,7 +99,7 @@ def node(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A machine of the cluster: a ``ray start`` in a process group of its own, which ends with the block."""
     command = [python, "-m", "ray.scripts.scripts", "start", f"--address={address}", f"--num-cpus={cpus}"]
-    command += ["--object-store-memory=80000000", "--block"]
+    command += ["--object-store-memory=80000000", "--node-ip-address=127.0.0.2", "--block"]
     process = subprocess.Popen(
         [*before, *command],
         env={**os.environ, **environment},
@@ -155,3 +160,174 @@ def test_a_cluster_of_this_machine_conforms(tmp_path: Path) -> None:
     check_executor(lambda: Ray(workers=2), tmp_path)
     assert signal.getsignal(signal.SIGTERM) is before
     assert not list(tmp_path.rglob("shared-*"))
+
+
+def made_by(
+    executor: Any, tasks: list[Task], meanwhile: Callable[[list[Any]], None] = lambda _: None
+) -> list[Any]:
+    """Run tasks to their end and return the outcomes; ``meanwhile`` is called with those there are."""
+    try:
+        for task in tasks:
+            executor.submit(task)
+        outcomes: list[Any] = []
+        while len(outcomes) < len(tasks):
+            outcomes += executor.completed()
+            meanwhile(outcomes)
+        return outcomes
+    finally:
+        executor.close()
+
+
+@needs_ray
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_machine_killed_in_the_middle_costs_time_and_nothing_else(tmp_path: Path, head: str) -> None:
+    from audit.engine.executors.ray import Ray
+
+    recipe, killed = Dawdle(40, 0.5), []
+    tasks = [Task(recipe, shard, (), str(tmp_path / "blobs")) for shard in range(recipe.shards)]
+    with node(head) as second:
+        wait_for_nodes(head, 2)
+
+        def kill_second(outcomes: list[Any]) -> None:
+            if not killed and len({fact.worker for fact in outcomes}) == 2:
+                killed.append(len(outcomes))
+                kill(second)
+
+        outcomes = made_by(Ray(workers=2, address=head), tasks, kill_second)
+    assert killed
+    assert killed[0] < len(tasks) - 3, "it was killed at the end, which proves nothing"
+    alone = {task.shard: perform(task, Workbench()).digest for task in tasks[:6]}
+    assert {fact.shard for fact in outcomes if isinstance(fact, Made)} == set(range(recipe.shards))
+    assert {fact.shard: fact.digest for fact in outcomes if fact.shard < 6} == alone
+    wait_for_nodes(head, 1)
+
+
+@needs_ray
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_what_kills_every_worker_fails_after_three(tmp_path: Path, head: str) -> None:
+    from audit.engine.executors.ray import Ray
+
+    tasks = [Task(recipe, 0, (), str(tmp_path)) for recipe in (Deadly(), Draw(5))]
+    failed, made = sorted(
+        made_by(Ray(workers=1, address=head), tasks), key=lambda fact: isinstance(fact, Made)
+    )
+    assert (failed.attempts, failed.error) == (3, LOST)
+    assert isinstance(made, Made)
+
+
+@needs_ray
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_shard_beyond_its_time_is_given_up(tmp_path: Path, head: str) -> None:
+    from audit.engine.executors.ray import Ray
+
+    tasks = [Task(Dawdle(1, 3600), 0, (), str(tmp_path))]
+    (failed,) = made_by(Ray(workers=1, address=head, time_limit=2), tasks)
+    assert "longer than the time limit of 2 seconds" in failed.error
+
+
+@needs_ray
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("asks", [Resources(cpus=64), Resources(gpus=2), Resources(memory_mb=1 << 40)])
+def test_what_no_machine_has_is_refused(tmp_path: Path, head: str, asks: Resources, monkeypatch) -> None:
+    from audit.engine.executors.ray import Ray
+
+    monkeypatch.setattr(Draw, "resources", asks)
+    with pytest.raises(InputError, match="no machine of the Ray cluster has as much"):
+        made_by(Ray(workers=1, address=head), [Task(Draw(5), 0, (), str(tmp_path))])
+
+
+@needs_ray
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_another_version_of_python_is_refused(head: str, monkeypatch) -> None:
+    import ray._private.utils as utils
+
+    ours = utils.compute_version_info()
+    monkeypatch.setattr(utils, "compute_version_info", lambda: (ours[0], "3.99.0"))
+    with pytest.raises(InputError, match=r"other versions than this machine: .*3\.99\.0"):
+        joined(head, None)
+
+
+@needs_ray
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_machines_that_will_not_do_are_refused_before_work_starts(tmp_path: Path, head: str) -> None:
+    """Real machines: one without this package, one with another numpy, one to which the store's folder is another one."""
+    from audit.engine.executors.ray import Ray
+
+    store = tmp_path / "store"
+    (store / "unfinished").mkdir(parents=True)
+    bare = tmp_path / "bare" / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(bare.parent.parent)], check=True)
+    (site,) = bare.parent.parent.glob("lib/*/site-packages")
+    (site / "others.pth").write_text("\n".join(p for p in sys.path if p.endswith("site-packages")))
+    other = tmp_path / "other" / "numpy-0.1.dist-info"
+    other.mkdir(parents=True)
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: numpy\nVersion: 0.1\n")
+    hidden = ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs none {store} && exec "$@"', "sh"]
+    cases: list[tuple[str, tuple[str, ...], dict[str, str]]] = [
+        ("lacks the package generative-audit", (), {"python": str(bare)}),
+        ("has numpy 0.1, this one", (), {"PYTHONPATH": str(other.parent)}),
+    ]
+    if subprocess.run([*hidden, "true"], capture_output=True).returncode == 0:  # root alone may
+        cases.append(("does not reach the store at", tuple(hidden), {}))
+    for says, before, words in cases:
+        with node(head, *before, **words):
+            wait_for_nodes(head, 2)
+            with pytest.raises(InputError, match=says):
+                made_by(Ray(address=head), [Task(Draw(5), 0, (), str(store))])
+        wait_for_nodes(head, 1)
+    assert not [path for path in store.rglob("*") if path.is_file()], "nothing was made, and nothing is left"
+
+
+@needs_ray
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("sig", [signal.SIGKILL, signal.SIGINT])
+def test_a_driver_that_dies_resumes_with_the_same_digests(
+    cli, letters_spec, tmp_path: Path, head: str, sig: signal.Signals
+) -> None:
+    store, whole = tmp_path / "store", tmp_path / "whole"
+    spec = letters_spec(samples=300, shard_size=1, executor="ray")
+    command = [
+        sys.executable,
+        "-m",
+        "audit",
+        "run",
+        spec,
+        "--store",
+        store,
+        "--address",
+        head,
+        "--workers",
+        "1",
+    ]
+    process = subprocess.Popen(
+        [*map(str, command)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    deadline = time.monotonic() + 240
+    while shards_in(store) < 12 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(sig)
+    _, heard = process.communicate(timeout=120)
+    assert process.returncode == (130 if sig is signal.SIGINT else -signal.SIGKILL), heard.decode()
+    resumed = cli("run", spec, "--store", store, "--format", "json", "--address", head, "--workers", "1")
+    assert "resuming" in resumed.err
+    assert "; 0 are here already" not in resumed.err
+    ones = [
+        cli("run", spec, "--store", whole / name, "--format", "json", "--executor", name)
+        for name in ("inline", "pool")
+    ]
+    digests = [artifacts_of(said) for said in (resumed, *ones)]
+    assert digests[0] == digests[1] == digests[2]
+
+
+def shards_in(store: Path) -> int:
+    return sum(path.is_file() for path in (store / "blobs").rglob("*")) if store.exists() else 0
