@@ -60,8 +60,9 @@ class Cheap(Recipe[Matrix]):
         return np.asarray(context.rng().standard_normal((2, 2)))
 
 
-def seconds_a_shard(executor: Executor, recipe: Recipe[Any], folder: str) -> float:
-    """Return the wall seconds of a shard, with as many under way as the executor holds."""
+def seconds_a_shard(executor: Executor, recipe: Recipe[Any], folder: str) -> tuple[float, float]:
+    """Return the wall seconds of a shard, and the driver's processor seconds, with as many under way as the executor holds."""
+    busy = time.process_time()
     began, waiting, flying = time.perf_counter(), list(range(recipe.shards)), 0
     while waiting or flying:
         while waiting and flying < executor.slots:
@@ -71,7 +72,7 @@ def seconds_a_shard(executor: Executor, recipe: Recipe[Any], folder: str) -> flo
             if isinstance(fact, Failed):
                 raise SystemExit(f"a shard failed: {fact.error}")
             flying -= 1
-    return (time.perf_counter() - began) / recipe.shards
+    return (time.perf_counter() - began) / recipe.shards, (time.process_time() - busy) / recipe.shards
 
 
 def overhead(rounds: int, count: int) -> None:
@@ -79,7 +80,7 @@ def overhead(rounds: int, count: int) -> None:
     from benchmarks.ray_workers import Cheap as Named  # by the name under which workers find it
 
     executors = {"inline": Inline(), "pool": Pool(workers=1), "ray": Ray(workers=1)}
-    found: dict[str, list[float]] = {name: [] for name in executors}
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in executors}
     with tempfile.TemporaryDirectory() as folder:
         for number in range(rounds + 1):
             for place, (name, executor) in enumerate(executors.items()):
@@ -90,8 +91,12 @@ def overhead(rounds: int, count: int) -> None:
         for executor in executors.values():
             executor.close()
     for name, all_of_it in found.items():
-        spread = ", ".join(f"{s * 1e3:.1f}" for s in all_of_it)
-        print(f"{name}: {statistics.median(all_of_it) * 1e3:.1f} ms a shard, one worker (rounds: {spread})")
+        wall, busy = (sorted(clock) for clock in zip(*all_of_it, strict=True))
+        spread = ", ".join(f"{s * 1e3:.1f}" for s in wall)
+        print(
+            f"{name}: {statistics.median(wall) * 1e3:.1f} ms a shard, one worker (rounds: {spread}); "
+            f"{statistics.median(busy) * 1e3:.2f} ms of the driver's processor time"
+        )
 
 
 def making(spec: Path, workers: int, folder: str) -> float:

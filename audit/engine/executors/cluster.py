@@ -7,6 +7,7 @@ import os
 import secrets
 import signal
 import socket
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from audit import __version__
 from audit.core.errors import InputError
 from audit.engine.environment import libraries
 from audit.registry import GROUPS
@@ -87,6 +89,10 @@ def _refuse_silent(where: str) -> None:
 
 def _init(where: str, options: Mapping[str, Any]) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere during an audit
+    if (
+        where == "local"
+    ):  # Ray has workers give way to everything else on the machine (15), as those of the pool do not
+        os.environ.setdefault("RAY_worker_niceness", "0")
     import ray
 
     if ray.is_initialized():  # somebody who uses this package from Python has joined one
@@ -110,25 +116,32 @@ def _init(where: str, options: Mapping[str, Any]) -> None:
             signal.signal(signal.SIGTERM, before)  # Ray sets one that ends the process with code 15
 
 
-def looker() -> Callable[[Sequence[str], str, str], dict[str, Any]]:
+def looker() -> Callable[..., dict[str, Any]]:
     """Return a function that says what a machine has: versions, and whether it shares a folder with this one.
 
     It is made anew by each call, so that Ray sends its code and not its name: it
     runs where this package may be missing.
     """
 
-    def look(packages: Sequence[str], folder: str, token: str) -> dict[str, Any]:
+    def look(packages: Sequence[str], folder: str, token: str, path: Sequence[str]) -> dict[str, Any]:
         import socket
+        import sys
         from importlib.metadata import PackageNotFoundError, version
-        from importlib.util import find_spec
         from pathlib import Path
 
+        sys.path += [place for place in path if place not in sys.path]  # plugins may lie where the spec says
+        try:
+            from audit import __version__ as found
+        except ImportError:
+            found = ""
         versions = {}
         for package in packages:
             try:
                 versions[package] = version(package)
             except PackageNotFoundError:
                 versions[package] = ""
+        if found:
+            versions["generative-audit"] = found  # that of the code, which may lie elsewhere
         host, shared = socket.gethostname(), ""
         try:
             if (Path(folder) / token).is_file():
@@ -137,7 +150,7 @@ def looker() -> Callable[[Sequence[str], str, str], dict[str, Any]]:
                 shared = "there is no such folder, or it is another one than here"
         except OSError as error:
             shared = str(error)
-        return {"host": host, "audit": find_spec("audit") is not None, "versions": versions, "shared": shared}
+        return {"host": host, "audit": bool(found), "versions": versions, "shared": shared}
 
     return look
 
@@ -155,9 +168,9 @@ class Sharing:
         return Path(self.blobs) / "unfinished"
 
     @property
-    def asked(self) -> tuple[list[str], str, str]:
+    def asked(self) -> tuple[list[str], str, str, list[str]]:
         """What a machine is asked to look for."""
-        return [*self.versions], str(self.folder), self.token
+        return [*self.versions], str(self.folder), self.token, [*sys.path]
 
     def put(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -219,7 +232,7 @@ def versions_here() -> dict[str, str]:
         for entry in entry_points(group=group)
         if entry.dist is not None
     }
-    return {**plugins, **libraries()}
+    return {**plugins, **libraries(), "generative-audit": __version__}
 
 
 def look_around(sharing: Sharing) -> None:

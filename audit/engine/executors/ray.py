@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import sys
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -151,7 +150,7 @@ class Ray:
             options["memory"] = need.memory_mb << 20
         _refuse_too_large(options, recipe)
         kind = ray.remote(_worker_class()).options(max_restarts=0, scheduling_strategy="SPREAD", **options)
-        actor = kind.remote(self._device, [*sys.path])
+        actor = kind.remote(self._device)
         self._workers.append(_Worker(actor, need, actor.look.remote(looker(), *self._sharing.asked)))
 
     def _discard(self, worker: _Worker) -> None:
@@ -261,12 +260,10 @@ def _worker_class() -> type:
     """Return the class of the actors; made here so that Ray sends its code, which then says what a machine lacks."""
 
     class Worker:
-        def __init__(self, device: str, path: list[str]) -> None:
+        def __init__(self, device: str) -> None:
             import signal
-            import sys
 
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to handle
-            sys.path += [folder for folder in path if folder not in sys.path]
             self._device = device
             self._bench: Any = None
 
