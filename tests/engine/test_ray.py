@@ -62,6 +62,17 @@ def test_only_an_executor_with_an_address_takes_one(cli, letters_spec, tmp_path:
     assert "The executor 'pool' has no address" in said.err
 
 
+def test_a_record_does_not_name_the_cluster(letters_spec) -> None:
+    from audit.config.assemble import assemble
+    from audit.config.spec import read_spec
+
+    spec = letters_spec(executor="ray")
+    spec.write_text(spec.read_text() + 'address = "10.0.0.5:6379"\n')
+    assembled = assemble(read_spec(spec))
+    assert assembled.run.address == "10.0.0.5:6379"
+    assert "10.0.0.5" not in json.dumps(assembled.settings)
+
+
 @needs_ray
 @pytest.mark.parametrize("address", ["ray://10.0.0.5:10001", "10.0.0.5", "head:six", ":6379"])
 def test_what_is_no_address_is_refused(address: str) -> None:
