@@ -4,7 +4,7 @@
     python benchmarks/ray_workers.py --rounds 5 --samples 400
 
 First part: the same cheap shards under inline, pool and Ray, alternating, with the workers already running; wall time over
-shards. Second part: `audit run` of the default audit of a model with one and with two Ray workers, alternating, each in a
+shards. Second part: `audit run` of the default audit of a model on a part of its data with one and with two Ray workers, alternating, each in a
 fresh store; the time from the first shard to the last, so that starting Ray is not in it. The load of the machine is printed: others take from
 two workers what they do not take from one. Goal: at least 1.8 times with two.
 """
@@ -39,6 +39,10 @@ samples = {samples}
 shard_size = {shard_size}
 [model]
 use = "{model}"
+[data]
+use = "portraits"
+train = 300
+holdout = 100
 [run]
 executor = "ray"
 """
@@ -159,8 +163,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--shards", type=int, default=200, help="cheap shards a round")
     parser.add_argument("--model", default="portraits-ddpm")
-    parser.add_argument("--samples", type=int, default=400)
-    parser.add_argument("--shard-size", type=int, default=50)
+    parser.add_argument("--samples", type=int, default=200)
+    parser.add_argument("--shard-size", type=int, default=25)
     parser.add_argument("--part", choices=["overhead", "speedup"], help="one part alone")
     options = parser.parse_args()
     loads = " ".join(f"{load:.1f}" for load in os.getloadavg())
