@@ -12,8 +12,7 @@ demo: $(VENV)/.installed
 test: $(VENV)/.developed
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-test-slow: $(VENV)/.developed
-	$(PIP) --editable '.[browser]'
+test-slow: $(VENV)/.slowly
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow --timeout 1800
 
 check: $(VENV)/.developed
@@ -33,6 +32,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.developed: $(VENV)/.installed
 	$(PIP) --editable '.[dev,postgres]'
+	touch $@
+
+$(VENV)/.slowly: $(VENV)/.developed
+	$(PIP) --editable '.[dev,postgres,ray,browser]'
 	touch $@
 
 clean:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from importlib.resources import files
+from inspect import signature
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from audit.cli.main import UNFINISHED, JobError, ending, terminate
 from audit.cli.options import address
 from audit.config.assemble import Assembled, assemble
 from audit.config.spec import AuditSpec, RunSettings, parse_spec, read_spec
+from audit.core.errors import InputError
 from audit.registry import catalogue
 
 _BLOCK = 1 << 16
@@ -136,7 +138,9 @@ def _assembled(request: Mapping[str, Any]) -> Assembled:
     changed = {
         name: request[name] for name in ("samples", "seed", "shard_size") if request.get(name) is not None
     }
-    settings = {name: request[name] for name in ("executor", "workers", "device") if request.get(name)}
+    settings = {
+        name: request[name] for name in ("executor", "workers", "device", "address") if request.get(name)
+    }
     spec = replace(spec, **changed, run=replace(spec.run, **settings))
     assembled = assemble(spec.only(tuple(request["only"])) if request.get("only") else spec)
     if not any(criterion.baseline for criterion in assembled.plan.policy.criteria):
@@ -158,9 +162,15 @@ def _spec(path: str | None) -> AuditSpec:
 
 
 def _executor(settings: RunSettings) -> Any:
-    workers = {"workers": settings.workers} if settings.workers else {}
     start = catalogue("executors").load(settings.executor)
-    return start(**workers, device=settings.device, time_limit=settings.time_limit)
+    given: dict[str, Any] = {"workers": settings.workers} if settings.workers else {}
+    if settings.address is not None:
+        if "address" not in signature(start).parameters:
+            raise InputError(
+                f"The executor '{settings.executor}' has no address. Leave it out, or use --executor ray."
+            )
+        given["address"] = settings.address
+    return start(**given, device=settings.device, time_limit=settings.time_limit)
 
 
 def main() -> None:

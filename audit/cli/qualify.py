@@ -37,7 +37,7 @@ What is made is kept in the store by content, so that a repeat costs nothing.
 )
 @store_option
 @format_option
-@click.option("--executor", help="Where to run: inline, pool, or an installed plugin.")
+@click.option("--executor", help="Where to run: inline, pool, ray, or an installed plugin.")
 @click.option("--workers", type=click.IntRange(min=1), help="Worker processes of the pool.")
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False), help="Keep the result in this file, as JSON."

@@ -25,6 +25,7 @@ Examples:
   audit run examples/digits.toml --samples 500 --only quality.frechet
   audit run audit.toml --format json > record.json
   audit run audit.toml --store postgresql+psycopg://audit@db/audits
+  audit run audit.toml --executor ray --address 10.0.0.5:6379 --store /shared/audits
 
 \b
 A spec in full:
@@ -41,7 +42,7 @@ A spec in full:
   [policy]
   use = "default"
   [run]
-  executor = "pool"         # or "inline"
+  executor = "pool"         # or "inline", "ray"
   workers = 2
 
 \b
@@ -54,9 +55,16 @@ part failed (try again with --retry-failed), 130 interrupted, 143 terminated.
 @spec_argument
 @store_option
 @format_option
-@click.option("--executor", help="Where to run: inline, pool, or an installed plugin.")
+@click.option("--executor", help="Where to run: inline, pool, ray, or an installed plugin.")
 @click.option(
-    "--workers", type=click.IntRange(min=1), help="Worker processes of the pool. Default: one per core."
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Worker processes. Default: one per core, or per GPU of a cluster.",
+)
+@click.option(
+    "--address",
+    metavar="HOST:PORT",
+    help="The Ray cluster to use. Default: $RAY_ADDRESS, then this machine alone.",
 )
 @click.option("--device", help="cpu, cuda or cuda:N. Default: cuda where there is one.")
 @click.option(
@@ -75,6 +83,7 @@ def command(
     form: str,
     executor: str | None,
     workers: int | None,
+    address: str | None,
     device: str | None,
     log: str | None,
     lock: str | None,
@@ -91,6 +100,7 @@ def command(
         "store": store,
         "executor": executor,
         "workers": workers,
+        "address": address,
         "device": device,
         "retry_failed": retry_failed,
         "lock": None if lock is None else read_lock(Path(lock)),

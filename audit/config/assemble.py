@@ -110,7 +110,9 @@ def assemble(spec: AuditSpec) -> Assembled:
         "shard_size": spec.shard_size,
         "extractors": {role: _named(ref) for role, ref in subject.extractors},
         "reference_models": [_identity(reference) for reference in subject.reference_models],
-        "run": asdict(run),
+        "run": {
+            name: value for name, value in asdict(run).items() if name != "address"
+        },  # it names a machine
     }
     return Assembled(plan(spec.name, subject, evaluators, spec.policy), run, settings)
 

@@ -43,6 +43,7 @@ class RunSettings:
     workers: int = 0
     device: str = "auto"
     time_limit: float = 3600.0
+    address: str | None = None
 
 
 RESERVED = ("name", "as", "features")
@@ -256,6 +257,7 @@ def _run(table: Table | None) -> RunSettings:
         workers=table.integer("workers", 0, most=1024),
         device=table.text("device", "auto"),
         time_limit=3600.0 if (limit := table.number("time_limit")) is None else limit,
+        address=table.text("address", "") or None,
     )
     if settings.time_limit <= 0:
         raise table.refuse("time_limit", "a number of seconds above 0")

@@ -14,7 +14,7 @@ _HOMES = {
         ("groups", "metadata", "train", "holdout", "train_field", "holdout_field", "randomised"), "[data]"
     ),
     **dict.fromkeys(("adapter", "asset", "python_path"), "[model]"),
-    **dict.fromkeys(("executor", "workers", "device", "time_limit"), "[run]"),
+    **dict.fromkeys(("executor", "workers", "device", "time_limit", "address"), "[run]"),
     **dict.fromkeys(("criteria", "at_most", "at_least", "metric"), "[policy]"),
     **dict.fromkeys(("seed", "samples", "shard_size"), "the top of the spec, above the first table"),
 }

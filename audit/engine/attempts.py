@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
+
+from audit.core.facts import Failed, Task
 
 ATTEMPTS = 3
 """The first try, and two more with a half and a quarter of the batch: most deaths are from lack of memory."""
@@ -10,6 +13,28 @@ ATTEMPTS = 3
 OUT_OF_MEMORY = f"it ran out of memory {ATTEMPTS} times, the last with a quarter of the batch"
 
 UNREADABLE = f"what the worker answered could not be read, {ATTEMPTS} times: something in it writes where workers answer"
+
+LOST = (
+    f"its worker, or the node that it ran on, was lost {ATTEMPTS} times, the last with a quarter of the batch"
+)
+
+
+def after_death(task: Task, how: str) -> Task | Failed:
+    """Return the next attempt at a shard whose worker died, or that it failed: ``how`` says of what."""
+    if task.attempt + 1 < ATTEMPTS:
+        return replace(task, attempt=task.attempt + 1)
+    return Failed(task.recipe.key, task.shard, how, "", ATTEMPTS)
+
+
+def too_long(task: Task, limit: float) -> Failed:
+    """Return the fact that a shard took longer than ``limit`` seconds."""
+    return Failed(
+        task.recipe.key,
+        task.shard,
+        f"it took longer than the time limit of {limit:g} seconds a shard",
+        "Raise time_limit in [run] or make shard_size smaller, then run again with --retry-failed.",
+        task.attempt + 1,
+    )
 
 
 def death(exit_code: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -33,12 +34,16 @@ def environment(device: str) -> dict[str, str]:
         "cores": str(len(os.sched_getaffinity(0))),
         "device": device,
     }
+    return {**facts, **libraries()}
+
+
+def libraries() -> dict[str, str]:
+    """Return the versions of the libraries that numbers are computed with, of those that are installed."""
+    found: dict[str, str] = {}
     for library in _LIBRARIES:
-        try:
-            facts[library] = version(library)
-        except PackageNotFoundError:
-            continue
-    return facts
+        with suppress(PackageNotFoundError):
+            found[library] = version(library)
+    return found
 
 
 def best_device() -> str:

@@ -32,6 +32,23 @@ def read_by(recipe: Recipe[Any], shard: int) -> Iterator[Place]:
     )
 
 
+def read_in_parts(recipe: Recipe[Any], shard: int) -> tuple[dict[Key, Recipe[Any]], dict[Place, Recipe[Any]]]:
+    """Return what one shard of a recipe reads: parents of which it reads every shard, and single shards of the others.
+
+    A comparison of everything with everything has as many edges as the square of
+    its shards; counted by whole parents, as many as it has shards.
+    """
+    whole: dict[Key, Recipe[Any]] = {}
+    single: dict[Place, Recipe[Any]] = {}
+    for link in recipe.links:
+        needed = recipe.needs(link.field, link.parent, shard)
+        if len(needed) == link.parent.shards:
+            whole[link.parent.key] = link.parent
+        else:
+            single.update(((link.parent.key, one), link.parent) for one in needed)
+    return whole, single
+
+
 def still_read(
     lost: Collection[Place], recipes: Iterable[Recipe[Any]], made: Mapping[Key, Mapping[int, Made]]
 ) -> set[Place]:

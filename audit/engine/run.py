@@ -15,7 +15,7 @@ from audit.core.facts import Executor, Failed, Made, Needed, Scored, Task
 from audit.core.identity import Digest, Key
 from audit.core.plan import AuditPlan
 from audit.core.recipes import Inputs, Recipe, lineage, recipes_in, replaced
-from audit.engine.healing import Place, check_same, discard_damaged, lost_shards, read_by, still_read
+from audit.engine.healing import Place, check_same, discard_damaged, lost_shards, read_in_parts, still_read
 from audit.engine.scoring import score, scoring_key, undefined, without_value
 from audit.engine.worker import StoredShards, one_thread
 from audit.store.runs import Store
@@ -44,6 +44,16 @@ class _Ledger:
 
     made: dict[Key, dict[int, Made]] = field(default_factory=dict)
     failed: dict[Key, dict[int, Failed]] = field(default_factory=dict)
+    whole: dict[Key, tuple[Digest, ...]] = field(default_factory=dict)
+
+    def digests(self, recipe: Recipe[Any], shards: range) -> tuple[Digest, ...]:
+        """Return the digests of shards that are made; those of a whole artifact are one tuple, however often it is read."""
+        made = self.made[recipe.key]
+        if len(shards) < recipe.shards:
+            return tuple(made[shard].digest for shard in shards)
+        if recipe.key not in self.whole:
+            self.whole[recipe.key] = tuple(made[shard].digest for shard in shards)
+        return self.whole[recipe.key]
 
     def note(self, fact: Made | Failed) -> None:
         match fact:
@@ -67,7 +77,7 @@ def run(plan: AuditPlan, run_id: str, store: Store, executor: Executor) -> Itera
     lost = lost_shards(recipes, store)
     kept = still_read(lost, recipes, ledger.made)
     by_key = {recipe.key: recipe for recipe in recipes}
-    missing = _missing(unscored, ledger, by_key, [(by_key[key], shard) for key, shard in lost])
+    missing = _missing(unscored, ledger, [(by_key[key], shard) for key, shard in lost])
     count = Counter(key for key, _ in missing)
     yield Needed([(r, count[r.key], len(ledger.made[r.key])) for r in recipes])
 
@@ -103,12 +113,19 @@ class _Queue:
         self._recipes = recipes
         self._order = missing
         self._lacking = [0] * len(missing)
-        self._children: dict[Place, list[int]] = {}
+        self._unmade = {key: recipe.shards - len(ledger.made[key]) for key, recipe in recipes.items()}
+        self._after_all: dict[Key, list[int]] = {}
+        self._after_one: dict[Place, list[int]] = {}
         for number, (key, shard) in enumerate(missing):
-            for place in read_by(recipes[key], shard):
+            whole, single = read_in_parts(recipes[key], shard)
+            for parent in whole:
+                if self._unmade[parent]:
+                    self._lacking[number] += 1
+                    self._after_all.setdefault(parent, []).append(number)
+            for place in single:
                 if place[1] not in ledger.made[place[0]]:
                     self._lacking[number] += 1
-                    self._children.setdefault(place, []).append(number)
+                    self._after_one.setdefault(place, []).append(number)
         self.ready = [number for number, lacking in enumerate(self._lacking) if lacking == 0]
 
     def take(self) -> tuple[Recipe[Any], int]:
@@ -119,7 +136,11 @@ class _Queue:
     def note(self, fact: Made | Failed) -> None:
         """A shard that was made may make others ready; what rests on a failed one stays where it is."""
         if isinstance(fact, Made):
-            for number in self._children.pop((fact.key, fact.shard), ()):
+            self._unmade[fact.key] -= 1
+            freed = self._after_one.pop((fact.key, fact.shard), [])
+            if self._unmade[fact.key] == 0:
+                freed = freed + self._after_all.pop(fact.key, [])
+            for number in freed:
                 self._lacking[number] -= 1
                 if self._lacking[number] == 0:
                     heappush(self.ready, number)
@@ -147,12 +168,12 @@ def _questions(plan: AuditPlan) -> list[_Question]:
 def _missing(
     questions: list[_Question],
     ledger: _Ledger,
-    recipes: Mapping[Key, Recipe[Any]],
     lost: Iterable[tuple[Recipe[Any], int]],
 ) -> list[Place]:
     """Walk back from what is to be scored and keep the shards that have no row, parents first; then those that are lost."""
     found: dict[Place, None] = {}
     reachable: dict[Place, bool] = {}
+    all_reachable: dict[Key, bool] = {}
 
     def want(recipe: Recipe[Any], shard: int) -> bool:
         """Say whether a shard is there or can be made, and note it if it has to be."""
@@ -161,18 +182,23 @@ def _missing(
             if shard in ledger.made[recipe.key] or shard in ledger.failed[recipe.key]:
                 reachable[place] = shard in ledger.made[recipe.key]
             else:
-                there = [
-                    want(recipes[key], i) for key, i in read_by(recipe, shard)
-                ]  # a list: every one is asked
+                whole, single = read_in_parts(recipe, shard)
+                there = [want_all(parent) for parent in whole.values()]  # lists: every one is asked
+                there += [want(parent, one) for (_, one), parent in single.items()]
                 reachable[place] = all(there)
                 if reachable[place]:
                     found[place] = None
         return reachable[place]
 
+    def want_all(recipe: Recipe[Any]) -> bool:
+        if recipe.key not in all_reachable:
+            there = [want(recipe, shard) for shard in range(recipe.shards)]
+            all_reachable[recipe.key] = all(there)
+        return all_reachable[recipe.key]
+
     for question in questions:
         for recipe in question.recipes:
-            for shard in range(recipe.shards):
-                want(recipe, shard)
+            want_all(recipe)
     for recipe, shard in lost:
         want(recipe, shard)
     return list(found)
@@ -181,11 +207,7 @@ def _missing(
 def _reads(recipe: Recipe[Any], shard: int, ledger: _Ledger) -> tuple[tuple[Digest, ...], ...]:
     """Return the digests a shard reads, one tuple per link."""
     return tuple(
-        tuple(
-            ledger.made[link.parent.key][needed].digest
-            for needed in recipe.needs(link.field, link.parent, shard)
-        )
-        for link in recipe.links
+        ledger.digests(link.parent, recipe.needs(link.field, link.parent, shard)) for link in recipe.links
     )
 
 

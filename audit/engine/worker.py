@@ -193,6 +193,7 @@ def perform(task: Task, bench: Workbench) -> Made | Failed:
     A full disk is no property of the recipe, so OSErrors of the blob store are
     raised: the run stops, and resumes at the same place once there is room. So
     is an InputError: what the user gave cannot be used, here as in the plan.
+    Lack of memory, of a GPU's too, is a MemoryError: the executor tries again with half the batch.
     """
     began, process = time.perf_counter(), os.getpid()
     recipe, blobs = task.recipe, FileBlobs(task.blobs)
@@ -212,12 +213,19 @@ def perform(task: Task, bench: Workbench) -> Made | Failed:
         except (Exception, SystemExit, KeyboardInterrupt) as error:  # models and plugins may raise anything
             if isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
                 raise  # it may be the user's Ctrl-C
+            if _device_is_full(error):
+                raise MemoryError(sentence(error)) from None  # its frames would keep what fills the device
             return Failed(recipe.key, task.shard, sentence(error), detail_of(error), task.attempt + 1)
         finally:
             if os.getpid() != process:  # the model forked, and this copy is not the one that was asked
                 os._exit(1)
     digest = blobs.put(data)
     return Made(recipe.key, task.shard, digest, time.perf_counter() - began, worker_name())
+
+
+def _device_is_full(error: BaseException) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(error, torch.OutOfMemoryError)
 
 
 def detail_of(error: BaseException) -> str:

@@ -5,8 +5,20 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
 
+import numpy as np
 import pytest
+
+from audit.core.facts import Failed, Made, Task
+from audit.core.identity import Digest
+from audit.core.recipes import Context, Recipe
+from audit.core.references import ModelRef
+from audit.core.rows import Matrix
+from audit.engine.attempts import OUT_OF_MEMORY
+from audit.engine.executors.inline import Inline
 
 _CODE = """
 import os, sys
@@ -41,3 +53,55 @@ def test_a_blas_that_a_piece_loads_begins_with_one_thread() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "{1}"
+
+
+class Hungry:
+    """A model on a device that is full with more than ``room`` rows at once."""
+
+    def __init__(self, room: int) -> None:
+        self.room, self.batch_scale = room, 1.0
+        self.batches: list[int] = []
+
+    def squares(self, rows: int) -> Matrix:
+        import torch
+
+        batch = max(1, int(8 * self.batch_scale))
+        self.batches.append(batch)
+        if batch > self.room:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+        parts = [
+            np.arange(i, min(rows, i + batch), dtype=np.float64)[:, None] ** 2 for i in range(0, rows, batch)
+        ]
+        return np.concatenate(parts)
+
+
+@dataclass(frozen=True)
+class Squares(Recipe[Matrix]):
+    kind: ClassVar[str] = "tests.squares"
+    ref: ModelRef
+
+    def make(self, context: Context) -> Matrix:
+        return np.asarray(context.model(self.ref).squares(19))
+
+
+def squares_by(model: Hungry, folder: Path) -> Made | Failed:
+    ref, executor = ModelRef("hungry", Digest("00" * 20), ()), Inline()
+    executor._bench.models[ref] = model
+    executor.submit(Task(Squares(ref), 0, (), str(folder)))
+    (outcome,) = executor.completed()
+    return outcome
+
+
+def test_a_full_device_halves_the_batch_and_goes_on_with_the_same_bytes(tmp_path: Path) -> None:
+    ample, tight = Hungry(8), Hungry(2)
+    whole, halved = squares_by(ample, tmp_path), squares_by(tight, tmp_path)
+    assert (ample.batches, tight.batches) == ([8], [8, 4, 2])
+    assert isinstance(whole, Made)
+    assert isinstance(halved, Made)
+    assert halved.digest == whole.digest
+
+
+def test_a_device_that_stays_full_is_a_failure_that_says_so(tmp_path: Path) -> None:
+    failed = squares_by(Hungry(1), tmp_path)
+    assert isinstance(failed, Failed)
+    assert (failed.attempts, failed.error) == (3, OUT_OF_MEMORY)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import json
 import multiprocessing as mp
 import os
 import signal
@@ -12,17 +10,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from io import TextIOWrapper
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any
 
-from audit.core.errors import InputError
 from audit.core.facts import Failed, Made, Task
-from audit.core.identity import Digest
-from audit.engine.attempts import ATTEMPTS, OUT_OF_MEMORY, UNREADABLE, death
-from audit.store.blobs import FileBlobs
+from audit.engine.attempts import after_death, death, too_long
+from audit.engine.executors.answers import Death, answer, understood
+from audit.engine.worker import Workbench
 
 _FAREWELL = 3.0
 """Seconds that workers whose pipes are closed have to end."""
@@ -116,41 +112,30 @@ class Pool:
         self._workers.remove(worker)
 
     def _receive(self, worker: _Worker) -> list[Made | Failed]:
-        """Read an answer, which comes from a process that has run a model: nothing in it is taken on trust."""
         task = worker.task
         assert task is not None
         try:
-            answer = json.loads(worker.pipe.recv_bytes(_LONGEST))
+            said = worker.pipe.recv_bytes(_LONGEST)
         except (EOFError, OSError):
             worker.process.join(_FAREWELL)  # before it is killed: how it ended by itself is what counts
             exit_code = worker.process.exitcode
             self._discard(worker)
             return self._died(task, death(-signal.SIGKILL if exit_code is None else exit_code))
-        except ValueError:
-            answer = None
         worker.task = None
-        match answer:
-            case {"of": of, "failed": [str(error), str(detail), int(attempts)]} if of == _name(task):
-                return [Failed(task.recipe.key, task.shard, error, detail, attempts)]
-            case {"of": of, "made": [str(digest), float(seconds), str(name)]} if of == _name(
-                task
-            ) and _is_there(task, digest):
-                return [Made(task.recipe.key, task.shard, Digest(digest), seconds, name)]
-            case {"of": of, "input": str(message)} if of == _name(task):
-                raise InputError(message)
-            case {"of": of, "store": [int(number), str(why), where]} if of == _name(task):
-                raise OSError(number, why, where)
-            case {"of": of, "memory": True} if of == _name(task):
+        match understood(task, said):
+            case Death(how=how):
                 self._discard(worker)
-                return self._died(task, OUT_OF_MEMORY)
-        self._discard(worker)
-        return self._died(task, UNREADABLE)
+                return self._died(task, how)
+            case outcome:
+                return [outcome]
 
     def _died(self, task: Task, how: str) -> list[Made | Failed]:
-        if task.attempt + 1 < ATTEMPTS:
-            self._waiting.appendleft(replace(task, attempt=task.attempt + 1))
-            return []
-        return [Failed(task.recipe.key, task.shard, how, "", ATTEMPTS)]
+        match after_death(task, how):
+            case Failed() as failed:
+                return [failed]
+            case again:
+                self._waiting.appendleft(again)
+                return []
 
     def _overdue(self) -> list[Made | Failed]:
         if self._time_limit is None:
@@ -160,15 +145,7 @@ class Pool:
         for worker in late:
             assert worker.task is not None
             self._discard(worker)
-            outcomes.append(
-                Failed(
-                    worker.task.recipe.key,
-                    worker.task.shard,
-                    f"it took longer than the time limit of {self._time_limit:g} seconds a shard",
-                    "Raise time_limit in [run] or make shard_size smaller, then run again with --retry-failed.",
-                    worker.task.attempt + 1,
-                )
-            )
+            outcomes.append(too_long(worker.task, self._time_limit))
         return outcomes
 
 
@@ -180,8 +157,6 @@ def _serve(pipe: Connection, device: str, parent: int) -> None:
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)
     threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
-    from audit.engine.worker import Workbench
-
     bench = Workbench(device=device)
     while os.getppid() == parent:
         try:
@@ -189,7 +164,7 @@ def _serve(pipe: Connection, device: str, parent: int) -> None:
         except (EOFError, OSError):
             return
         try:
-            pipe.send_bytes(json.dumps({"of": _name(task), **_answer(task, bench)}).encode())
+            pipe.send_bytes(answer(task, bench))
         except OSError:  # the driver died while this was being made; the next run makes it again
             return
 
@@ -199,33 +174,3 @@ def _leave_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(1.0)
     os._exit(1)
-
-
-def _answer(task: Task, bench: Any) -> dict[str, Any]:
-    """Return what became of a task as plain values: the driver unpickles nothing that a model could have written."""
-    from audit.engine.worker import perform
-
-    try:
-        outcome = perform(task, bench)
-    except MemoryError:
-        return {"memory": True}
-    except InputError as error:
-        return {"input": str(error)}
-    except OSError as error:
-        where = None if error.filename is None else str(error.filename)
-        return {"store": [error.errno or errno.EIO, error.strerror or str(error), where]}
-    if isinstance(outcome, Failed):
-        return {"failed": [outcome.error, outcome.detail, outcome.attempts]}
-    return {"made": [outcome.digest, outcome.seconds, outcome.worker]}
-
-
-def _name(task: Task) -> list[Any]:
-    """Return what tells a task from any other, and an attempt from the one before."""
-    return [task.recipe.key, task.shard, task.attempt]
-
-
-def _is_there(task: Task, digest: str) -> bool:
-    try:
-        return FileBlobs(task.blobs).has(Digest(digest))
-    except InputError:  # it is no digest
-        return False
