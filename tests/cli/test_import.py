@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -176,3 +178,34 @@ def test_bad_files_leave_nothing_behind(cli, tmp_path: Path) -> None:
     assert "cut short" in said.err
     assert "Traceback" not in said.err
     assert not (tmp_path / "s").exists()
+
+
+def test_the_example_of_the_page_works(cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "import.md").read_text(encoding="utf-8")
+    (commands,) = re.findall(r"```console\n(.*?)```", page, flags=re.DOTALL)
+    (policy,) = re.findall(r"```toml\n(.*?)```", page, flags=re.DOTALL)
+    (tmp_path / "policy.toml").write_text(policy, encoding="utf-8")
+    for path in FIRST:
+        shutil.copy(path, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    first, second, _ = (line.removeprefix("$ audit ").split() for line in commands.splitlines())
+    files = [
+        found for word in first for found in (sorted(map(str, Path().glob(word))) if "*" in word else [word])
+    ]
+    said = cli(*files)
+    assert said.code == 0
+    assert said.out.count("PASS") == 3
+    assert cli(*second).code == 0
+    assert "lm_eval.prose.word_perplexity" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert len(json.loads(cli("list", "runs", "--format", "json").out)) == 1
+
+
+def test_an_import_is_exported_and_read_again(cli, tmp_path: Path) -> None:
+    imported(cli, tmp_path / "s", *FIRST)
+    assert cli("report", "--store", tmp_path / "s", "-o", tmp_path / "x.eee.json").code == 0
+    again = imported(cli, tmp_path / "t", tmp_path / "x.eee.json")
+    found = by_metric(again)["every_eval_ever.lm_eval.prose.word_perplexity"]
+    assert found["interval"] is None
+    assert "samples of this result were not given" in found["unquantified"]
+    assert found["notes"][0].startswith("The file itself claims [")
+    assert found["direction"] == "lower"

@@ -9,7 +9,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from audit.core.imported import Formula, Log, Origin, Scores, Task
-from audit.core.metrics import HIGHER, LOWER
+from audit.core.measurements import Direction
+from audit.core.metrics import HIGHER, LOWER, NEITHER
 from audit.formats.evaluations.json_lines import lines
 from audit.formats.evaluations.json_stream import JsonDocument
 from audit.formats.evaluations.values import (
@@ -98,12 +99,12 @@ def read_results(file: BinaryIO, found: Origin, samples: Iterable[Samples] = ())
         began=said(plain.get("evaluation_timestamp")),
     )
     names = list(dict.fromkeys(named(one.get("evaluation_name"), "evaluation_name") for one in results))
-    tasks = tuple(
-        _task(name, [r for r in results if said(r.get("evaluation_name")) == name], kept) for name in names
-    )
     by = said(library.get("name")) or "unknown"
-    notes = (f"The numbers come from {by} {version}, as the file says.",)
-    return Log((made, *(one.file for one in files)), tasks, {by: version}, notes)
+    tasks = tuple(
+        _task(name, [r for r in results if said(r.get("evaluation_name")) == name], kept, f"{by} {version}")
+        for name in names
+    )
+    return Log((made, *(one.file for one in files)), tasks, {by: version})
 
 
 def _check(version: Any) -> None:
@@ -113,9 +114,17 @@ def _check(version: Any) -> None:
         )
 
 
-def _task(name: str, results: list[Mapping[str, Any]], kept: Mapping[str, Gathered]) -> Task:
-    alone = len(results) == 1
-    scores = tuple(_scores(result, kept, name if alone else None) for result in results)
+def _task(name: str, results: list[Mapping[str, Any]], kept: Mapping[str, Gathered], by: str) -> Task:
+    alone, taken = len(results) == 1, set[str]()
+    scores = tuple(
+        _scores(
+            result,
+            kept,
+            name if alone else None,
+            _metric(mapping(result.get("metric_config"), "metric_config"), taken).removeprefix(f"{name}."),
+        )
+        for result in results
+    )
     source = mapping(results[0].get("source_data"), "source_data")
     config = mapping(results[0].get("generation_config"), "generation_config")
     return Task(
@@ -127,20 +136,15 @@ def _task(name: str, results: list[Mapping[str, Any]], kept: Mapping[str, Gather
         ),
         samples=max((len(set(s.units)) or s.n for s in scores), default=0),
         dataset=said(source.get("dataset_name")),
+        caveats=(f"The numbers come from {by}, as the file says.",),
     )
 
 
-def _scores(result: Mapping[str, Any], kept: Mapping[str, Gathered], name: str | None) -> Scores:
+def _scores(result: Mapping[str, Any], kept: Mapping[str, Gathered], name: str | None, metric: str) -> Scores:
     config = mapping(result.get("metric_config"), "metric_config")
     details = mapping(result.get("score_details"), "score_details")
     spread = mapping(details.get("uncertainty"), "uncertainty")
     own = mapping(spread.get("standard_error"), "standard_error")
-    metric = (
-        said(config.get("metric_id"))
-        or said(config.get("metric_name"))
-        or said(config.get("metric_kind"))
-        or "score"
-    )
     gathered = kept.get(said(result.get("evaluation_result_id")) or "\0") or kept.get(name or "\0")
     reported, least, most = (
         number(v) for v in (details.get("score"), config.get("min_score"), config.get("max_score"))
@@ -148,7 +152,7 @@ def _scores(result: Mapping[str, Any], kept: Mapping[str, Gathered], name: str |
     about = Scores(
         metric=metric,
         meaning=said(config.get("evaluation_description")) or f"'{shown(metric)}' as the file reports it",
-        direction=LOWER if config.get("lower_is_better") is True else HIGHER,
+        direction=_direction(config),
         reported=reported,
         reported_error=number(own.get("value")),
         unit=said(config.get("metric_unit")),
@@ -162,6 +166,8 @@ def _scores(result: Mapping[str, Any], kept: Mapping[str, Gathered], name: str |
             notes=_claimed(mapping(spread.get("confidence_interval"), "confidence_interval")),
         )
     values, percent = gathered.values, False
+    if config.get("has_unknown_level") is True:
+        values = np.where(values == -1, np.nan, values)  # the format's own sign of a score that nobody knows
     if most == 100 and values.size and float(values[np.isfinite(values)].max(initial=0.0)) <= 1:
         percent, least, most = True, None if least is None else least / 100, 1.0
         about = replace(about, reported=None if reported is None else reported / 100, unit="")
@@ -174,6 +180,28 @@ def _scores(result: Mapping[str, Any], kept: Mapping[str, Gathered], name: str |
         most=most,
         notes=(_PERCENT,) if percent else (),
     )
+
+
+def _direction(config: Mapping[str, Any]) -> Direction:
+    """Return which way is better; the format has no word for neither, which our own export writes into the details."""
+    details = mapping(config.get("additional_details"), "additional_details")
+    if details.get("direction") == NEITHER.value:
+        return NEITHER
+    return LOWER if config.get("lower_is_better") is True else HIGHER
+
+
+def _metric(config: Mapping[str, Any], taken: set[str]) -> str:
+    """Return what to call a metric: by its id, and where several have it, by its name or a number."""
+    names = [said(config.get(key)) for key in ("metric_id", "metric_name", "metric_kind")]
+    found = next((name for name in names if name and name not in taken), "")
+    first, number = next((name for name in names if name), "score"), 2
+    while not found:
+        found = (
+            first if first not in taken else f"{first}.{number}" if f"{first}.{number}" not in taken else ""
+        )
+        number += 1
+    taken.add(found)
+    return found
 
 
 def _claimed(interval: Mapping[str, Any]) -> tuple[str, ...]:
