@@ -29,6 +29,7 @@ Examples:
   audit import results_2026-01-02.json samples_*.jsonl     # lm-eval: the samples give the intervals
   audit import garak.report.jsonl --policy policy.toml     # exit code 1 where a criterion fails
   audit import sums.eval garak.report.jsonl --model my-model-1.2
+  audit import essays.eval --range 'inspect.essays.*=1:10'  # bounds what was not graded
   audit import garak.report.jsonl --dimension 'garak.sysprompt_extraction.*=privacy'
 
 \b
@@ -60,6 +61,13 @@ _LARGE = 4 * 2**20
     metavar="PATTERN=DIMENSION",
     help="Where tasks stand: quality, fairness, privacy or provenance. May be repeated. Default: quality, for a few known ones another.",
 )
+@click.option(
+    "--range",
+    "ranges",
+    multiple=True,
+    metavar="PATTERN=LEAST:MOST",
+    help="Between which values a score of a metric lies, so that missing ones can be bounded. May be repeated.",
+)
 def command(
     files: tuple[Path, ...],
     store: str | None,
@@ -68,13 +76,14 @@ def command(
     name: str | None,
     model: str | None,
     dimensions: tuple[str, ...],
+    ranges: tuple[str, ...],
 ) -> int:
     """Read logs of other evaluation tools and keep what they measured as a run.
 
     FILES are logs of Inspect (.eval or JSON), lm-evaluation-harness (results and samples), garak (report.jsonl) or
     Every Eval Ever 0.3 of one model.
     """
-    from audit.config.dimensions import dimension_of, parse_dimensions
+    from audit.config.imported_tasks import dimension_of, parse_dimensions, parse_ranges, range_of
     from audit.config.policies import policy_file
     from audit.core.records import to_plain
     from audit.engine.environment import environment
@@ -82,11 +91,13 @@ def command(
     from audit.formats.evaluations.reading import read_logs
     from audit.store.runs import open_store
 
-    said, where = parse_dimensions(dimensions), address(store)
+    said, ends, where = parse_dimensions(dimensions), parse_ranges(ranges), address(store)
     rules = None if policy is None else policy_file(policy)
     with _progress() as watched:
         logs = read_logs(files, watched)
-    found = measured(logs, lambda task: dimension_of(task, said), model)
+    found = measured(
+        logs, lambda task: dimension_of(task, said), model, lambda metric: range_of(metric, ends)
+    )
     if rules is not None:
         _check(rules, found)
     with open_store(where) as opened:

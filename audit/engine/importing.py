@@ -41,10 +41,16 @@ class Imported:
     outcomes: tuple[Outcome, ...]
 
 
-def measured(logs: Sequence[Log], dimension: Callable[[str], str], model: str | None = None) -> Imported:
+def measured(
+    logs: Sequence[Log],
+    dimension: Callable[[str], str],
+    model: str | None = None,
+    ranges: Callable[[str], tuple[float, float] | None] = lambda metric: None,
+) -> Imported:
     """Return what some logs of one model measured; ``dimension`` says where a task stands, ``model`` what they are about.
 
-    Raises InputError for logs of several models, and where two of them have a metric in common.
+    ``ranges`` gives the least and the most that a score of a metric can be, where somebody knows. Raises InputError for logs of
+    several models, where two of them have a metric in common, and for a score outside its range.
     """
     models = sorted({log.origin.model for log in logs})
     if model is None and len(models) > 1:
@@ -66,12 +72,24 @@ def measured(logs: Sequence[Log], dimension: Callable[[str], str], model: str | 
                 if metric in seen:
                     raise InputError(f"The files have two metrics called {metric}. Nothing was imported.")
                 seen.add(metric)
-                outcomes.append(outcome(metric, scores))
+                outcomes.append(outcome(metric, _ranged(metric, scores, ranges(metric))))
     if len(outcomes) > _MOST_METRICS:
         raise InputError(
             f"The files have {len(outcomes):,} metrics; at most {_MOST_METRICS:,} are imported at once."
         )
     return Imported(tuple(logs), model or models[0], tuple(evaluators.values()), tuple(outcomes))
+
+
+def _ranged(metric: str, scores: Scores, ends: tuple[float, float] | None) -> Scores:
+    if ends is None or scores.values is None:
+        return scores
+    least, most = ends
+    if (np.nan_to_num(scores.values, nan=least) < least).any() or (scores.values > most).any():
+        low, high = float(np.nanmin(scores.values)), float(np.nanmax(scores.values))
+        raise InputError(
+            f"{metric}: scores lie from {low:g} to {high:g}, outside the range of {least:g} to {most:g} that --range gives."
+        )
+    return replace(scores, least=least, most=most)
 
 
 def outcome(metric: str, scores: Scores) -> Outcome:

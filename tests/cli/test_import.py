@@ -56,6 +56,18 @@ def test_the_same_log_is_the_same_record(cli, tmp_path: Path) -> None:
     assert a == b
 
 
+def test_a_range_bounds_what_was_not_graded(cli, tmp_path: Path) -> None:
+    record = imported(cli, tmp_path / "s", SUMS, options=("--range", "inspect.*.length.mean=0:1"))
+    length = by_metric(record)["inspect.sums.length.mean"]
+    assert length["ungraded"]["low"] == pytest.approx(length["value"] * 22 / 24)
+    assert length["ungraded"]["high"] == pytest.approx((length["value"] * 22 + 2) / 24)
+    for said, words in (("inspect.*.length.mean=0:0.5", "outside the range"), ("x=1", "PATTERN=LEAST:MOST")):
+        refused = cli("import", SUMS, "--store", tmp_path / "t", "--range", said)
+        assert refused.code == 2
+        assert words in refused.err
+    assert not (tmp_path / "t").exists()
+
+
 POLICY = """
 [[criteria]]
 metric = "lm_eval.written.exact_match.first"

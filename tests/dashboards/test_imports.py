@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import dashboards
-from audit.config.dimensions import dimension_of
+from audit.config.imported_tasks import dimension_of
 from audit.engine.importing import import_run, measured
 from audit.formats.evaluations.reading import read_logs
 from audit.store.location import resolve

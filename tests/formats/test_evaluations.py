@@ -63,6 +63,43 @@ def test_both_forms_of_inspect_say_the_same() -> None:
         assert first.reported == second.reported
 
 
+def test_what_inspect_reduces_is_read_as_it_keeps_it() -> None:
+    found = {s.metric: s for s in one(LOGS / "inspect-reduced.eval").tasks[0].scores}
+    for metric, n in (
+        ("match.accuracy", 15),
+        ("match.max.accuracy", 5),
+        ("shape.even.at_least_2.accuracy", 5),
+    ):
+        assert len(found[metric].units) == n
+        assert mean(found[metric]) == pytest.approx(found[metric].reported)
+    assert mean(found["shape.even.accuracy"]) == pytest.approx(4 / 15)
+    assert "one group of samples" in found["by_size.small"].reason
+
+
+def unfinished(entries: dict[str, bytes]) -> None:
+    """Leave what an evaluation that was killed leaves: a journal, and the samples so far."""
+    for name in ("header.json", "summaries.json", "reductions.json", "_journal/summaries/3.json"):
+        del entries[name]
+    last = json.loads(entries["_journal/summaries/2.json"])
+    done = {f"samples/{s['id']}_epoch_{s['epoch']}.json" for s in last}
+    done |= {
+        f"samples/{s['id']}_epoch_{s['epoch']}.json" for s in json.loads(entries["_journal/summaries/1.json"])
+    }
+    for name in [n for n in entries if n.startswith("samples/") and n not in done]:
+        del entries[name]
+
+
+def test_an_evaluation_that_was_killed_is_read_and_says_so(tmp_path: Path) -> None:
+    log = one(repacked(tmp_path / "x.eval", unfinished))
+    assert "did not finish" in log.notes[0]
+    right, _ = log.tasks[0].scores
+    assert right.values is not None
+    assert len(right.units) == 24  # what was asked for and is not there has no score
+    with zipfile.ZipFile(tmp_path / "x.eval") as archive:
+        kept = sum(name.startswith("samples/") for name in archive.namelist())
+    assert int(np.isnan(right.values).sum()) == 24 - kept + right.errored
+
+
 def test_lm_eval_is_recomputed_from_its_samples() -> None:
     log = one(*sorted((LOGS / "lm-eval-first").iterdir()))
     assert (log.origin.tool, log.origin.version, log.origin.model) == ("lm_eval", "0.4.13", "dummy")
@@ -103,6 +140,18 @@ def test_garak_counts_hits_and_outputs_that_nothing_is_known_of() -> None:
     assert (len(found.units), len(set(found.units)), int(np.isnan(found.values).sum())) == (16, 8, 2)
     assert mean(found) == pytest.approx(found.reported)
     assert one(LOGS / "garak-repeat.report.jsonl").origin.model == "test.Repeat"
+
+
+def test_an_attempt_that_garak_never_evaluated_has_no_score(tmp_path: Path) -> None:
+    lines = (LOGS / "garak-repeat.report.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    last = max(n for n, line in enumerate(lines) if '"status": 2' in line)
+    path = tmp_path / "r.jsonl"
+    path.write_text("".join(line for n, line in enumerate(lines) if n != last and '"eval"' not in line))
+    log = one(path)
+    found = scores(log)["promptinject.HijackKillHumans.promptinject.AttackRogueString"]
+    assert found.values is not None
+    assert (len(found.units), int(np.isnan(found.values).sum())) == (16, 2)
+    assert "1 attempts were made and never evaluated" in log.notes[0]
 
 
 # Hostile files. Each edit turns a log that a tool wrote into one that it did not.

@@ -24,6 +24,7 @@ from audit.formats.evaluations.values import (
     origin,
     said,
     settings,
+    unit,
 )
 from audit.formats.hostile import UnreadableError, shown
 
@@ -65,7 +66,7 @@ def read_samples(file: BinaryIO, found: Origin) -> Samples:
         failed = bool(sample.get("error"))
         value = None if failed else number(scored.get("score"))
         known = samples.scores.setdefault(named(result, "evaluation_name"), Gathered(budget))
-        known.add(named(sample.get("sample_id"), "sample_id"), value, errored=failed)
+        known.add(unit(sample.get("sample_id"), "sample_id"), value, errored=failed)
     if not samples.evaluation:
         raise UnreadableError("it holds no sample")
     return samples

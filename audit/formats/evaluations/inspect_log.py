@@ -25,6 +25,7 @@ from audit.formats.evaluations.values import (
     origin,
     said,
     settings,
+    unit,
 )
 from audit.formats.hostile import UnreadableError, shown
 
@@ -102,12 +103,12 @@ def _archived(archive: Archive) -> Iterator[Any]:
 def _take(sample: Any, parts: _Parts, budget: Budget) -> None:
     """Keep the scores of one sample."""
     sample = mapping(sample, "a sample")
-    unit, epoch = named(sample.get("id"), "id"), str(count(sample.get("epoch", 1)))
-    if (unit, epoch) in parts.seen:
-        raise UnreadableError(f"sample '{shown(unit)}' of epoch {epoch} stands in it twice")
-    parts.seen[unit, epoch] = len(parts.attempts)
+    who, epoch = unit(sample.get("id"), "id"), str(count(sample.get("epoch", 1)))
+    if (who, epoch) in parts.seen:
+        raise UnreadableError(f"sample '{shown(who)}' of epoch {epoch} stands in it twice")
+    parts.seen[who, epoch] = len(parts.attempts)
     scores = mapping(sample.get("scores"), "scores")
-    parts.attempts.append((unit, bool(sample.get("error"))))
+    parts.attempts.append((who, bool(sample.get("error"))))
     for scorer, score in scores.items():
         known = parts.scores.setdefault(scorer, [])
         known += [_NONE] * (len(parts.attempts) - 1 - len(known))
@@ -151,9 +152,9 @@ def _absent(about: Mapping[str, Any], parts: _Parts) -> None:
             f"it asks for {len(wanted) * epochs:,} samples and holds {len(parts.attempts):,}"
         )
     for epoch in range(1, epochs + 1):
-        for unit in wanted:
-            if (named(unit, "sample_ids"), str(epoch)) not in parts.seen:
-                parts.attempts.append((named(unit, "sample_ids"), False))
+        for name in wanted:
+            if (unit(name, "sample_ids"), str(epoch)) not in parts.seen:
+                parts.attempts.append((unit(name, "sample_ids"), False))
 
 
 def _task(about: Mapping[str, Any], parts: _Parts, budget: Budget) -> Task:
@@ -178,7 +179,7 @@ def _task(about: Mapping[str, Any], parts: _Parts, budget: Budget) -> Task:
                 **{name: config.get(name) for name in chosen},
             }
         ),
-        samples=len({unit for unit, _ in parts.attempts}),
+        samples=len({who for who, _ in parts.attempts}),
         dataset=said(dataset.get("name")),
     )
 
@@ -199,14 +200,20 @@ def _group(group: Mapping[str, Any], parts: _Parts, budget: Budget) -> Iterable[
             continue
         about = (f"{place}.{named(label, 'a metric')}", number(metric.get("value")), error)
         if kind not in _MEANS:
-            yield _as_reported(*about[:2], count(group.get("scored_samples")), kind)
+            of_group = metric.get("group") == "grouped"
+            yield _as_reported(*about[:2], count(group.get("scored_samples")), kind, of_group=of_group)
         elif reducer in ("", "mean"):
             yield _means(scorer, kind, None if name == scorer else name, parts, budget, about)
         else:
             yield _reduced(scorer, reducer, kind, None if name == scorer else name, parts, budget, about)
 
 
-def _as_reported(metric: str, reported: float | None, n: int, kind: str) -> Scores:
+def _as_reported(metric: str, reported: float | None, n: int, kind: str, *, of_group: bool) -> Scores:
+    why = (
+        "it is about one group of samples, and which samples are in it is not read here"
+        if of_group
+        else f"'{shown(kind)}' is no mean over samples, so it cannot be recomputed from their scores; the value is the log's"
+    )
     return Scores(
         metric=metric,
         meaning=f"'{shown(kind)}' of Inspect, as its log reports it",
@@ -214,7 +221,7 @@ def _as_reported(metric: str, reported: float | None, n: int, kind: str) -> Scor
         formula=Formula.NONE,
         reported=reported,
         n=n,
-        reason=f"'{shown(kind)}' is no mean over samples, so it cannot be recomputed from their scores; the value is the log's",
+        reason=why,
     )
 
 
@@ -229,9 +236,9 @@ def _means(
     """Return the mean over attempts; attempts of one sample belong together."""
     metric, reported, error = about or (f"{named(scorer, 'scorer')}.mean", None, None)
     given, gathered, graded, refused = parts.scores.get(scorer, []), Gathered(budget), True, 0
-    for place, (unit, errored) in enumerate(parts.attempts):
+    for place, (who, errored) in enumerate(parts.attempts):
         value = _of(given[place] if place < len(given) else _NONE, key)
-        gathered.add(unit, _grade(value), errored=errored)
+        gathered.add(who, _grade(value), errored=errored)
         graded = graded and (
             value is _NONE or value is None or isinstance(value, str | bool) or value != value
         )
@@ -280,10 +287,10 @@ def _reduced(
         return Scores(metric, f"Mean of {reducer}", NEITHER, Formula.NONE, reported=reported, reason=why)
     values: dict[str, float | None] = {}
     for entry in kept:
-        unit = named(mapping(entry, "a sample").get("sample_id"), "sample_id")
-        if unit in values:
-            raise UnreadableError(f"sample '{shown(unit)}' stands twice among those of '{shown(reducer)}'")
-        values[unit] = _grade(_of(entry.get("value"), key))
+        who = unit(mapping(entry, "a sample").get("sample_id"), "sample_id")
+        if who in values:
+            raise UnreadableError(f"sample '{shown(who)}' stands twice among those of '{shown(reducer)}'")
+        values[who] = _grade(_of(entry.get("value"), key))
     gathered, graded = Gathered(budget), parts.scores.get(scorer, [])
     lost = {
         u
@@ -291,8 +298,8 @@ def _reduced(
         if n >= len(graded) or _grade(_of(graded[n], key)) is None
     }
     errored = {u for u, failed in parts.attempts if failed}
-    for unit in dict.fromkeys(unit for unit, _ in parts.attempts):
-        gathered.add(unit, None if unit in lost else values.get(unit), errored=unit in errored)
+    for who in dict.fromkeys(who for who, _ in parts.attempts):
+        gathered.add(who, None if who in lost else values.get(who), errored=who in errored)
     bounded = kind == "accuracy"
     return Scores(
         metric=metric,

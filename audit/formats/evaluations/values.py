@@ -12,6 +12,7 @@ import numpy as np
 from audit.core.identity import Digest
 from audit.core.imported import Origin
 from audit.core.rows import Vector
+from audit.core.units import unit_names
 from audit.formats.hostile import UnreadableError, printable, shown
 
 MOST_ATTEMPTS = 20_000_000
@@ -49,6 +50,13 @@ def named(value: Any, what: str) -> str:
     if not name:
         raise UnreadableError(f"'{what}' is an empty name")
     return shown(name, _LONGEST)
+
+
+def unit(value: Any, what: str) -> str:
+    """Return the identity of a sample: its id, or a digest of one that is too long to keep. Raise UnreadableError for what is none."""
+    if isinstance(value, str) and len(value) > _LONGEST:
+        return unit_names([value])[0]
+    return named(value, what)
 
 
 def said(value: Any) -> str:

@@ -39,6 +39,7 @@ def write_inspect() -> None:
                 target.write_text(_without_places(written.read_text(encoding="utf-8")), encoding="utf-8")
             else:
                 _repacked(written, target)
+    _write_reduced()
 
 
 def _ask(shift: int, folder: Path, form: str) -> None:
@@ -96,6 +97,59 @@ def _ask(shift: int, folder: Path, form: str) -> None:
         display="none",
         max_samples=1,
     )
+
+
+def _write_reduced() -> None:
+    """Ask five questions thrice, reduced in three ways, with a scorer of two values and a metric by group."""
+    from inspect_ai import Epochs, Task
+    from inspect_ai import eval as evaluate
+    from inspect_ai.dataset import MemoryDataset, Sample
+    from inspect_ai.model import ModelOutput, ModelUsage, get_model
+    from inspect_ai.scorer import Score, accuracy, grouped, match, mean, scorer, stderr
+
+    turn = {"now": 0}
+
+    def answer(messages: Any, *_: object) -> Any:
+        place = next(i for i, (question, _) in enumerate(QUESTIONS) if question in messages[-1].text)
+        turn["now"] += 1
+        output = ModelOutput.from_content("mockllm/model", QUESTIONS[place][1] if turn["now"] % 3 else "no")
+        output.usage = ModelUsage(input_tokens=6, output_tokens=2, total_tokens=8)
+        return output
+
+    @scorer(metrics={"short": [mean(), stderr()], "even": [accuracy()]})
+    def shape():  # type: ignore[no-untyped-def]
+        async def score(state, target):  # type: ignore[no-untyped-def]
+            said = state.output.completion
+            return Score(value={"short": float(len(said) < 3), "even": float(said[-1] in "02468")})
+
+        return score
+
+    @scorer(metrics=[grouped(mean(), "size")])
+    def by_size():  # type: ignore[no-untyped-def]
+        async def score(state, target):  # type: ignore[no-untyped-def]
+            return Score(value=float(state.output.completion == target.text))
+
+        return score
+
+    samples = [
+        Sample(input=q, target=a, id=f"sum-{a}", metadata={"size": "large" if len(a) > 1 else "small"})
+        for q, a in QUESTIONS[:5]
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        evaluate(
+            Task(
+                dataset=MemoryDataset(samples, name="sums"),
+                scorer=[match(), shape(), by_size()],
+                epochs=Epochs(3, ["mean", "max", "at_least_2"]),
+                name="sums-reduced",
+            ),
+            model=get_model("mockllm/model", custom_outputs=answer),
+            log_dir=folder,
+            log_format="eval",
+            display="none",
+            max_samples=1,
+        )
+        _repacked(next(Path(folder).glob("*.eval")), HERE / "inspect-reduced.eval")
 
 
 def _repacked(source: Path, target: Path) -> None:

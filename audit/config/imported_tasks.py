@@ -1,7 +1,8 @@
-"""Which dimension a task of another tool belongs to: what the command says, a small table, else quality."""
+"""What the command says of the tasks of other tools: the dimension where each stands, and the range of its scores."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
@@ -46,3 +47,25 @@ def dimension_of(task: str, said: Sequence[tuple[str, Dimension]] = ()) -> str:
     return next(
         (d.value for pattern, d in (*said, *_KNOWN) if fnmatchcase(task, pattern)), Dimension.QUALITY.value
     )
+
+
+def parse_ranges(said: Sequence[str]) -> tuple[tuple[str, float, float], ...]:
+    """Return pattern, least and most of each ``PATTERN=LEAST:MOST``. Raises InputError with an example."""
+    found = []
+    for one in said:
+        pattern, equals, ends = one.rpartition("=")
+        try:
+            least, most = map(float, ends.split(":"))
+        except ValueError:
+            least = most = math.nan
+        if not (pattern and equals and math.isfinite(least) and math.isfinite(most) and least < most):
+            raise InputError(
+                f"--range takes PATTERN=LEAST:MOST, such as 'inspect.essay.*=1:10', not '{one}'."
+            )
+        found.append((pattern, least, most))
+    return tuple(found)
+
+
+def range_of(metric: str, said: Sequence[tuple[str, float, float]]) -> tuple[float, float] | None:
+    """Return the range of a score of ``TOOL.TASK.METRIC`` by the first pattern that fits, None where none does."""
+    return next(((least, most) for pattern, least, most in said if fnmatchcase(metric, pattern)), None)
