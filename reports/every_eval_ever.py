@@ -22,7 +22,7 @@ _LIBRARY = "generative-audit"
 class EveryEvalEverReport:
     """Renders a record as one JSON document of Every Eval Ever: a result for each measurement, with its interval.
 
-    The format has no place for a metric of which neither direction is better, for a number without an interval and the reason,
+    No score_type is said: the format wants a range with a continuous one, and records do not keep it. It has no place for a metric of which neither direction is better, for a number without an interval and the reason,
     or for a verdict: they stand in its free details. A void measurement is left out, since readers of the format take a
     score for one. The document holds no evidence, so ``show_sensitive`` changes nothing.
     """
@@ -124,9 +124,6 @@ def _result(
             "metric_name": f"{m.metric} ({group})" if group else m.metric,
             **({"metric_unit": m.unit} if m.unit else {}),
             "lower_is_better": m.direction is Direction.LOWER_IS_BETTER,
-            "score_type": "continuous",
-            "min_score": None,
-            "max_score": None,
             "additional_details": _details(
                 {
                     "direction": m.direction.value,

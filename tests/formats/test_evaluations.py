@@ -154,6 +154,29 @@ def test_an_attempt_that_garak_never_evaluated_has_no_score(tmp_path: Path) -> N
     assert "1 attempts were made and never evaluated" in log.notes[0]
 
 
+def test_every_eval_ever_is_recomputed_from_its_samples(tmp_path: Path) -> None:
+    log = one(LOGS / "eee-parity_samples.jsonl", LOGS / "eee-parity.json")
+    assert (log.origin.tool, log.origin.version, log.origin.model) == (
+        "every_eval_ever",
+        "0.3.0",
+        "example/dummy",
+    )
+    assert log.environment == {"lm_eval": "0.4.13"}
+    right, f1 = log.tasks[0].scores
+    assert (right.metric, len(set(right.units)), right.least, right.most) == ("accuracy", 22, 0.0, 1.0)
+    assert mean(right) == pytest.approx(right.reported)
+    assert f1.formula is Formula.NONE
+    other = json.loads((LOGS / "eee-parity.json").read_text(encoding="utf-8"))
+    other["evaluation_results"][0]["score_details"]["score"] = 0.9
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps(other), encoding="utf-8")
+    (right, _) = one(path, LOGS / "eee-parity_samples.jsonl").tasks[0].scores
+    assert "made of them in another way" in right.reason
+    path.write_text(json.dumps({**other, "schema_version": "0.9.0"}), encoding="utf-8")
+    with pytest.raises(InputError, match=r"version 0\.3 is read"):
+        read_logs([path])
+
+
 # Hostile files. Each edit turns a log that a tool wrote into one that it did not.
 
 

@@ -39,6 +39,7 @@ def test_numbers_intervals_and_what_has_no_place_are_kept(sample) -> None:
     assert len(results) == len(shown)
     for m, result in zip(shown, results.values(), strict=True):
         details = result["score_details"]
+        assert "score_type" not in result["metric_config"]  # the tool's own check wants a range with it
         assert details["score"] == m.value
         assert details["uncertainty"]["num_samples"] == m.n
         interval = details["uncertainty"].get("confidence_interval")

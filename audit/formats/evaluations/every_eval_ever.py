@@ -11,6 +11,7 @@ import numpy as np
 from audit.core.imported import Formula, Log, Origin, Scores, Task
 from audit.core.measurements import Direction
 from audit.core.metrics import HIGHER, LOWER, NEITHER
+from audit.core.rows import Vector
 from audit.formats.evaluations.json_lines import lines
 from audit.formats.evaluations.json_stream import JsonDocument
 from audit.formats.evaluations.values import (
@@ -31,6 +32,8 @@ from audit.formats.hostile import UnreadableError, shown
 TOOL = "every_eval_ever"
 VERSION = "0.3"
 _PERCENT = "The file gives the metric in percent and its samples as shares; it is a share here."
+_ROUNDED = 0.005
+"""Reported values are rounded, to two digits at the least."""
 _WANTED = (
     "schema_version",
     "evaluation_id",
@@ -172,6 +175,8 @@ def _scores(result: Mapping[str, Any], kept: Mapping[str, Gathered], name: str |
     if most == 100 and values.size and float(values[np.isfinite(values)].max(initial=0.0)) <= 1:
         percent, least, most = True, None if least is None else least / 100, 1.0
         about = replace(about, reported=None if reported is None else reported / 100, unit="")
+    if why := _no_mean(values, about.reported):
+        return replace(about, formula=Formula.NONE, n=count(spread.get("num_samples")), reason=why)
     return replace(
         about,
         units=tuple(gathered.units),
@@ -181,6 +186,16 @@ def _scores(result: Mapping[str, Any], kept: Mapping[str, Gathered], name: str |
         most=most,
         notes=(_PERCENT,) if percent else (),
     )
+
+
+def _no_mean(values: Vector, reported: float | None) -> str:
+    """Say that a metric is no mean of its samples, which the format does not tell; empty where it may be one."""
+    if reported is None or not np.isfinite(values).all():
+        return ""
+    mean = float(values.mean())
+    if abs(mean - reported) <= _ROUNDED * max(1.0, abs(reported)):
+        return ""
+    return f"the mean of its samples is {mean:.4g} and the file says {reported:.4g}, so it is made of them in another way"
 
 
 def _direction(config: Mapping[str, Any]) -> Direction:
