@@ -13,11 +13,12 @@ import numpy as np
 
 from audit.core.errors import InputError, UndefinedError
 from audit.core.evaluators import Unmet
-from audit.core.identity import canonical, digest_of
+from audit.core.identity import Digest, canonical, digest_of
 from audit.core.imported import Formula, Log, Scores, Task
 from audit.core.measurements import Evidence, Measurement, Outcome, Undefined, Ungraded, Unquantified
 from audit.core.policy import Criterion, Policy, overall
 from audit.core.records import AuditRecord, RecordedEvaluator, to_plain, waiver_to_plain
+from audit.core.rows import Rows
 from audit.core.units import unit_names, units_evidence
 from audit.engine.deciding import deciding
 from audit.engine.record import now
@@ -198,30 +199,21 @@ def import_run(
     store: Store, found: Imported, policy: Policy | None, name: str, environment: Mapping[str, str]
 ) -> AuditRecord:
     """Keep a record of an import in the store, with what a policy says of it, and return it."""
-    record = _record(found, policy, name, environment)
-    key = digest_of(
-        canonical(
-            {"imported": [str(o.digest) for log in found.logs for o in log.origins], "at": record.began}
-        )
-    )
-    run = store.begin(f"import-{key}", name, to_plain(replace(record, measurements=(), judgements=())))
 
     def kept(measurement: Measurement) -> Measurement:
         return replace(
-            measurement,
-            evidence=tuple(
-                replace(
-                    e,
-                    content=e.content
-                    if isinstance(e.content, str)
-                    else store.blobs.put(codec.encode(e.content)),
-                )
-                for e in measurement.evidence
-            ),
+            measurement, evidence=tuple(replace(e, content=put(e.content)) for e in measurement.evidence)
         )
 
+    def put(content: Rows | Digest) -> Digest:
+        return Digest(content) if isinstance(content, str) else store.blobs.put(codec.encode(content))
+
+    # Evidence first and the run last: an import that is killed leaves no run that nothing can resume.
     outcomes = tuple(kept(o) if isinstance(o, Measurement) else o for o in found.outcomes)
     record = _record(replace(found, outcomes=outcomes), policy, name, environment)
+    files = [str(origin.digest) for log in found.logs for origin in log.origins]
+    key = digest_of(canonical({"imported": files, "at": record.began}))
+    run = store.begin(f"import-{key}", name, to_plain(record))
     store.finish(run, replace(record, run=run, finished=now()))
     return store.read(run)
 
