@@ -28,6 +28,7 @@ COMMANDS = {
     "report": "Write the report of a run: HTML, Markdown, JSON, CSV, JUnit, SARIF, card.",
     "review": "Show what people said of a run, and check that nobody changed it.",
     "label": "Write samples of an audit that a person is to label.",
+    "import": "Read logs of Inspect, lm-eval, garak or Every Eval Ever as a run.",
     "compare": "Compare two runs: what changed, beyond noise.",
     "detect": "Say which marks of provenance files carry, and what each proves.",
     "mark": "Sign, label and watermark a folder of outputs into another.",
@@ -39,6 +40,9 @@ COMMANDS = {
     "doctor": "Say what is installed, what is usable and what is missing.",
 }
 """Every command with its one line of help, so that ``audit --help`` imports none of them."""
+
+_MODULES = {"import": "importing"}
+"""Commands whose name no module can have."""
 
 PASSED, FAILED, BAD_INPUT, UNDECIDED, UNFINISHED = 0, 1, 2, 3, 4
 INTERRUPTED, TERMINATED = 130, 143
@@ -72,7 +76,7 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"audit.cli.{name}").command
+        command: click.Command = import_module(f"audit.cli.{_MODULES.get(name, name)}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

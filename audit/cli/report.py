@@ -22,6 +22,7 @@ Examples:
   audit report 20260102-1f3a --format json -o record.json
   audit report --format junit -o audit.xml       # also sarif, csv, markdown: for continuous integration
   audit report --format markdown >> "$GITHUB_STEP_SUMMARY"
+  audit report -o results.eee.json               # Every Eval Ever
   audit report --format model-card -o README.md  # for the Hugging Face Hub
   audit report -o report.html --show-sensitive   # evidence that may show training examples
 """
@@ -33,7 +34,7 @@ Examples:
 @click.option(
     "--format",
     "form",
-    help="html, json, markdown, junit, sarif, csv, model-card, or an installed plugin. Default: by the ending of -o, html without one.",
+    help="html, json, markdown, junit, sarif, csv, model-card, every-eval-ever, or an installed plugin. Default: by the ending of -o, html without one.",
 )
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False), help="Where to write. Default: standard output."

@@ -24,7 +24,7 @@ def policy_of(table: Table | None, base: Path) -> Policy:
     if "use" in table.values:
         policy = named_policy(table.text("use"))
     else:
-        policy = _policy_file(absolute(table.text("file"), base))
+        policy = _from_file(absolute(table.text("file"), base))
     table.close()
     return replace(policy, waivers=(*policy.waivers, *waivers))
 
@@ -43,12 +43,17 @@ def named_policy(name: str) -> Policy:
     )
 
 
-def _policy_file(path: Path) -> Policy:
+def _from_file(path: Path) -> Policy:
     try:
-        values = read_toml(path, "policy", "it has [[criteria]], each with metric and at_most or at_least.")
+        return policy_file(path)
     except InputError as error:
         raise type(error)(f"policy.file cannot be read: {error}") from None
-    return _inline(Table(path.name, values), path.stem, path.parent)
+
+
+def policy_file(path: Path) -> Policy:
+    """Return the policy of a file. Raises InputError that says what is wrong in it."""
+    about = "policy", "it has [[criteria]], each with metric and at_most or at_least."
+    return _inline(Table(path.name, read_toml(path, *about)), path.stem, path.parent)
 
 
 def _inline(table: Table, name: str, base: Path) -> Policy:

@@ -65,6 +65,20 @@ class Evidence:
     sensitive: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Ungraded:
+    """Units that have no score, and between which values the metric lies whatever their scores would have been.
+
+    ``errored`` of ``count`` ended in an error; the others were not graded. ``low`` and ``high`` are None where the range of a
+    score is not known.
+    """
+
+    count: int
+    errored: int = 0
+    low: float | None = None
+    high: float | None = None
+
+
 Group: TypeAlias = tuple[tuple[str, str], ...]
 """The examples a number is about, such as ``(("sex", "F"),)``. Empty means all of them."""
 
@@ -78,7 +92,7 @@ class Measurement:
     find, in one case of twenty; it comes from the null case (``audit.core.cases``). ``notes`` are
     sentences a reader needs beside the number. ``available`` is how many units there are at most: the rows of
     the data, a fixed set of items; None where more can always be made. ``void`` says which control misbehaved: such a number
-    is shown struck through and never judged.
+    is shown struck through and never judged. ``ungraded`` are units that should count and have no score; the interval then covers whatever it would have been.
     """
 
     metric: str
@@ -95,6 +109,7 @@ class Measurement:
     evidence: tuple[Evidence, ...] = ()
     void: str = ""
     available: int | None = None
+    ungraded: Ungraded | None = None
 
     def __post_init__(self) -> None:
         for name in ("value", "baseline", "noise_floor", "p_value"):

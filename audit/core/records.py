@@ -21,6 +21,7 @@ from audit.core.measurements import (
     Interval,
     Measurement,
     Undefined,
+    Ungraded,
     Unquantified,
 )
 from audit.core.policy import Basis, Criterion, Judgement, Verdict, Waiver
@@ -181,6 +182,7 @@ def measurement_to_plain(measurement: Measurement) -> dict[str, Any]:
         ],
         "void": measurement.void,
         "available": measurement.available,
+        **({} if measurement.ungraded is None else {"ungraded": asdict(measurement.ungraded)}),
     }
 
 
@@ -204,6 +206,7 @@ def measurement_from_plain(plain: Mapping[str, Any]) -> Measurement:
         ),
         void=plain.get("void", ""),
         available=plain.get("available"),
+        ungraded=Ungraded(**plain["ungraded"]) if plain.get("ungraded") else None,
     )
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any
 
+import numpy as np
+
 from audit.core.errors import InputError, UndefinedError
 from audit.core.identity import Digest
 from audit.core.measurements import Direction, Group, Interval, Measurement, Unquantified
@@ -17,7 +19,7 @@ from audit.core.records import AuditRecord
 from audit.core.renderers import EvidenceReader
 from audit.core.units import UNITS
 from audit.stats.differences import difference_interval
-from audit.stats.paired import Paired, paired_means, paired_ratios, shared_rows
+from audit.stats.paired import Paired, paired_means, paired_rates, paired_ratios, shared_rows
 from audit.stats.permutation import holm
 
 
@@ -196,7 +198,9 @@ def _paired(a: Measurement, b: Measurement, read: EvidenceReader) -> Paired | No
 
     try:
         if "value" in tables[0].column_names:
-            return paired_means(column("value", 0), column("value", 1))
+            values = column("value", 0), column("value", 1)
+            rates = all(np.isin(one, (0.0, 1.0)).all() for one in values)
+            return paired_rates(*values) if rates else paired_means(*values)
         parts = [(column("numerator", which), column("denominator", which)) for which in (0, 1)]
         return paired_ratios(parts[0], parts[1])
     except UndefinedError:
@@ -218,7 +222,7 @@ def _change(uncertainty: Interval | Unquantified, direction: Direction) -> Chang
             return Change.CHANGED
 
 
-_MAY_DIFFER = {"run", "problems", "notes", "lock"}
+_MAY_DIFFER = {"run", "problems", "notes", "lock", "imported"}
 """Where a run ran changes no number, and what a card remarks is no difference of its own."""
 
 

@@ -1,0 +1,1 @@
+"""Logs of other evaluation tools, read as hostile input: Inspect, lm-evaluation-harness, garak, Every Eval Ever."""
