@@ -31,7 +31,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.developed: $(VENV)/.installed
-	$(PIP) --editable '.[dev,postgres]'
+	$(PIP) --editable '.[dev,postgres,shared]'
 	touch $@
 
 clean:

@@ -25,6 +25,7 @@ Examples:
   audit run examples/digits.toml --samples 500 --only quality.frechet
   audit run audit.toml --format json > record.json
   audit run audit.toml --store postgresql+psycopg://audit@db/audits
+  audit run audit.toml --store 'postgresql+psycopg://audit@db/audits?blobs=s3://team/audits'
 
 \b
 A spec in full:

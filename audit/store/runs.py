@@ -17,7 +17,6 @@ from audit.core.facts import Failed, Made, Scored
 from audit.core.identity import Digest, Key
 from audit.core.records import AuditRecord, from_plain, to_plain
 from audit.store import schema
-from audit.store.blobs import FileBlobs
 from audit.store.collect import claim
 from audit.store.ledger import Ledger, damaged, readable
 from audit.store.location import StoreAddress
@@ -29,6 +28,7 @@ from audit.store.rows import (
     outcomes_of,
     text_of,
 )
+from audit.store.shared import SharedBlobs, blobs_at
 
 _AT_ONCE = 500
 """Keys in one statement; SQLite takes 32,766 parameters, older ones 999."""
@@ -52,16 +52,18 @@ def open_store(address: StoreAddress, *, create: bool = True, read_only: bool = 
 
     A store opened with ``read_only`` may lie where nothing can be written.
     Raises InputError when there is none, it is damaged, newer than this tool,
-    or cannot be written.
+    or cannot be written, or when its blobs cannot be reached.
     """
     store = Store(address, Ledger(address, create=create, read_only=read_only))
-    if not read_only:
-        try:
-            claim(address)
-        except BaseException:
-            store.close()
-            raise
-        store.blobs.clean()
+    try:
+        if isinstance(store.blobs, SharedBlobs):
+            store.blobs.reach()
+        if not read_only:
+            claim(address, store.blobs)
+            store.blobs.clean()
+    except BaseException:
+        store.close()
+        raise
     return store
 
 
@@ -75,7 +77,7 @@ class Store:
 
     def __init__(self, address: StoreAddress, ledger: Ledger) -> None:
         self.address = address
-        self.blobs = FileBlobs(address.blobs)
+        self.blobs = blobs_at(address.blobs)
         self._ledger = ledger
 
     def __enter__(self) -> Self:
@@ -119,12 +121,15 @@ class Store:
 
     def made_of(self, keys: Sequence[Key]) -> dict[Key, dict[int, Made]]:
         """Return the shards of several recipes that are made and whose bytes are there, by recipe and shard."""
-        there = (fact for fact in self._made(keys) if self.blobs.has(fact.digest))
-        return _by_place(keys, there)
+        made = self._made(keys)
+        there = self.blobs.among({fact.digest for fact in made})
+        return _by_place(keys, (fact for fact in made if fact.digest in there))
 
     def lost(self, keys: Sequence[Key]) -> list[Made]:
         """Return the shards of some recipes that were made and whose bytes are gone."""
-        return [fact for fact in self._made(keys) if not self.blobs.has(fact.digest)]
+        made = self._made(keys)
+        there = self.blobs.among({fact.digest for fact in made})
+        return [fact for fact in made if fact.digest not in there]
 
     def failed(self, key: Key) -> dict[int, Failed]:
         """Return the shards that could not be made, by shard."""

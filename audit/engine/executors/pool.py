@@ -22,7 +22,7 @@ from audit.core.errors import InputError
 from audit.core.facts import Failed, Made, Task
 from audit.core.identity import Digest
 from audit.engine.attempts import ATTEMPTS, OUT_OF_MEMORY, UNREADABLE, death
-from audit.store.blobs import FileBlobs
+from audit.store.shared import blobs_at
 
 _FAREWELL = 3.0
 """Seconds that workers whose pipes are closed have to end."""
@@ -226,6 +226,6 @@ def _name(task: Task) -> list[Any]:
 
 def _is_there(task: Task, digest: str) -> bool:
     try:
-        return FileBlobs(task.blobs).has(Digest(digest))
+        return blobs_at(task.blobs).has(Digest(digest))
     except InputError:  # it is no digest
         return False
