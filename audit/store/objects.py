@@ -131,7 +131,9 @@ class ObjectBlobs:
     def every(self) -> Iterator[tuple[Digest, Kept]]:
         for entry in self._listed(None):
             name = str(entry["path"]).rpartition("/")[2]
-            if DIGEST.fullmatch(name):
+            if DIGEST.fullmatch(name) and entry["path"] == key_of(
+                Digest(name)
+            ):  # a ledger's name may look like one
                 yield Digest(name), Kept(int(entry["size"]), entry["last_modified"].timestamp())
 
     def claim(self, ledger: str) -> None:

@@ -126,12 +126,14 @@ class SharedBlobs:
     def _patiently(self, work: Callable[[], T], patience: float | None = None) -> T:
         """Return what ``work`` returns, tried again as long as what it raises may pass."""
         deadline = time.monotonic() + min(self.patience, self.patience if patience is None else patience)
+        looks = 0
         for attempt in itertools.count(1):
             pause = min(_PAUSE * 2 ** min(attempt - 1, 20), _LONGEST_PAUSE) * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
             try:
                 return work()
             except InputError:  # lost, or damaged
-                if attempt >= _LOOKS or time.monotonic() + pause > deadline:
+                looks += 1
+                if looks >= _LOOKS or time.monotonic() + pause > deadline:
                     raise
             except OSError as error:
                 if error.errno in _FOR_GOOD or time.monotonic() + pause > deadline:
