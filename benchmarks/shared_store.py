@@ -35,7 +35,7 @@ from tests.s3_server import BUCKET, S3Server
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 1_000_000, 10_000_000])
-    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--folder", type=Path, help="where the folders and the server's files lie")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder, prefix="s3") as name:

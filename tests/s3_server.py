@@ -58,7 +58,7 @@ class S3Server:
             "master.port.grpc": grpc[0], "volume.port.grpc": grpc[1], "filer.port.grpc": grpc[2], "s3.port.grpc": grpc[3],
             "s3.port.iceberg": 0, "s3.port.lance": 0, "s3.config": config, "s3.autoCreateBucket": "false",
             "filer.localSocket": self.folder / "f", "s3.localSocket": self.folder / "s",
-            "master.telemetry": "false", "master.electionTimeout": "1s", "master.volumeSizeLimitMB": 64, "volume.max": 20,
+            "master.telemetry": "false", "master.electionTimeout": "1s", "master.volumeSizeLimitMB": 64, "volume.max": 200,
         }  # fmt: skip
         command = [program, "server", "-s3", *(f"-{name}={value}" for name, value in arguments.items())]
         with (self.folder / "log").open("ab") as log:

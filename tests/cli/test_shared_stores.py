@@ -11,8 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
+from audit.core.measurements import Evidence
 from audit.store.codec import encode
 from audit.store.location import resolve
 from audit.store.objects import ObjectBlobs
@@ -259,9 +261,27 @@ def test_the_dashboard_reads_evidence_from_a_bucket(new_bucket: Callable[[], str
     queries = pytest.importorskip("dashboards.queries")
     address = resolve(f"file://{tmp_path}/runs?blobs={new_bucket()}")
     rows = {"number": [1.0, 2.0]}
-    import pyarrow as pa
-
     with open_store(address) as store:
         digest = store.blobs.put(encode(pa.table(rows)))
     assert queries.evidence(address, digest).to_pydict() == rows
     assert queries.evidence(address, "0" * 40) is None
+
+
+def test_evidence_out_of_reach_leaves_the_rest_of_a_report(
+    new_bucket: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from audit.cli.show import evidence_reader
+    from reports.evidence import Exhibition
+
+    with open_store(resolve(f"file://{tmp_path}/runs?blobs={new_bucket()}")) as store:
+        evidence = Evidence("texts", "what it wrote", store.blobs.put(encode(pa.table({"text": ["a"]}))))
+        assert not Exhibition(evidence_reader(store), show_sensitive=True).show(evidence).message
+        monkeypatch.setattr(store.blobs, "cache", None)
+        monkeypatch.setattr(store.blobs, "patience", 0.0)
+        monkeypatch.setattr(
+            store.blobs, "kept", ObjectBlobs(f"{store.blobs.root}/elsewhere")
+        )  # connects anew
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+        assert "out of reach" in str(
+            Exhibition(evidence_reader(store), show_sensitive=True).show(evidence).message
+        )
