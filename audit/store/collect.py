@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import socket
+import contextlib
+import secrets
 import time
 from collections.abc import Set
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from audit.store.location import BLOBS, StoreAddress
 from audit.store.shared import Blobs
 
 DAY = 86_400.0
+_IDENTITY = "identity"
+"""File beside a ledger whose blobs lie elsewhere: tells it from any other, on any machine."""
 
 
 class Collectable(Protocol):
@@ -63,6 +66,9 @@ def collect(store: Collectable, *, dry_run: bool = True, older_than: float = DAY
 def claim(address: StoreAddress, blobs: Blobs) -> None:
     """Note beside the blobs which ledger they belong to, so that no other ledger's collector deletes them."""
     try:
+        if address.folder is not None and address.blobs != address.folder / BLOBS:
+            with contextlib.suppress(FileExistsError), (address.folder / _IDENTITY).open("x") as file:
+                file.write(secrets.token_hex(20))
         blobs.claim(_name(address))
     except OSError as error:
         raise InputError(
@@ -72,13 +78,12 @@ def claim(address: StoreAddress, blobs: Blobs) -> None:
 
 
 def _name(address: StoreAddress) -> str:
-    """Return a name for a ledger that stays when its folder moves, and when another user or password opens it.
-
-    One whose blobs lie elsewhere than beside it is named by its place: two
-    machines may have a folder of one name.
-    """
+    """Return a name for a ledger that stays when its folder moves, and when another user or password opens it."""
     if address.folder is None:
         return digest_of(address.shown.rpartition("@")[2].encode())
     if address.blobs == address.folder / BLOBS:
         return "beside"
-    return digest_of(f"{socket.gethostname()}:{address.folder}".encode())
+    try:
+        return digest_of((address.folder / _IDENTITY).read_bytes())
+    except FileNotFoundError:  # nobody has written to it yet
+        return ""

@@ -17,6 +17,7 @@ from audit.core.facts import Failed, Made, Scored
 from audit.core.identity import Digest, Key
 from audit.core.records import AuditRecord, from_plain, to_plain
 from audit.store import schema
+from audit.store.blobs import CLAIMS
 from audit.store.collect import claim
 from audit.store.ledger import Ledger, damaged, readable
 from audit.store.location import StoreAddress
@@ -58,6 +59,7 @@ def open_store(address: StoreAddress, *, create: bool = True, read_only: bool = 
     try:
         if isinstance(store.blobs, SharedBlobs):
             store.blobs.reach()
+            store.check_blobs_belong()
         if not read_only:
             claim(address, store.blobs)
             store.blobs.clean()
@@ -256,6 +258,16 @@ class Store:
                     Digest(e["digest"]) for m in json.loads(row.record)["measurements"] for e in m["evidence"]
                 )
         return wanted
+
+    def check_blobs_belong(self) -> None:
+        """See that blobs of some store lie where this ledger's should. Raises InputError where nothing does, such as in
+        the folder on which a network share should be mounted: everything would be made again there."""
+        if not self.blobs.claims() and self._rows(select(schema.made.c.key).limit(1)):
+            raise InputError(
+                f"The store {self.address} has made shards, but nothing of a store is at {self.address.blobs}. Check the "
+                "address of the blobs, and that their folder is mounted. To make everything anew there, put an empty file "
+                f"or object '{CLAIMS}/anew' there first."
+            )
 
     def check_ledger(self) -> None:
         """Have SQLite check the file of the ledger. Raises InputError when it is damaged; a database server checks its own."""

@@ -117,6 +117,8 @@ def test_a_folder_may_have_its_blobs_in_a_bucket_which_other_ledgers_share(
     one, two = (f"file://{tmp_path}/{name}?blobs={bucket}" for name in ("one", "two"))
     assert cli("run", letters_spec(), "--store", one).code == 0
     assert not (tmp_path / "one" / "blobs").exists()
+    (tmp_path / "one").rename(tmp_path / "moved")
+    one = f"file://{tmp_path}/moved?blobs={bucket}"
     assert cli("store", "gc", "--store", one).code == 0
     assert cli("run", letters_spec(), "--store", two).code == 0
     said = cli("store", "gc", "--store", one)
@@ -145,6 +147,31 @@ def test_a_shared_folder_and_a_cache_of_its_own(
     copies, kept = ({p.name for p in folder.glob("??/??/*")} for folder in (tmp_path / "cache", far))
     assert copies == kept
     assert copies
+    blobs_at.cache_clear()
+
+
+def test_a_share_that_is_not_mounted_is_no_reason_to_make_everything_again(
+    cli: Callable[..., Any],
+    letters_spec: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AUDIT_BLOB_CACHE", "off")
+    blobs_at.cache_clear()
+    share, store = tmp_path / "share", f"file://{tmp_path}/ledger?blobs=file://{tmp_path}/share"
+    share.mkdir()
+    assert cli("run", letters_spec(), "--store", store).code == 0
+    share.rename(tmp_path / "away")
+    share.mkdir()
+    for command in (["run", letters_spec()], ["store", "check"], ["store", "gc"]):
+        said = cli(*command, "--store", store)
+        assert said.code == 2
+        assert f"nothing of a store is at file://{share}" in said.err
+    assert list(share.iterdir()) == []
+    (share / "ledgers").mkdir()
+    (share / "ledgers" / "anew").touch()
+    assert cli("run", letters_spec(), "--store", store).code == 0
+    assert cli("store", "check", "--store", store).code == 0
     blobs_at.cache_clear()
 
 
