@@ -231,6 +231,9 @@ class ObjectBlobs:
         if status in (401, 403) or type(error).__name__ in ("PermissionDeniedError", "UnauthenticatedError"):
             why = f"the server refuses ({code or status}). Check the credentials in the environment ({_KINDS[scheme]})."
             return PermissionError(errno.EACCES, f"{failed}: {why}")
+        if "InvalidCertificate" in said:
+            why = "its certificate is not one to trust. If it is your own, name its authority's file in SSL_CERT_FILE."
+            return PermissionError(errno.EACCES, f"{failed}: {why}")
         if "builder error" in said:
             why = (
                 "its address in the environment is no https:// address. For http:// set AWS_ALLOW_HTTP=true."
