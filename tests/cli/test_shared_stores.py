@@ -262,7 +262,7 @@ def test_a_server_that_goes_away_ends_the_run_with_the_blobs_name_and_it_resumes
     tmp_path: Path, executor: str,
 ) -> None:  # fmt: skip
     store, blobs = shared
-    spec = letters_spec(samples=400, shard_size=1, executor=executor, workers=2)
+    spec = letters_spec(samples=120, shard_size=1, executor=executor, workers=2)
     driver = start("run", spec, "--store", store, AUDIT_BLOB_PATIENCE="2")
     while driver.poll() is None and len(list(blobs.every())) < 20:
         time.sleep(0.05)
