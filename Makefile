@@ -31,11 +31,11 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.developed: $(VENV)/.installed
-	$(PIP) --editable '.[dev,postgres]'
+	$(PIP) --editable '.[dev,postgres,shared]'
 	touch $@
 
 $(VENV)/.slowly: $(VENV)/.developed
-	$(PIP) --editable '.[dev,postgres,ray,browser]'
+	$(PIP) --editable '.[dev,postgres,shared,ray,browser]'
 	touch $@
 
 clean:

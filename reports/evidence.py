@@ -98,6 +98,11 @@ class Exhibition:
             rows = self.read(evidence.content)
         except InputError:
             return replace(about, message="The store's copy of this evidence is damaged.")
+        except ConnectionError:
+            return replace(
+                about,
+                message="The store's copy of this evidence is out of reach: its server does not answer.",
+            )
         if rows is None:
             return replace(about, message="The store no longer holds the content of this evidence.")
         found = _content(about, rows)

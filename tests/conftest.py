@@ -22,6 +22,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from hypothesis import HealthCheck, settings
 
 from audit import registry
+from audit.store.shared import blobs_at
+from tests.s3_server import BUCKET, MissingServerError, S3Server
 
 settings.register_profile(
     "steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
@@ -223,3 +225,40 @@ def _new_database(server: str) -> str:
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}"')
     return server.replace("/postgres?", f"/{name}?")
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """A real server that speaks S3; skipped where there is none. Tests that use it belong to the group ``s3``."""
+    pytest.importorskip("obstore")
+    folder = Path(tempfile.mkdtemp(prefix="s3"))  # short: the server's sockets lie in it
+    server = S3Server(folder)
+    try:
+        server.start()
+    except MissingServerError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        pytest.skip(str(error))
+    yield server
+    server.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def new_bucket(
+    s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., str]]:
+    """Return the address of an empty folder in a bucket on the server, with the variables set that lead there."""
+    for name in list(os.environ):
+        if name.startswith("AWS_"):
+            monkeypatch.delenv(name)
+    for name, value in s3_server.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AUDIT_BLOB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("AUDIT_BLOB_PATIENCE", "20")
+
+    def make() -> str:
+        return f"s3://{BUCKET}/{uuid4().hex[:12]}"
+
+    blobs_at.cache_clear()
+    yield make
+    blobs_at.cache_clear()

@@ -122,7 +122,14 @@ def _serve(command: list[str], folder: Path, store: str, shown_at: tuple[str, in
     with subprocess.Popen(  # noqa: S603 - our own interpreter and file, no shell
         command,
         cwd=folder,
-        env={**os.environ, "AUDIT_STORE": store, "AUDIT_SPECS": str(Path.cwd()), "PYTHONUNBUFFERED": "1"},
+        # A page is not worth the minutes for which a run waits for a server that is away.
+        env={
+            "AUDIT_BLOB_PATIENCE": "5",
+            **os.environ,
+            "AUDIT_STORE": store,
+            "AUDIT_SPECS": str(Path.cwd()),
+            "PYTHONUNBUFFERED": "1",
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         preexec_fn=partial(be_told_of_parents_death, signal.SIGKILL),

@@ -28,6 +28,7 @@ Examples:
 _GIVES = {
     "postgres": "a ledger in PostgreSQL, for several drivers on one store",
     "ray": "the executor 'ray', for a cluster of machines",
+    "shared": "blobs in a bucket: s3://, gs://, az://",
     "bench": "the peers that benchmarks/ compares with",
     "rivagan": "the neural watermark of images",
     "dev": "the tests, the linters and the type checker",

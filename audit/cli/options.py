@@ -16,7 +16,8 @@ from audit.store.location import StoreAddress, resolve
 store_option = click.option(
     "--store",
     metavar="PATH|URL",
-    help="Where runs are kept: a folder or a PostgreSQL URL. Default: $AUDIT_STORE, then ./audit-store.",
+    help="Where runs are kept: a folder or a PostgreSQL URL, with ?blobs=s3://... for blobs in a bucket. "
+    "Default: $AUDIT_STORE, then ./audit-store.",
 )
 format_option = click.option(
     "--format",

@@ -26,6 +26,7 @@ Examples:
   audit run audit.toml --format json > record.json
   audit run audit.toml --store postgresql+psycopg://audit@db/audits
   audit run audit.toml --executor ray --address 10.0.0.5:6379 --store /shared/audits
+  audit run audit.toml --store 'postgresql+psycopg://audit@db/audits?blobs=s3://team/audits'
 
 \b
 A spec in full:

@@ -82,7 +82,7 @@ def discard_damaged(keys: Iterable[Key], scorings: Iterable[Key], store: Store) 
     for key in scorings:
         if (scored := store.scored(key)) is not None:
             wanted.update(evidence_of(scored.outcomes))
-    damaged = sorted(digest for digest in wanted if not store.blobs.is_sound(digest))
+    damaged = sorted(wanted - store.blobs.sound(wanted))
     for digest in damaged:
         store.blobs.delete(digest)
     return damaged

@@ -25,7 +25,7 @@ from audit.core.references import DataRef, ExtractorRef, ModelRef
 from audit.core.rows import Matrix, Rng, Rows, Vector
 from audit.registry import catalogue
 from audit.store import codec
-from audit.store.blobs import FileBlobs
+from audit.store.shared import blobs_at
 
 _DETAIL = 8_000
 _THREADED = ("numpy", "scipy", "scipy.linalg", "sklearn", "torch")
@@ -196,7 +196,7 @@ def perform(task: Task, bench: Workbench) -> Made | Failed:
     Lack of memory, of a GPU's too, is a MemoryError: the executor tries again with half the batch.
     """
     began, process = time.perf_counter(), os.getpid()
-    recipe, blobs = task.recipe, FileBlobs(task.blobs)
+    recipe, blobs = task.recipe, blobs_at(task.blobs)
     bench.batch_scale = 0.5**task.attempt
     read = [
         StoredShards(parent, digests, blobs)

@@ -8,17 +8,26 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from audit.core.errors import InputError
 from audit.core.identity import Digest, digest_of
 
 _DAY = 86_400.0
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-_DIGEST = re.compile(r"[0-9a-f]{40}")
-_UNFINISHED = "unfinished"
+DIGEST = re.compile(r"[0-9a-f]{40}")
+UNFINISHED = "unfinished"
+CLAIMS = "ledgers"
+
+
+class Kept(NamedTuple):
+    """How large a blob is, in bytes, and when it was last written or asked for, in seconds since 1970."""
+
+    bytes: int
+    touched: float
 
 
 @dataclass(frozen=True)
@@ -28,13 +37,17 @@ class FileBlobs:
     A blob is written beside its place, flushed to the disk and renamed, so
     a reader sees all of it or nothing, after a power cut too. Its name is on
     the disk once ``settle`` was called; a name that a power cut took is made
-    again like any other lost blob. Opening one makes no folder.
+    again like any other lost blob. Opening one makes no folder. One that is
+    not ``durable`` flushes nothing to the disk: what a power cut may take from
+    it has to be somewhere else too.
     """
 
     root: Path
+    durable: bool = True
 
-    def __init__(self, root: Path | str) -> None:
+    def __init__(self, root: Path | str, *, durable: bool = True) -> None:
         object.__setattr__(self, "root", Path(root))
+        object.__setattr__(self, "durable", durable)
 
     def put(self, data: bytes) -> Digest:
         """Keep some bytes and return their digest.
@@ -88,32 +101,60 @@ class FileBlobs:
             with contextlib.suppress(FileNotFoundError):
                 _flush(folder)
 
+    def among(self, digests: Collection[Digest]) -> set[Digest]:
+        """Return which of some blobs are there."""
+        return {digest for digest in digests if self.has(digest)}
+
+    def sound(self, digests: Collection[Digest]) -> set[Digest]:
+        """Return which of some blobs are there with the bytes that their digests name. Reads all of them."""
+        return {digest for digest in digests if self._reads_well(digest)}
+
     def delete(self, digest: Digest) -> None:
         """Delete a blob; one that is not there is no error."""
         self.path(digest).unlink(missing_ok=True)
 
+    def delete_untouched(self, digest: Digest, since: float) -> bool:
+        """Delete a blob unless it was written or asked for after ``since``; say whether it was deleted."""
+        path = self.path(digest)
+        try:
+            if path.stat().st_mtime > since:
+                return False
+            path.unlink()
+        except FileNotFoundError:
+            return False
+        return True
+
     def path(self, digest: Digest) -> Path:
         """Return where a blob lies."""
-        if not _DIGEST.fullmatch(digest):
-            raise InputError(
-                f"{digest!r} is not the digest of a blob: the ledger of this store is damaged. "
-                "Restore it from a backup, or use another store."
-            )
-        return self.root / digest[:2] / digest[2:4] / digest
+        return self.root / key_of(digest)
 
-    def every(self) -> Iterator[tuple[Digest, os.stat_result]]:
-        """Yield each blob with its size and times, in the order of the digests."""
+    def every(self) -> Iterator[tuple[Digest, Kept]]:
+        """Yield each blob with its size and the time it was last wanted, in the order of the digests."""
         for first in _folders(self.root):
             for second in _folders(first):
                 for path in sorted(second.iterdir()):
-                    if _DIGEST.fullmatch(path.name):
+                    if DIGEST.fullmatch(path.name):
                         with contextlib.suppress(FileNotFoundError):  # another process collected it
-                            yield Digest(path.name), path.stat()
+                            status = path.stat()
+                            yield Digest(path.name), Kept(status.st_size, status.st_mtime)
+
+    def claim(self, ledger: str) -> None:
+        """Note which ledger refers to these blobs, so that no other ledger's collector deletes them."""
+        note = self.root / CLAIMS / ledger
+        if not note.exists():
+            note.parent.mkdir(parents=True, exist_ok=True)
+            note.touch()
+
+    def claims(self) -> set[str]:
+        """Return the ledgers that refer to these blobs."""
+        with contextlib.suppress(FileNotFoundError):
+            return {note.name for note in (self.root / CLAIMS).iterdir()}
+        return set()
 
     def clean(self, older_than: float = _DAY) -> int:
         """Delete what killed writers left half written, if nobody touched it for ``older_than`` seconds."""
         removed = 0
-        folder = self.root / _UNFINISHED
+        folder = self.root / UNFINISHED
         if not folder.is_dir():
             return 0
         for path in folder.iterdir():
@@ -122,6 +163,14 @@ class FileBlobs:
                     path.unlink()
                     removed += 1
         return removed
+
+    def _reads_well(self, digest: Digest) -> bool:
+        try:
+            return self.is_sound(digest)
+        except OSError as error:
+            if error.errno != errno.EIO:  # a sector that cannot be read is damage; anything else may pass
+                raise
+            return False
 
     def _renewed(self, path: Path, digest: Digest) -> bool:
         """Say whether a sound blob is there, and mark it as wanted so that no collector takes it now."""
@@ -134,7 +183,7 @@ class FileBlobs:
         return True
 
     def _write(self, path: Path, data: bytes) -> None:
-        unfinished = self.root / _UNFINISHED
+        unfinished = self.root / UNFINISHED
         for folder in (unfinished, path.parent):
             if not folder.is_dir():
                 folder.mkdir(parents=True, exist_ok=True)
@@ -142,13 +191,24 @@ class FileBlobs:
         try:
             with draft.open("xb") as file:
                 file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+                if self.durable:
+                    file.flush()
+                    os.fsync(file.fileno())
             draft.replace(path)
         except BaseException:
             with contextlib.suppress(OSError):
                 draft.unlink(missing_ok=True)
             raise
+
+
+def key_of(digest: Digest) -> str:
+    """Return the name of a blob below the root of its store, the same in a folder and in a bucket."""
+    if not DIGEST.fullmatch(digest):
+        raise InputError(
+            f"{digest!r} is not the digest of a blob: the ledger of this store is damaged. "
+            "Restore it from a backup, or use another store."
+        )
+    return f"{digest[:2]}/{digest[2:4]}/{digest}"
 
 
 def _folders(root: Path) -> list[Path]:

@@ -15,7 +15,8 @@ class Fault:
     """A blob that the ledger refers to and that is not as it was kept."""
 
     digest: Digest
-    path: Path
+    path: Path | str
+    """Its file, or its address in a bucket."""
     problem: str
     """``lost``, or ``damaged``: other bytes than its digest says, or bytes that cannot be read."""
 
@@ -26,16 +27,8 @@ def faults(store: Store) -> Iterator[Fault]:
     Raises InputError when the ledger itself is damaged.
     """
     store.check_ledger()
-    for digest in sorted(store.wanted_blobs()):
-        path = store.blobs.path(digest)
-        if not store.blobs.has(digest):
-            yield Fault(digest, path, "lost")
-        elif not _is_sound(store, digest):
-            yield Fault(digest, path, "damaged")
-
-
-def _is_sound(store: Store, digest: Digest) -> bool:
-    try:
-        return store.blobs.is_sound(digest)
-    except OSError:  # a sector that cannot be read
-        return False
+    wanted = store.wanted_blobs()
+    there = store.blobs.among(wanted)
+    sound = store.blobs.sound(there)
+    for digest in sorted(wanted - sound):
+        yield Fault(digest, store.blobs.path(digest), "damaged" if digest in there else "lost")

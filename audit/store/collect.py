@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 import time
 from collections.abc import Set
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from audit.core.errors import InputError
 from audit.core.identity import Digest, digest_of
-from audit.store.blobs import FileBlobs
-from audit.store.location import StoreAddress
+from audit.store.blobs import CLAIMS
+from audit.store.location import BLOBS, StoreAddress
+from audit.store.shared import Blobs
 
 DAY = 86_400.0
-_CLAIMS = "ledgers"
+_IDENTITY = "identity"
+"""File beside a ledger whose blobs lie elsewhere: tells it from any other, on any machine."""
 
 
 class Collectable(Protocol):
@@ -24,7 +26,7 @@ class Collectable(Protocol):
     @property
     def address(self) -> StoreAddress: ...
     @property
-    def blobs(self) -> FileBlobs: ...
+    def blobs(self) -> Blobs: ...
     def wanted_blobs(self) -> Set[Digest]: ...
 
 
@@ -44,57 +46,44 @@ def collect(store: Collectable, *, dry_run: bool = True, older_than: float = DAY
     progress refers to a blob shortly after it wrote it, or asked for it: an age well above the
     time one shard takes keeps its blobs safe. With ``dry_run`` nothing is deleted.
     """
-    if (others := _claims(store.address.blobs) - {_name(store.address)}) and not dry_run:
+    if (others := store.blobs.claims() - {_name(store.address)}) and not dry_run:
         raise InputError(
             f"The blobs in {store.address.blobs} serve {len(others)} other ledger{'s' * (len(others) > 1)} too, so this "
             "one alone cannot say which are unused. Give each store its own folder of blobs, or, if the others "
-            f"are gone, delete their files in {store.address.blobs / _CLAIMS}."
+            f"are gone, delete their files in {store.address.blobs}/{CLAIMS}."
         )
     now = time.time()
     # Listed before the ledger is read: a blob written in between is not in the list.
-    listed = [(digest, status.st_size, status.st_mtime) for digest, status in store.blobs.every()]
+    listed = [(digest, *kept) for digest, kept in store.blobs.every()]
     wanted = store.wanted_blobs()
     unused = [entry for entry in listed if entry[0] not in wanted]
     old = [(digest, size) for digest, size, touched in unused if now - touched >= older_than]
     if not dry_run:
-        old = [entry for entry in old if _deleted(store.blobs.path(entry[0]), now - older_than)]
+        old = [entry for entry in old if store.blobs.delete_untouched(entry[0], now - older_than)]
     return Collected(tuple(digest for digest, _ in old), sum(size for _, size in old), len(unused) - len(old))
 
 
-def _deleted(path: Path, before: float) -> bool:
-    """Delete a blob unless a run has asked for it since it was listed; say whether it was deleted."""
-    try:
-        if path.stat().st_mtime > before:
-            return False
-        path.unlink()
-    except FileNotFoundError:
-        return False
-    return True
-
-
-def claim(address: StoreAddress) -> None:
+def claim(address: StoreAddress, blobs: Blobs) -> None:
     """Note beside the blobs which ledger they belong to, so that no other ledger's collector deletes them."""
-    note = address.blobs / _CLAIMS / _name(address)
-    if note.exists():
-        return
     try:
-        note.parent.mkdir(parents=True, exist_ok=True)
-        note.touch()
+        if address.folder is not None and address.blobs != address.folder / BLOBS:
+            with contextlib.suppress(FileExistsError), (address.folder / _IDENTITY).open("x") as file:
+                file.write(secrets.token_hex(20))
+        blobs.claim(_name(address))
     except OSError as error:
         raise InputError(
-            f"The blobs of the store {address} cannot be written to {address.blobs}: {error.strerror}. "
-            "Name a folder you may write."
+            f"The blobs of the store {address} cannot be written to {address.blobs}: "
+            f"{(error.strerror or str(error)).rstrip('.')}. Name a place you may write."
         ) from None
-
-
-def _claims(blobs: Path) -> set[str]:
-    with contextlib.suppress(FileNotFoundError):
-        return {note.name for note in (blobs / _CLAIMS).iterdir()}
-    return set()
 
 
 def _name(address: StoreAddress) -> str:
     """Return a name for a ledger that stays when its folder moves, and when another user or password opens it."""
-    if address.folder is not None and address.blobs.parent == address.folder:
+    if address.folder is None:
+        return digest_of(address.shown.rpartition("@")[2].encode())
+    if address.blobs == address.folder / BLOBS:
         return "beside"
-    return digest_of(address.shown.rpartition("@")[2].encode())
+    try:
+        return digest_of((address.folder / _IDENTITY).read_bytes())
+    except FileNotFoundError:  # nobody has written to it yet
+        return ""

@@ -1,11 +1,13 @@
-"""Where a store is: a folder, or a PostgreSQL ledger with a folder of blobs."""
+"""Where a store is: a folder, or a ledger with its blobs elsewhere, in another folder or in a bucket."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from audit.core.errors import InputError
 
@@ -14,6 +16,15 @@ DEFAULT = "audit-store"
 LEDGER = "ledger.sqlite"
 BLOBS = "blobs"
 
+BUCKETS = ("s3", "gs", "az")
+"""Schemes of buckets: Amazon S3 and what speaks like it, Google Cloud Storage, Azure."""
+
+_FORMS = (
+    "postgresql+psycopg://user@host/database?blobs=s3://bucket/folder, or file:///a/folder?blobs=s3://bucket/folder "
+    "for a ledger in a folder"
+)
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
+_STEP = re.compile(r"(?!\.{1,2}$)[\w.=+-]{1,255}", re.ASCII)
 _POSTGRESQL = ("postgresql", "postgresql+psycopg", "postgres")
 
 
@@ -25,7 +36,8 @@ class StoreAddress:
     holds the ledger, secrets included, for the driver alone.
     """
 
-    blobs: Path
+    blobs: Path | str
+    """A folder of this machine, or the address of what several share: ``file://``, ``s3://``, ``gs://`` or ``az://``."""
     folder: Path | None = None
     url: str = field(default="", repr=False)
     shown: str = ""
@@ -39,7 +51,12 @@ class StoreAddress:
     def spelled(self) -> str:
         """What :func:`resolve` turns into this address again, from any folder. Secrets included: for a process, not for people."""
         if self.folder is not None:
-            return str(self.folder)
+            beside = self.blobs == self.folder / BLOBS
+            return (
+                str(self.folder)
+                if beside
+                else f"file://{quote(str(self.folder))}?{urlencode({BLOBS: str(self.blobs)})}"
+            )
         from sqlalchemy.engine import make_url
 
         url = make_url(self.url).update_query_dict({BLOBS: str(self.blobs)})
@@ -59,13 +76,19 @@ def resolve(store: str | None = None, environment: Mapping[str, str] | None = No
     A path names a folder with ``ledger.sqlite`` and ``blobs/`` in it. A URL
     ``postgresql+psycopg://user@host/database?blobs=/shared/folder`` names a
     ledger in PostgreSQL; without ``blobs`` they lie in ``./audit-store/blobs``.
-    Opens nothing and makes nothing.
+    ``file:///a/folder?blobs=`` is a folder whose blobs lie elsewhere. What
+    follows ``blobs=`` is a path, or ``file:///shared/folder``, ``s3://bucket/folder``,
+    ``gs://bucket/folder`` or ``az://container/folder``. Opens nothing and makes nothing.
 
     >>> resolve("runs", {}).ledger.name
     'ledger.sqlite'
+    >>> resolve("postgresql://db/audits?blobs=s3://team/audits/", {}).blobs
+    's3://team/audits'
     """
     variables = os.environ if environment is None else environment
     wanted = store or variables.get(VARIABLE) or DEFAULT
+    if wanted.startswith("file://"):
+        return _folder(wanted)
     if "://" in wanted:
         return _database(wanted)
     try:
@@ -73,6 +96,49 @@ def resolve(store: str | None = None, environment: Mapping[str, str] | None = No
     except RuntimeError as error:
         raise InputError(f"The store '{wanted}' is no path: {error}. Name a folder.") from None
     return StoreAddress(blobs=folder / BLOBS, folder=folder)
+
+
+def _folder(wanted: str) -> StoreAddress:
+    """Read ``file:///a/folder``, with or without ``?blobs=``."""
+    path, _, query = wanted.removeprefix("file://").partition("?")
+    given = parse_qsl(query, keep_blank_values=True)
+    if not path.startswith("/") or [name for name, _ in given] not in ([], [BLOBS]):
+        raise InputError(
+            "The store's address, a URL that begins with 'file://', cannot be read. Write it as "
+            "file:///a/folder?blobs=s3://bucket/folder, with the whole path of the folder."
+        )
+    folder = Path(unquote(path))
+    return StoreAddress(blobs=blobs_place(given[0][1]) if given else folder / BLOBS, folder=folder)
+
+
+def blobs_place(wanted: str) -> Path | str:
+    """Return where blobs lie: a path, or an address in its one spelling.
+
+    Raises InputError for what is neither. A key in an address is refused, and
+    not shown: credentials come from the environment.
+    """
+    scheme, mark, rest = wanted.partition("://")
+    if not mark:
+        try:
+            return Path(wanted).expanduser().absolute()
+        except RuntimeError as error:
+            raise InputError(f"The folder of blobs '{wanted}' is no path: {error}. Name another.") from None
+    if scheme == "file":
+        if not rest.startswith("/") or "?" in rest or "#" in rest:
+            raise InputError("Blobs in a shared folder are named file:///shared/folder, with its whole path.")
+        return f"file://{quote(os.path.normpath(unquote(rest)))}"
+    if scheme not in BUCKETS:
+        raise InputError(
+            f"Blobs cannot lie in '{scheme[:40]}'. Name a folder, or file:///shared/folder, s3://bucket/folder, "
+            "gs://bucket/folder or az://container/folder."
+        )
+    bucket, *steps = rest.rstrip("/").split("/")
+    if not _BUCKET.fullmatch(bucket) or not all(_STEP.fullmatch(step) for step in steps):
+        raise InputError(
+            f"The address of the blobs, which begins with '{scheme}://', cannot be read. Write it as {scheme}://bucket/folder "
+            "in letters, digits and . _ = + -, without keys or options: credentials come from the environment."
+        )
+    return f"{scheme}://{'/'.join([bucket, *steps])}"
 
 
 def _database(wanted: str) -> StoreAddress:
@@ -91,14 +157,15 @@ def _database(wanted: str) -> StoreAddress:
     if url.drivername not in _POSTGRESQL:
         raise InputError(
             f"A store cannot lie in '{url.drivername}'. Name a folder (its ledger is an SQLite file), "
-            "or a database as postgresql+psycopg://user@host/database?blobs=/shared/folder."
+            "or a database as postgresql+psycopg://user@host/database?blobs=/shared/folder. "
+            f"A bucket holds blobs beside a ledger: {_FORMS}."
         )
     blobs = url.query.get(BLOBS)
     if isinstance(blobs, tuple):
-        raise InputError("The store's address names 'blobs' more than once. Name one folder.")
+        raise InputError("The store's address names 'blobs' more than once. Name one place.")
     url = url.set(drivername="postgresql+psycopg").difference_update_query([BLOBS])
     return StoreAddress(
-        blobs=Path(blobs or f"{DEFAULT}/{BLOBS}").expanduser().absolute(),
+        blobs=blobs_place(blobs or f"{DEFAULT}/{BLOBS}"),
         url=url.render_as_string(hide_password=False),
         shown=_without_secrets(url),
     )

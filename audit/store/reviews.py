@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import unquote
 
 from audit.core.errors import InputError
 from audit.core.records import AuditRecord
@@ -23,7 +24,9 @@ _RUN = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,63}")
 
 
 def review_of(address: StoreAddress, run: str) -> Review | None:
-    """Return what the log of a run says, or None where nobody ever wrote one."""
+    """Return what the log of a run says, or None where nobody ever wrote one, or could."""
+    if _folder(address) is None:
+        return None
     path = _path(address, run)
     try:
         head = _head(path)
@@ -89,10 +92,24 @@ def add(
 
 
 def _path(address: StoreAddress, run: str) -> Path:
-    """Return where the log of a run lies: in the store's folder, else among the blobs of a store whose ledger is a database."""
+    """Return where the log of a run lies: in the store's folder, else beside the blobs of a store whose ledger is a database."""
     if not _RUN.fullmatch(run):
         raise InputError(f"{run!r} is no id of a run, so it has no review log.")
-    return (address.folder or address.blobs) / FOLDER / f"{run}.jsonl"
+    place = _folder(address)
+    if place is None:
+        raise InputError(
+            f"A store whose ledger is a database and whose blobs are in a bucket ({address.blobs}) has no folder for a review log: "
+            "a bucket cannot add a line to a file. Keep the blobs in a folder that all share, or review reports of another store."
+        )
+    return place / FOLDER / f"{run}.jsonl"
+
+
+def _folder(address: StoreAddress) -> Path | None:
+    place = address.folder or address.blobs
+    scheme, mark, rest = str(place).partition("://")
+    if not mark:
+        return Path(place)
+    return Path(unquote(rest)) if scheme == "file" else None
 
 
 def _digest_of_record(address: StoreAddress, run: str) -> str:

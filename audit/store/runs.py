@@ -18,7 +18,7 @@ from audit.core.identity import Digest, Key, digest_of
 from audit.core.records import AuditRecord, from_plain, to_plain
 from audit.core.rows import Rows
 from audit.store import schema
-from audit.store.blobs import FileBlobs
+from audit.store.blobs import CLAIMS
 from audit.store.collect import claim
 from audit.store.ledger import Ledger, damaged, readable
 from audit.store.location import StoreAddress
@@ -30,6 +30,7 @@ from audit.store.rows import (
     outcomes_of,
     text_of,
 )
+from audit.store.shared import SharedBlobs, blobs_at
 
 _AT_ONCE = 500
 """Keys in one statement; SQLite takes 32,766 parameters, older ones 999."""
@@ -53,16 +54,19 @@ def open_store(address: StoreAddress, *, create: bool = True, read_only: bool = 
 
     A store opened with ``read_only`` may lie where nothing can be written.
     Raises InputError when there is none, it is damaged, newer than this tool,
-    or cannot be written.
+    or cannot be written, or when its blobs cannot be reached.
     """
     store = Store(address, Ledger(address, create=create, read_only=read_only))
-    if not read_only:
-        try:
-            claim(address)
-        except BaseException:
-            store.close()
-            raise
-        store.blobs.clean()
+    try:
+        if isinstance(store.blobs, SharedBlobs):
+            store.blobs.reach()
+            store.check_blobs_belong()
+        if not read_only:
+            claim(address, store.blobs)
+            store.blobs.clean()
+    except BaseException:
+        store.close()
+        raise
     return store
 
 
@@ -76,7 +80,7 @@ class Store:
 
     def __init__(self, address: StoreAddress, ledger: Ledger) -> None:
         self.address = address
-        self.blobs = FileBlobs(address.blobs)
+        self.blobs = blobs_at(address.blobs)
         self._ledger = ledger
 
     def __enter__(self) -> Self:
@@ -120,12 +124,15 @@ class Store:
 
     def made_of(self, keys: Sequence[Key]) -> dict[Key, dict[int, Made]]:
         """Return the shards of several recipes that are made and whose bytes are there, by recipe and shard."""
-        there = (fact for fact in self._made(keys) if self.blobs.has(fact.digest))
-        return _by_place(keys, there)
+        made = self._made(keys)
+        there = self.blobs.among({fact.digest for fact in made})
+        return _by_place(keys, (fact for fact in made if fact.digest in there))
 
     def lost(self, keys: Sequence[Key]) -> list[Made]:
         """Return the shards of some recipes that were made and whose bytes are gone."""
-        return [fact for fact in self._made(keys) if not self.blobs.has(fact.digest)]
+        made = self._made(keys)
+        there = self.blobs.among({fact.digest for fact in made})
+        return [fact for fact in made if fact.digest not in there]
 
     def failed(self, key: Key) -> dict[int, Failed]:
         """Return the shards that could not be made, by shard."""
@@ -267,6 +274,16 @@ class Store:
                     Digest(e["digest"]) for m in json.loads(row.record)["measurements"] for e in m["evidence"]
                 )
         return wanted
+
+    def check_blobs_belong(self) -> None:
+        """See that blobs of some store lie where this ledger's should. Raises InputError where nothing does, such as in
+        the folder on which a network share should be mounted: everything would be made again there."""
+        if not self.blobs.claims() and self._rows(select(schema.made.c.key).limit(1)):
+            raise InputError(
+                f"The store {self.address} has made shards, but nothing of a store is at {self.address.blobs}. Check the "
+                "address of the blobs, and that their folder is mounted. To make everything anew there, put an empty file "
+                f"or object '{CLAIMS}/anew' there first."
+            )
 
     def check_ledger(self) -> None:
         """Have SQLite check the file of the ledger. Raises InputError when it is damaged; a database server checks its own."""

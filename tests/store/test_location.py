@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -61,13 +62,68 @@ def test_an_address_is_spelled_the_same_from_any_folder(
 
 
 @pytest.mark.parametrize(
+    ("wanted", "place"),
+    [
+        ("/shared/b", Path("/shared/b")),
+        ("file:///shared/a%20b/", "file:///shared/a%20b"),
+        ("s3://team/audits/", "s3://team/audits"),
+        ("s3://team", "s3://team"),
+        ("gs://team.example.com/a/b=c", "gs://team.example.com/a/b=c"),
+        ("az://container/audits", "az://container/audits"),
+    ],
+)
+def test_blobs_may_lie_beside_any_ledger(wanted: str, place: object, tmp_path: Path) -> None:
+    database = resolve(f"postgresql://me@db/audits?blobs={quote(wanted, safe='')}&sslmode=require")
+    assert (database.blobs, database.url) == (place, "postgresql+psycopg://me@db/audits?sslmode=require")
+    folder = resolve(f"file://{tmp_path}/my%20runs?blobs={quote(wanted, safe='')}")
+    assert (folder.blobs, folder.folder) == (place, tmp_path / "my runs")
+    assert str(folder) == str(tmp_path / "my runs")
+    for address in (database, folder):
+        assert resolve(address.spelled) == address
+    assert resolve(f"postgresql://me@db/audits?blobs={wanted}") == resolve(
+        f"postgresql://me@db/audits?blobs={quote(wanted, safe='')}"
+    )
+
+
+def test_a_folder_named_as_a_url_is_that_folder(tmp_path: Path) -> None:
+    assert resolve(f"file://{tmp_path}/runs") == resolve(str(tmp_path / "runs"))
+
+
+@pytest.mark.parametrize(
+    "blobs",
+    [
+        "s3://KEY:s3cret@bucket/x",
+        "s3://bucket/x?secret=s3cret",
+        "s3://bucket/x%23s3cret",
+        "s3://bucket/../s3cret",
+        "s3://bucket//s3cret",
+        "s3://",
+        "https://account.blob.core.windows.net/c%3Fsig=s3cret",
+        "file://host/s3cret",
+        "file:s3cret://x",
+    ],
+)
+@pytest.mark.parametrize("ledger", ["postgresql://db/audits", "file:///runs"])
+def test_blobs_that_cannot_lie_there_are_refused_and_no_secret_is_shown(ledger: str, blobs: str) -> None:
+    with pytest.raises(InputError) as raised:
+        resolve(f"{ledger}?blobs={quote(blobs, safe='')}")
+    assert "s3cret" not in str(raised.value).replace("'file:s3cret'", "")
+
+
+@pytest.mark.parametrize("wrong", ["file:///a?blob=s3://b/c", "file:///a?blobs=/b&blobs=/c", "file://host/a"])
+def test_a_folder_as_a_url_says_how_it_is_written(wrong: str) -> None:
+    with pytest.raises(InputError, match=r"file:///a/folder\?blobs=s3://bucket/folder"):
+        resolve(wrong)
+
+
+@pytest.mark.parametrize(
     ("wrong", "said"),
     [
         ("sqlite:///x.db", "cannot lie in 'sqlite'"),
         ("mysql://u:s3cret@h/d", "cannot lie in 'mysql'"),
         ("postgresql+psycopg2://h/d", "cannot lie in 'postgresql"),
         ("postgresql://u:s3cret@h:port/d", "cannot be read"),
-        ("s3://bucket/x", "cannot lie in 's3'"),
+        ("s3://bucket/x", "cannot lie in 's3'.*blobs=s3://bucket"),
         ("postgresql://h/d?blobs=/a&blobs=/b", "more than once"),
     ],
 )

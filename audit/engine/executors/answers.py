@@ -12,7 +12,7 @@ from audit.core.facts import Failed, Made, Task
 from audit.core.identity import Digest
 from audit.engine.attempts import OUT_OF_MEMORY, UNREADABLE
 from audit.engine.worker import Workbench, perform
-from audit.store.blobs import FileBlobs
+from audit.store.shared import blobs_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,6 @@ def _name(task: Task) -> list[Any]:
 
 def _is_there(task: Task, digest: str) -> bool:
     try:
-        return FileBlobs(task.blobs).has(Digest(digest))
+        return blobs_at(task.blobs).has(Digest(digest))
     except InputError:  # it is no digest
         return False

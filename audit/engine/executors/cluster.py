@@ -16,11 +16,13 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from audit import __version__
 from audit.core.errors import InputError
 from audit.engine.environment import libraries
 from audit.registry import GROUPS
+from audit.store.blobs import UNFINISHED
 
 _ANSWERS_WITHIN = 5.0
 """Seconds in which something has to listen at an address."""
@@ -144,7 +146,9 @@ def looker() -> Callable[..., dict[str, Any]]:
             versions["generative-audit"] = found  # that of the code, which may lie elsewhere
         host, shared = socket.gethostname(), ""
         try:
-            if (Path(folder) / token).is_file():
+            if not folder:
+                pass  # blobs in a bucket: the first shard finds out whether this machine may write there
+            elif (Path(folder) / token).is_file():
                 (Path(folder) / f"{token}.{host}").write_text(host)
             else:
                 shared = "there is no such folder, or it is another one than here"
@@ -164,22 +168,28 @@ class Sharing:
     token: str = field(default_factory=lambda: f"shared-{secrets.token_hex(8)}")
 
     @property
-    def folder(self) -> Path:
-        return Path(self.blobs) / "unfinished"
+    def folder(self) -> Path | None:
+        """Where the file lies; None where blobs are in a bucket, in which nothing has to be mounted."""
+        scheme, mark, rest = self.blobs.partition("://")
+        if mark and scheme != "file":
+            return None
+        return Path(unquote(rest) if mark else self.blobs) / UNFINISHED
 
     @property
     def asked(self) -> tuple[list[str], str, str, list[str]]:
         """What a machine is asked to look for."""
-        return [*self.versions], str(self.folder), self.token, [*sys.path]
+        return [*self.versions], str(self.folder or ""), self.token, [*sys.path]
 
     def put(self) -> None:
+        if self.folder is None:
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / self.token).write_text(
             "A worker that finds this shares the store.\n", encoding="utf-8"
         )
 
     def remove(self) -> None:
-        for path in self.folder.glob(f"{self.token}*"):
+        for path in self.folder.glob(f"{self.token}*") if self.folder else ():
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
 
@@ -192,7 +202,7 @@ class Sharing:
                 f"The machine '{found['host']}' does not reach the store at {self.blobs} ({found['shared']}). Every machine of "
                 "the cluster needs it under the same path: name a shared folder with --store, or run with --executor pool."
             )
-        if not (self.folder / f"{self.token}.{found['host']}").is_file():
+        if self.folder and not (self.folder / f"{self.token}.{found['host']}").is_file():
             raise InputError(
                 f"What the machine '{found['host']}' writes to {self.blobs} does not arrive here. Name a folder that "
                 "all machines share with --store."
