@@ -42,7 +42,7 @@ def probe(client: Client, asking: Asking, *, prompted: bool) -> Found:
     """Ask the server about one model. Raise InputError, with the remedy, where it is not there or does not answer as it should."""
     asking = replace(asking, name=_named(client, asking.name))
     asking, first = _answering(client, asking)
-    second = _write(client, asking, "The capital of France is")
+    second = _write(client, asking, "Once")
     begins = asking.api == COMPLETIONS and not prompted and _begins(client, asking)
     unscored, tail, scores_first = _scoring(client, asking)
     return Found(
@@ -91,7 +91,7 @@ def _answering(client: Client, asking: Asking) -> tuple[Asking, Reply]:
     for api in apis:
         tried = replace(asking, api=api)
         try:
-            return tried, _write(client, tried, "The capital of France is")
+            return tried, _write(client, tried, "Once")
         except (RefusedError, BadAnswerError) as error:
             reasons.append(f"{api}: {error}")
     raise InputError(
