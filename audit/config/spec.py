@@ -30,6 +30,8 @@ _PATHS = (
     "prompts",
     "folder",
     "confusion",
+    "ca_file",
+    "usage",
     *_PROBES,
 )
 """Options of [model], [data] and extractors that name files: relative ones are relative to the spec, as is ``python_path`` in [[evaluators]]."""
@@ -142,7 +144,14 @@ def parse_spec(values: Mapping[str, Any], base: Path, name: str = "audit") -> Au
 
 
 def _resolved(options: dict[str, Any], base: Path) -> dict[str, Any]:
-    return {key: _placed(value, base) if key in _PATHS else value for key, value in options.items()}
+    return {key: _located(key, value, base) for key, value in options.items()}
+
+
+def _located(name: str, value: Any, base: Path) -> Any:
+    """Return an option with its paths made absolute; a list of prompts holds none."""
+    if name not in _PATHS or (name == "prompts" and isinstance(value, list)):
+        return value
+    return _placed(value, base)
 
 
 def _placed(value: Any, base: Path) -> Any:

@@ -232,3 +232,11 @@ def test_waivers_stand_beside_a_policy_that_is_named_or_in_it(tmp_path: Path) ->
         (tmp_path / "bar.toml").write_text(criterion + waiver.format("", wrong))
         with pytest.raises(InputError, match=named):
             read_spec(tmp_path / "audit.toml")
+
+
+def test_a_list_of_prompts_is_no_list_of_paths(tmp_path: Path) -> None:
+    spec = '[model]\nadapter = "endpoint"\nprompts = {}\n[data]\nuse = "digits"\n'
+    (tmp_path / "spec.toml").write_text("name = 'x'\n" + spec.format('["The city of Paris is"]'))
+    assert read_spec(tmp_path / "spec.toml").model["prompts"] == ["The city of Paris is"]
+    (tmp_path / "spec.toml").write_text("name = 'x'\n" + spec.format('"prompts.txt"'))
+    assert read_spec(tmp_path / "spec.toml").model["prompts"] == str(tmp_path / "prompts.txt")
