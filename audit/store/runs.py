@@ -16,7 +16,7 @@ from audit.core.errors import InputError
 from audit.core.facts import Failed, Made, Scored
 from audit.core.identity import Digest, Key
 from audit.core.records import AuditRecord, from_plain, to_plain
-from audit.store import schema
+from audit.store import schema, summaries
 from audit.store.blobs import FileBlobs
 from audit.store.collect import claim
 from audit.store.ledger import Ledger, damaged, readable
@@ -108,7 +108,9 @@ class Store:
                 if known is not None:
                     return str(known)
                 row = {"plan_key": plan_key, "name": text_of(name), "began": began, "snapshot": kept}
-                _add(connection, schema.runs, {"run": _run_id(), **row})
+                run = _run_id()
+                if _add(connection, schema.runs, {"run": run, **row}):
+                    summaries.put(connection, run, kept)
             raise AssertionError("eight random run ids were all taken")
 
         return self._ledger.write(work)
@@ -203,6 +205,7 @@ class Store:
                 ):
                     if rows:
                         connection.execute(insert(table), rows)
+                summaries.put(connection, run, kept)
 
         self._find(run)
         self._ledger.write(work)
@@ -225,6 +228,11 @@ class Store:
         with readable(self.address):
             plain: dict[str, Any] = json.loads(row.snapshot)
             return plain
+
+    @property
+    def summaries(self) -> summaries.Summaries:
+        """What lists of runs show, filtered and counted by the ledger."""
+        return summaries.Summaries(self._ledger)
 
     def list_runs(self) -> tuple[RunLine, ...]:
         """Return every run, the newest first."""
