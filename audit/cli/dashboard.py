@@ -66,7 +66,7 @@ def command(store: str | None, port: int, host: str, allowed: tuple[str, ...], n
     _check(where)
     return _serve(
         [
-            *(sys.executable, "-P", "-m", "streamlit", "run", str(folder / "app.py")),
+            *(sys.executable, "-P", "-m", "dashboards.served", "run", str(folder / "app.py")),
             *(f"--server.allowedHosts={name}" for name in names(host, allowed)),
             f"--server.port={port}",
             f"--server.address={host}",
