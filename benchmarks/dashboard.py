@@ -36,6 +36,7 @@ from audit.store.runs import Store, open_store
 
 DIMENSIONS = ("quality", "fairness", "privacy", "provenance")
 METRICS = 40
+_PATIENCE = 300_000  # milliseconds: a machine shared with others may be slow
 MODELS = ("portraits-ddpm", "portraits-gan", "digits-vae", "biographies-lm")
 ENDED = "[data-testid='stApp'][data-test-script-state='notRunning']"
 PAGES = {
@@ -176,20 +177,20 @@ async def session(browser: Any, url: str, taken: dict[str, list[float]], rounds:
             link = page.get_by_test_id("stTopNavLink").filter(has_text=name).first
             began = time.perf_counter()
             await link.click()
-            await page.wait_for_url("**/" if name == "Overview" else f"**/{name.lower()}*", timeout=60_000)
+            await page.wait_for_url("**/" if name == "Overview" else f"**/{name.lower()}*", timeout=_PATIENCE)
             await _drawn(page, kind)
             taken.setdefault(f"go to {name}", []).append(time.perf_counter() - began)
         began = time.perf_counter()
         await page.get_by_role("button", name="Older").click()
-        await page.get_by_text("Runs 51 to").wait_for(timeout=60_000)
+        await page.get_by_text("Runs 51 to").wait_for(timeout=_PATIENCE)
         await _drawn(page, "stDataFrame")
         taken.setdefault("the next fifty runs", []).append(time.perf_counter() - began)
     await context.close()
 
 
 async def _drawn(page: Any, kind: str) -> None:
-    await page.get_by_test_id(kind).first.wait_for(timeout=60_000)
-    await page.locator(ENDED).wait_for(timeout=60_000)
+    await page.get_by_test_id(kind).first.wait_for(timeout=_PATIENCE)
+    await page.locator(ENDED).wait_for(timeout=_PATIENCE)
 
 
 async def look(url: str, sessions: int, rounds: int) -> dict[str, list[float]]:

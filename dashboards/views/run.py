@@ -11,7 +11,7 @@ import streamlit as st
 
 from audit.core.records import AuditRecord
 from audit.store.location import StoreAddress
-from dashboards import charts, queries, widgets
+from dashboards import charts, drill, queries, widgets
 from dashboards.widgets import plain
 from reports.evidence import Exhibit, Picture
 from reports.judged import Judged
@@ -23,6 +23,7 @@ _PAGES = (
     "Summary",
     "What it makes",
     "Measurements",
+    "One measurement",
     "Evidence",
     "Not measured",
     "Limits",
@@ -55,6 +56,7 @@ def show() -> None:
             partial(_summary, shown),
             partial(_samples, shown),
             partial(_measurements, shown, Judged.of(record.judgements)),
+            partial(drill.one, record),
             partial(_evidence, shown),
             partial(_gaps, shown),
             partial(_limits, shown),
@@ -107,6 +109,9 @@ def _summary(shown: View) -> None:
             if not card.tallies:
                 st.caption("The policy asks nothing here.")
             st.caption(plain(f"Measurements: {card.measurements}. Evaluators: {card.evaluators or 'none'}."))
+    if shown.findings:
+        st.subheader("What to look at")
+        drill.ranked(shown.findings)
     st.subheader("Criteria")
     st.caption("Each bound was chosen before the run. The whole interval decides.")
     widgets.table(

@@ -321,3 +321,21 @@ def test_a_run_older_than_the_list_is_opened_by_its_address(
     app = opened("run", run=old)
     assert not app.exception
     assert app.title[0].value == "old"
+
+
+def test_one_measurement_is_shown_with_all_that_is_known_of_it(samples: Any, kept: Any) -> None:
+    sample = samples.build()
+    run = kept(sample)
+    app = opened("run", run=run)
+    assert "What to look at" in [header.value for header in app.subheader]
+    place = next(
+        i for i, m in enumerate(sample.record.measurements) if m.evidence and m.noise_floor is not None
+    )
+    m = sample.record.measurements[place]
+    app.selectbox(key=f"measurement-{run}").set_value(place).run()
+    assert not app.exception
+    rows = next(f.value for f in app.dataframe if "As measured" in f.value.columns)
+    said = dict(zip(rows["What"], rows["As measured"], strict=True))
+    assert said["Interval"] == numbers.interval_of(m)
+    assert said["Noise floor"] == numbers.plain(m.noise_floor)
+    assert f"audit compare {run} NEW_RUN" in words(app)
