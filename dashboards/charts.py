@@ -9,7 +9,7 @@ import altair as alt
 
 from audit.core.measurements import Interval, Measurement
 from audit.engine.comparison import Difference
-from dashboards.queries import Point
+from audit.store.summaries import Seen
 from reports import numbers
 from reports.curves import Curve
 from reports.judged import Judged
@@ -122,35 +122,71 @@ def _marks(m: Measurement, row: dict[str, Any], judged: Judged) -> list[dict[str
     return [{"label": row["label"], "kind": kind, "at": at, "shown": numbers.plain(at)} for kind, at in found]
 
 
-def trend(points: Sequence[Point]) -> Any:
-    """Return one metric over runs, each with its interval, the oldest on the left."""
-    rows = [
-        _row(p.measurement, shortened(visible(f"{p.name} ({p.run})"), 120), "")
-        | {
-            "run": f"{i + 1}. {visible(p.name)[:24]} · {visible(p.run)[-6:]}",
-            "began": numbers.moment(p.began),
-            "order": i,
-            "series": shortened(visible(p.series), 60),
-        }
-        for i, p in enumerate(points)
-    ]
+def trend(points: Sequence[Seen]) -> Any:
+    """Return one metric over runs, each with its interval, the oldest on the left; lines join runs of one model on one data set."""
+    rows = _points(points)
     tips = [alt.Tooltip("label:N", title="Run"), alt.Tooltip("began:N", title="Began")]
     tips += [alt.Tooltip(f"{field}:N", title=title) for field, title in _TIPS[1:5]]
-    x = alt.X("run:N", sort=alt.SortField("order"), title=None, axis=alt.Axis(labelAngle=-25, labelLimit=220))
+    tips += [alt.Tooltip("changed:N", title="Since the run before"), alt.Tooltip("void:N", title="Void")]
+    crowded = len(rows) > _CROWDED
+    labels = alt.Axis(labels=not crowded, ticks=not crowded, labelAngle=-25, labelLimit=220)
+    x = alt.X(
+        "run:N", sort=alt.SortField("order"), title="oldest to newest run" if crowded else None, axis=labels
+    )
     scale = alt.Scale(zero=False)
-    several = len({row["series"] for row in rows}) > 1
-    legend = alt.Legend(title=None, orient="top", labelLimit=320) if several else None
+    legend = (
+        alt.Legend(title=None, orient="top", labelLimit=320) if len({r["series"] for r in rows}) > 1 else None
+    )
     colour = alt.Color("series:N", scale=alt.Scale(range=list(_SERIES)), legend=legend)
-    shape = alt.Shape("series:N", legend=legend)
     base = alt.Chart(alt.InlineData(values=rows)).encode(x=x, tooltip=tips, color=colour)
     metric = shortened(visible(points[0].measurement.metric), 60)
+    value = alt.Y("value:Q", scale=scale, title=metric)
+    dots = base.mark_point(size=30 if crowded else 90, opacity=1).encode(
+        y=value,
+        shape=alt.Shape("series:N", legend=legend),
+        fill=alt.condition("datum.void != ''", alt.value("transparent"), colour),
+    )
     return alt.layer(
-        base.mark_line(opacity=0.35).encode(y=alt.Y("value:Q", scale=scale, title=metric)),
-        base.mark_rule(strokeWidth=3).encode(y=alt.Y("low:Q", scale=scale, title=metric), y2="high:Q"),
-        base.mark_point(filled=True, size=90, opacity=1).encode(
-            y=alt.Y("value:Q", scale=scale, title=metric), shape=shape
+        base.mark_line(opacity=0.5).encode(y=value, detail="stretch:N"),
+        base.mark_rule(strokeWidth=1 if crowded else 3).encode(
+            y=alt.Y("low:Q", scale=scale, title=metric), y2="high:Q"
         ),
+        dots,
     ).properties(height=320)
+
+
+_CROWDED = 24
+"""Runs beyond which a trend names none of them on its axis."""
+
+
+def _points(points: Sequence[Seen]) -> list[dict[str, Any]]:
+    """Return a row for each point. Runs of one ``stretch`` are joined: same series, same weights, same data, none other between."""
+    last: dict[str, tuple[str, str]] = {}
+    stretches: dict[str, int] = {}
+    rows = []
+    for place, p in enumerate(points):
+        series = shortened(visible(f"{p.model} on {p.data}"), 60)
+        keys, before = (p.model_key, p.data_key), last.get(series)
+        changed = [
+            word
+            for word, new, old in zip(("other weights", "other data"), keys, before or keys, strict=True)
+            if new != old
+        ]
+        stretches[series] = stretches.get(series, 0) + bool(changed)
+        last[series] = keys
+        rows.append(
+            _row(p.measurement, shortened(visible(f"{p.name} ({p.run})"), 120), "")
+            | {
+                "run": f"{place + 1}. {visible(p.name)[:24]} · {visible(p.run)[-6:]}",
+                "began": numbers.moment(p.began),
+                "order": place,
+                "series": series,
+                "stretch": f"{series} {stretches[series]}",
+                "changed": ", ".join(changed) or ("nothing" if before else "the first"),
+                "void": shortened(visible(p.measurement.void), 90),
+            }
+        )
+    return rows
 
 
 def differences(found: Sequence[Difference]) -> Any:

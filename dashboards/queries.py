@@ -1,69 +1,90 @@
-"""What the dashboard asks of a store: runs, records, evidence, and one metric over time."""
+"""What the dashboard asks of a store: summaries of runs a page at a time, one record, evidence, and one metric over time."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from audit.core.errors import InputError
 from audit.core.identity import Digest
-from audit.core.measurements import Group, Measurement
-from audit.core.policy import GRAVEST_FIRST, Verdict
+from audit.core.measurements import Group
 from audit.core.records import AuditRecord
 from audit.core.renderers import Renderer
 from audit.core.rows import Rows
+from audit.core.run_summaries import Summary
 from audit.registry import Unavailable, catalogue
 from audit.store import codec
 from audit.store.location import StoreAddress, resolve
-from audit.store.runs import RunLine, Store, open_store
+from audit.store.runs import Store, open_store
+from audit.store.summaries import Choices, Seen, Wanted
 from reports import numbers
-from reports.view import model_name
 
-MOST_RUNS = 300
-"""Runs an overview reads; a store with more shows the newest."""
+MOST_RUNS = 100
+"""Runs in a list to choose from: the newest. Any other is found in the overview, or by its address."""
+_MOST_METRICS = 400
+"""Metrics to choose from in a trend."""
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """One run as a row of the overview. ``record`` is None when it cannot be read, and ``problem`` says why."""
+    """One run as a row of a list. Its record is read when it is first asked for, and not before."""
 
-    run: str
-    name: str
-    began: str
-    finished: str | None
-    verdict: str
-    record: AuditRecord | None
-    problem: str = ""
+    address: StoreAddress
+    summary: Summary
+
+    @property
+    def run(self) -> str:
+        return self.summary.run
+
+    @property
+    def name(self) -> str:
+        return self.summary.name
+
+    @property
+    def began(self) -> str:
+        return self.summary.began
+
+    @property
+    def finished(self) -> str | None:
+        return self.summary.finished
+
+    @property
+    def verdict(self) -> str:
+        return self.summary.verdict
 
     @property
     def model(self) -> str:
         """What the audit calls its model, else what kind it is."""
-        if self.record is None:
-            return ""
-        model = self.record.model
-        return model_name(model) or str(model.get("family") or model.get("adapter") or "")
-
-    def count(self, verdict: Verdict) -> int | None:
-        """How many judgements have a verdict; None where the record cannot be read."""
-        return None if self.record is None else sum(j.verdict is verdict for j in self.record.judgements)
+        return self.summary.model
 
     @property
     def seconds(self) -> float | None:
         return numbers.elapsed(self.began, self.finished)
 
+    @property
+    def record(self) -> AuditRecord | None:
+        """The whole record; None when it cannot be read, and ``problem`` says why."""
+        return _record(self.address, self.run, self.finished)[0]
+
+    @property
+    def problem(self) -> str:
+        return _record(self.address, self.run, self.finished)[1]
+
 
 @dataclass(frozen=True, slots=True)
-class Point:
-    """One metric in one run."""
+class Page:
+    """One page of the overview: some runs, how many of each verdict are wanted in all, and what can be filtered by."""
 
-    run: str
-    name: str
-    began: str
-    measurement: Measurement
-    series: str = ""
-    """Model and data: points of one series may be joined by a line, others not."""
+    runs: tuple[Summary, ...]
+    counts: dict[str, int]
+    everything: dict[str, int]
+    choices: Choices
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
 
 
 def asked_for(arguments: Sequence[str] = ()) -> StoreAddress:
@@ -82,38 +103,83 @@ def reading(address: StoreAddress) -> Store:
     return open_store(address, create=False, read_only=True)
 
 
+def is_empty(address: StoreAddress) -> bool:
+    """Say whether a store holds no run; InputError says why it cannot be read."""
+    with reading(address) as store:
+        return not store.summaries.page(most=1)
+
+
 def overview(address: StoreAddress) -> list[Overview]:
     """Return the newest runs of a store; InputError says why there is none to read."""
     with reading(address) as store:
-        return [_line(store, line) for line in store.list_runs()[:MOST_RUNS]]
+        return [Overview(address, found) for found in store.summaries.page(most=MOST_RUNS)]
 
 
-def _line(store: Store, line: RunLine) -> Overview:
-    verdict = line.verdict or "unfinished"
-    common = (line.run, line.name, line.began, line.finished, verdict)
+def of_data(address: StoreAddress, line: Overview) -> list[Overview]:
+    """Return the newest runs of the data that a run is about, by what the data are called."""
+    asked = Wanted(data=(line.summary.data,)) if line.summary.data else Wanted()
+    with reading(address) as store:
+        return [Overview(address, found) for found in store.summaries.page(asked, most=MOST_RUNS)]
+
+
+def one(address: StoreAddress, run: str) -> Overview | None:
+    """Return one run by its id, or None where the store has no such run."""
+    with reading(address) as store:
+        found = store.summaries.one(run)
+    return None if found is None else Overview(address, found)
+
+
+def page(address: StoreAddress, wanted: Wanted, first: int, most: int) -> Page:
+    """Return one page of the wanted runs; InputError says why there is none to read."""
+    with reading(address) as store:
+        asked = store.summaries
+        everything = asked.counts()
+        return Page(
+            runs=asked.page(wanted, first=first, most=most),
+            counts=everything if wanted == Wanted() else asked.counts(wanted),
+            everything=everything,
+            choices=asked.choices(),
+        )
+
+
+def metrics(address: StoreAddress, wanted: Wanted) -> list[tuple[str, Group]]:
+    """Return what was measured in a wanted run, metric and group: first what fails in the newest run that fails, then what is in
+    most runs."""
+    with reading(address) as store:
+        failing = store.summaries.failing(wanted)
+        found = list(store.summaries.metrics(wanted))
+    first = None if failing is None else (failing.metric, failing.group)
+    found.sort(key=lambda choice: choice != first)
+    return found[:_MOST_METRICS]
+
+
+def trend(address: StoreAddress, wanted: Wanted, metric: str, group: Group) -> tuple[Seen, ...]:
+    """Return one metric over the newest wanted runs that have it, the oldest first."""
+    with reading(address) as store:
+        return store.summaries.trend(metric, group, wanted)
+
+
+def _record(address: StoreAddress, run: str, finished: str | None) -> tuple[AuditRecord | None, str]:
+    return _finished(address, run) if finished is not None else _read(address, run)
+
+
+@lru_cache(maxsize=4)
+def _finished(address: StoreAddress, run: str) -> tuple[AuditRecord | None, str]:
+    """Read a finished run, which never changes; a page asks for the same one again and again."""
+    return _read(address, run)
+
+
+def _read(address: StoreAddress, run: str) -> tuple[AuditRecord | None, str]:
     try:
-        record = _record(store, line.run, line.finished)
+        with reading(address) as store:
+            return store.read(run), ""
     except InputError as error:
-        return Overview(*common, None, str(error))
+        return None, str(error)
     except (KeyError, TypeError, ValueError) as error:
-        shape = f"its record has not the shape that this version writes ({type(error).__name__}: {error})"
-        return Overview(*common, None, shape)
-    return Overview(*common, record)
-
-
-_FINISHED: dict[tuple[str, str, str], AuditRecord] = {}
-"""Records of finished runs: they never change, so one that was read need not be read again."""
-
-
-def _record(store: Store, run: str, finished: str | None) -> AuditRecord:
-    if finished is None:
-        return store.read(run)
-    key = (str(store.address), run, finished)
-    if key not in _FINISHED:
-        if len(_FINISHED) >= 2 * MOST_RUNS:
-            _FINISHED.clear()
-        _FINISHED[key] = store.read(run)
-    return _FINISHED[key]
+        return (
+            None,
+            f"its record has not the shape that this version writes ({type(error).__name__}: {error})",
+        )
 
 
 @lru_cache(maxsize=256)
@@ -121,36 +187,6 @@ def evidence(address: StoreAddress, digest: Digest) -> Rows | None:
     """Return the rows kept under a digest, or None when the store does not hold them."""
     with reading(address) as store:
         return codec.decode("rows", store.blobs.get(digest)) if store.blobs.has(digest) else None
-
-
-def metrics(runs: Iterable[Overview]) -> list[tuple[str, Group]]:
-    """Return what was measured in any of the runs, metric and group: what fails in the newest run that judges it first, then what
-    some run judges, of these what is in most runs."""
-    counted: dict[tuple[str, Group], int] = {}
-    grave: dict[tuple[str, Group], int] = {}
-    for line in runs:
-        if line.record is not None:
-            for found in {(m.metric, m.group) for m in line.record.measurements}:
-                counted[found] = counted.get(found, 0) + 1
-            for j in line.record.judgements:
-                if isinstance(j.because, Measurement):
-                    grave.setdefault((j.because.metric, j.because.group), GRAVEST_FIRST.index(j.verdict))
-    return sorted(
-        counted,
-        key=lambda found: (grave.get(found, len(GRAVEST_FIRST)), -counted[found], bool(found[1]), found),
-    )
-
-
-def trend(runs: Iterable[Overview], metric: str, group: Group) -> list[Point]:
-    """Return one metric over the runs, the oldest first; ``runs`` come newest first."""
-    points = [
-        Point(line.run, line.name, line.began, m, f"{line.model} on {line.record.data.get('loader', '')}")
-        for line in reversed(list(runs))
-        if line.record is not None
-        for m in line.record.measurements
-        if (m.metric, m.group) == (metric, group)
-    ]
-    return sorted(points, key=lambda point: point.began)
 
 
 def renderers() -> dict[str, type[Renderer]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import streamlit as st
 
@@ -110,22 +110,42 @@ def table(
 
 
 def runs_or_stop() -> tuple[StoreAddress, list[queries.Overview]]:
-    """Return the store and its runs; without a run, say what to do and end the page."""
+    """Return the store and its newest runs; without a run, say what to do and end the page."""
     try:
         address = queries.asked_for()
         found = queries.overview(address)
     except InputError as error:
-        st.title("No audits to show")
-        st.info("There is no store that can be read here.", icon=":material/database_off:")
-        st.text(visible(str(error)))
-        _how_to_begin()
-        st.stop()
+        _no_store(error)
     if not found:
-        st.title("No audits yet")
-        st.info("This store holds no run.", icon=":material/inbox:")
-        _how_to_begin()
-        st.stop()
+        _no_run()
     return address, found
+
+
+def store_or_stop() -> StoreAddress:
+    """Return a store that holds a run; without one, say what to do and end the page."""
+    try:
+        address = queries.asked_for()
+        empty = queries.is_empty(address)
+    except InputError as error:
+        _no_store(error)
+    if empty:
+        _no_run()
+    return address
+
+
+def _no_store(error: InputError) -> NoReturn:
+    st.title("No audits to show")
+    st.info("There is no store that can be read here.", icon=":material/database_off:")
+    st.text(visible(str(error)))
+    _how_to_begin()
+    st.stop()
+
+
+def _no_run() -> NoReturn:
+    st.title("No audits yet")
+    st.info("This store holds no run.", icon=":material/inbox:")
+    _how_to_begin()
+    st.stop()
 
 
 def _how_to_begin() -> None:
@@ -137,15 +157,46 @@ def _how_to_begin() -> None:
 
 def chosen_run(runs: Sequence[queries.Overview]) -> queries.Overview:
     """Return the run the address names, else the newest; the choice goes into the address."""
-    by_id = {line.run: line for line in runs}
+    by_id = _by_id(runs, "run")
     wanted = addressed.follow("run", list(by_id), "chosen-run")
     if wanted and wanted not in by_id:
         st.warning("This store has no such run; the newest is shown.", icon=":material/link_off:")
     chosen = st.selectbox(
-        "Run",
-        list(by_id),
-        format_func=lambda run: shortened(visible(f"{by_id[run].name} · {run}"), 120),
-        key="chosen-run",
+        "Run", list(by_id), format_func=lambda run: _called(by_id[run]), key="chosen-run", help=_help(by_id)
     )
     addressed.keep("run", chosen, "chosen-run")
     return by_id[chosen]
+
+
+def choice(runs: Sequence[queries.Overview], key: str, label: str, place: int = 0) -> queries.Overview:
+    """Let a person choose one of the newest runs; the run that the address names is one of them, however old it is."""
+    by_id = _by_id(runs, key)
+    wanted, ids = st.query_params.get(key, ""), list(by_id)
+    chosen = st.selectbox(
+        label,
+        ids,
+        index=ids.index(wanted) if wanted in by_id else place,
+        format_func=lambda run: _called(by_id[run]),
+        key=f"{key}-{wanted}-{len(ids)}",
+        help=_help(by_id),
+    )
+    return by_id[chosen]
+
+
+def _by_id(runs: Sequence[queries.Overview], key: str) -> dict[str, queries.Overview]:
+    """Return runs by their ids, with the one that the address names, however old it is."""
+    by_id = {line.run: line for line in runs}
+    wanted = st.query_params.get(key, "")
+    if wanted and wanted not in by_id and (named := queries.one(runs[0].address, wanted)) is not None:
+        by_id[wanted] = named
+    return by_id
+
+
+def _called(line: queries.Overview) -> str:
+    return shortened(visible(f"{line.name} · {line.verdict} · {line.run}"), 120)
+
+
+def _help(by_id: Mapping[str, queries.Overview]) -> str | None:
+    if len(by_id) < queries.MOST_RUNS:
+        return None
+    return f"The newest {queries.MOST_RUNS} runs; open an older one from the overview."

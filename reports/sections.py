@@ -12,6 +12,9 @@ from audit.core.evaluators import Dimension
 from audit.core.measurements import Direction, Group, Interval, Measurement, Undefined, Unquantified
 from audit.core.records import AuditRecord, RecordedEvaluator
 from audit.core.renderers import EvidenceReader
+from audit.core.run_summaries import OTHER as OTHER
+from audit.core.run_summaries import dimension_of as dimension_of
+from audit.core.run_summaries import owners as owners
 from audit.core.units import UNITS
 from reports import numbers
 from reports.axes import Axis, axis_over, fits
@@ -20,7 +23,6 @@ from reports.figures import axis_figure, interval_plot
 from reports.judged import Judged
 from reports.redact import flattened, shortened
 
-OTHER = "other"
 MOST_GROUPS = 4
 """Groups in one family of metrics that stand in the open; where more were measured, those that no criterion asks for are folded away."""
 QUESTIONS: Mapping[str, str] = {
@@ -112,23 +114,6 @@ def group_name(group: Group) -> str:
     ('sex = F, age = 60+', '')
     """
     return ", ".join(f"{name} = {value}" for name, value in group)
-
-
-def owners(record: AuditRecord) -> dict[str, RecordedEvaluator]:
-    """Return, for each metric, the first evaluator of the record that describes it; one that ran goes before one that did not."""
-    found: dict[str, RecordedEvaluator] = {}
-    for evaluator in sorted(record.evaluators, key=lambda e: e.status != "scored"):
-        for metric in evaluator.metrics:
-            found.setdefault(metric, evaluator)
-    return found
-
-
-def dimension_of(metric: str, owned: Mapping[str, RecordedEvaluator]) -> str:
-    """Return the dimension of the evaluator that describes a metric, else the one its name begins with."""
-    if metric in owned:
-        return owned[metric].dimension
-    beginning = metric.partition(".")[0]
-    return beginning if beginning in set(Dimension) else OTHER
 
 
 def sections(record: AuditRecord, read: EvidenceReader, show_sensitive: bool) -> tuple[Section, ...]:

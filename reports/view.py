@@ -13,6 +13,7 @@ from audit.core.measurements import Interval, Measurement
 from audit.core.policy import GRAVEST_FIRST, Judgement, Verdict, overall
 from audit.core.records import AuditRecord, RecordedFailure
 from audit.core.renderers import EvidenceReader
+from audit.core.run_summaries import model_name as model_name
 from reports import numbers
 from reports.axes import axis_over
 from reports.evidence import Exhibit
@@ -273,14 +274,6 @@ def registered(record: AuditRecord) -> str:
         return ""
     departs = lock.get("deviations") or ()
     return f"{numbers.moment(str(lock.get('written', '')))} · {numbers.counted(len(departs), 'deviation') if departs else 'no deviation'}"
-
-
-def model_name(model: Mapping[str, Any]) -> str:
-    """Return what the audit calls its model, or an empty string: an included model's name, a hub id, a factory."""
-    options = model.get("options")
-    if not isinstance(options, Mapping):
-        return ""
-    return next((str(options[key]) for key in ("use", "name", "id", "factory") if options.get(key)), "")
 
 
 def _splits(data: Mapping[str, Any]) -> str:

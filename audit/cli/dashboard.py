@@ -24,6 +24,7 @@ from audit.cli.main import INTERRUPTED
 from audit.cli.options import address, store_option
 from audit.cli.visible import VisibleLines, say
 from audit.core.errors import InputError
+from audit.store.location import StoreAddress
 
 _EPILOG = """\
 \b
@@ -61,9 +62,11 @@ def command(store: str | None, port: int, host: str, allowed: tuple[str, ...], n
     if find_spec("streamlit") is None or found is None or not found.submodule_search_locations:
         raise InputError("The dashboard needs streamlit. Run: pip install generative-audit")
     folder = Path(next(iter(found.submodule_search_locations)))
+    where = address(store)
+    _check(where)
     return _serve(
         [
-            *(sys.executable, "-P", "-m", "streamlit", "run", str(folder / "app.py")),
+            *(sys.executable, "-P", "-m", "dashboards.served", "run", str(folder / "app.py")),
             *(f"--server.allowedHosts={name}" for name in names(host, allowed)),
             f"--server.port={port}",
             f"--server.address={host}",
@@ -78,9 +81,21 @@ def command(store: str | None, port: int, host: str, allowed: tuple[str, ...], n
             "--client.showErrorDetails=none",
         ],
         folder,
-        address(store).spelled,
+        where.spelled,
         None if no_browser else ("localhost" if _stands_for_all(host) else host, port),
     )
+
+
+def _check(where: StoreAddress) -> None:
+    """See that there is a store to show, brought to this version where it is of an earlier one; InputError says what is wrong."""
+    from audit.store.runs import open_store
+
+    try:
+        open_store(where, create=False, read_only=True).close()
+    except InputError:
+        open_store(
+            where, create=False
+        ).close()  # its error says more, and a store of an earlier version has none
 
 
 def names(host: str, allowed: tuple[str, ...]) -> list[str]:

@@ -127,9 +127,9 @@ class Ledger:
         if known is not None and known not in schema.VERSIONS:
             if not str(known).isdecimal():
                 raise damaged(self.address, "its version is no number")
-            if int(known) < schema.FORMAT:
+            if (form := int(known[:4])) < schema.FORMAT:
                 raise InputError(
-                    f"The store {self.address} was written by an older generative-audit (format {int(known)}; this one "
+                    f"The store {self.address} was written by an older generative-audit (format {form}; this one "
                     f"reads format {schema.FORMAT}): name another store with --store, or read it with the version that wrote it."
                 )
             raise InputError(

@@ -57,6 +57,7 @@ def measurement_rows(run: str, measurements: Sequence[Mapping[str, Any]]) -> lis
             "subgroup": json.dumps(m["group"]),
             "unquantified": m["unquantified"] and text_of(m["unquantified"]),
             "unit": text_of(m["unit"]),
+            "void": text_of(m.get("void") or "") or None,
             **(m["interval"] or nothing),
             **{name: m[name] for name in same},
         }

@@ -17,7 +17,7 @@ from audit.core.facts import Failed, Made, Scored
 from audit.core.identity import Digest, Key, digest_of
 from audit.core.records import AuditRecord, from_plain, to_plain
 from audit.core.rows import Rows
-from audit.store import schema
+from audit.store import schema, summaries
 from audit.store.blobs import CLAIMS
 from audit.store.collect import claim
 from audit.store.ledger import Ledger, damaged, readable
@@ -73,9 +73,8 @@ def open_store(address: StoreAddress, *, create: bool = True, read_only: bool = 
 class Store:
     """The ledger and the blobs of one place. One driver writes; readers may look on.
 
-    Facts are only ever added. Recording one again changes nothing, so two
-    drivers may work on one plan; a fact whose blob is gone counts as absent,
-    so a lost or deleted blob is made again without a repair.
+    Facts are only ever added. Recording one again changes nothing, so two drivers may work on one plan; a
+    fact whose blob is gone counts as absent, so a lost or deleted blob is made again without a repair.
     """
 
     def __init__(self, address: StoreAddress, ledger: Ledger) -> None:
@@ -113,7 +112,9 @@ class Store:
                 if known is not None:
                     return str(known)
                 row = {"plan_key": plan_key, "name": text_of(name), "began": began, "snapshot": kept}
-                _add(connection, schema.runs, {"run": _run_id(), **row})
+                run = _run_id()
+                if _add(connection, schema.runs, {"run": run, **row}):
+                    summaries.put(connection, run, kept)
             raise AssertionError("eight random run ids were all taken")
 
         return self._ledger.write(work)
@@ -214,6 +215,7 @@ class Store:
                 ):
                     if rows:
                         connection.execute(insert(table), rows)
+                summaries.put(connection, run, kept)
 
         self._find(run)
         self.blobs.settle(Digest(e["digest"]) for m in plain["measurements"] for e in m["evidence"])
@@ -242,6 +244,11 @@ class Store:
         with readable(self.address):
             plain: dict[str, Any] = json.loads(row.snapshot)
             return plain
+
+    @property
+    def summaries(self) -> summaries.Summaries:
+        """What lists of runs show, filtered and counted by the ledger."""
+        return summaries.Summaries(self._ledger)
 
     def list_runs(self) -> tuple[RunLine, ...]:
         """Return every run, the newest first."""

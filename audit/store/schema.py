@@ -11,9 +11,9 @@ Raise it when one of them changes: a store of an earlier format is refused, beca
 holds would be read as something else.
 """
 
-VERSIONS = (f"{FORMAT:04d}",)
+VERSIONS = (f"{FORMAT:04d}", f"{FORMAT:04d}01")
 """Every revision of the ledger this code knows, oldest first: the tables of this format, and what was added to them since.
-The last one is what it writes."""
+The last one is what it writes. The first four digits are the format, two more count what was added to it."""
 
 metadata = MetaData()
 
@@ -92,7 +92,9 @@ measurements = Table(
     Column("baseline", Float),
     Column("noise_floor", Float),
     Column("p_value", Float),
+    Column("void", Text),
 )
+Index("one_metric", measurements.c.metric, measurements.c.subgroup)
 
 judgements = Table(
     "judgements",
@@ -108,3 +110,27 @@ judgements = Table(
     Column("value", Float),
     Column("n_to_decide", Float),
 )
+
+summaries = Table(
+    "summaries",
+    metadata,
+    Column("run", String(32), primary_key=True),
+    Column("number", Integer, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("words", Text, nullable=False),
+    Column("began", String(40), nullable=False),
+    Column("finished", String(40)),
+    Column("verdict", String(20), nullable=False),
+    Column("model", Text, nullable=False),
+    Column("model_key", String(64), nullable=False),
+    Column("data", Text, nullable=False),
+    Column("data_key", String(64), nullable=False),
+    Column("dimensions", Text, nullable=False),
+    Column("counts", Text, nullable=False),
+    Column("measurements", Integer, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("decisive", Text),
+    Column("registers", Boolean, nullable=False),
+    Column("problem", Text, nullable=False),
+)
+Index("newest_summary", summaries.c.number, unique=True)

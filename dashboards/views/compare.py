@@ -24,7 +24,7 @@ def show() -> None:
     """Show the page."""
     address, runs = widgets.runs_or_stop()
     st.title("Compare two runs")
-    readable = [line for line in runs if line.record is not None]
+    readable = [line for line in runs if not line.summary.problem]
     if len(readable) < 2:
         st.info(
             "A comparison takes two runs; this store has fewer that can be read.",
@@ -34,11 +34,14 @@ def show() -> None:
     second = _chosen("The run in question", readable, "second", 0)
     others = [line for line in readable if line.run != second.run]
     first = _chosen("The run before", others, "first", _nearest(second, others))
-    assert first.record is not None
-    assert second.record is not None
+    before, now = first.record, second.record
+    if before is None or now is None:
+        st.error("The record of one of these runs cannot be read.", icon=":material/error:")
+        st.text(visible(first.problem or second.problem))
+        st.stop()
     try:
         with st.spinner("Comparing"):
-            found = compare(first.record, second.record, partial(queries.evidence, address))
+            found = compare(before, now, partial(queries.evidence, address))
     except InputError as error:
         st.error("These runs cannot be compared.", icon=":material/compare_arrows:")
         st.text(visible(str(error)))
@@ -50,29 +53,18 @@ def show() -> None:
 
 def _chosen(label: str, runs: Sequence[Overview], key: str, place: int) -> Overview:
     """Return the run that the address names, else the one at ``place``; the choice goes into the address."""
-    by_id = {line.run: line for line in runs}
-    ids, wanted = list(by_id), st.query_params.get(key, "")
-    chosen = st.selectbox(
-        label,
-        ids,
-        index=ids.index(wanted) if wanted in by_id else place,
-        format_func=lambda run: shortened(visible(f"{by_id[run].name} · {by_id[run].verdict} · {run}"), 140),
-        key=f"{key}-{len(ids)}",
-    )
-    st.query_params[key] = chosen
-    return by_id[chosen]
+    chosen = widgets.choice(runs, key, label, place)
+    st.query_params[key] = chosen.run
+    return chosen
 
 
 def _nearest(second: Overview, others: Sequence[Overview]) -> int:
-    """Return the place of the newest run before ``second`` of the same data and kind of model, else the first."""
-    assert second.record is not None
-    wanted = (second.record.data.get("content"), second.record.model.get("family"))
-    for place, line in enumerate(others):
-        assert line.record is not None
-        alike = (line.record.data.get("content"), line.record.model.get("family")) == wanted
-        if alike and line.began <= second.began:
-            return place
-    return 0
+    """Return the place of the newest run before ``second`` of the same model and data, else of the same data, else the first."""
+    now = second.summary
+    earlier = [(place, line.summary) for place, line in enumerate(others) if line.began <= second.began]
+    same_data = [(place, one) for place, one in earlier if one.data_key == now.data_key]
+    same_model = [(place, one) for place, one in same_data if one.model == now.model]
+    return next((place for place, _ in (*same_model, *same_data)), 0)
 
 
 def _unlike(found: Comparison) -> None:

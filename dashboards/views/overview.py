@@ -1,74 +1,126 @@
-"""The overview: every run of a store, and one metric over the runs."""
+"""The overview: the runs of a store a page at a time, and what fails over the runs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
 from typing import Any
 from urllib.parse import quote
 
 import streamlit as st
 
+from audit.core.evaluators import Dimension
 from audit.core.policy import Verdict
+from audit.core.run_summaries import OTHER, UNFINISHED, Decisive, Summary
+from audit.store.location import StoreAddress
+from audit.store.summaries import Choices, Seen, Wanted
 from dashboards import charts, queries, widgets
-from dashboards.queries import Overview
 from reports import numbers
 from reports.redact import shortened, visible
 from reports.sections import group_name
 
-UNFINISHED = "unfinished"
+AT_ONCE = 50  # runs on one page
+_VERDICTS = (*(v.value for v in Verdict), UNFINISHED)
 
 
 def show() -> None:
     """Show the page."""
-    address, runs = widgets.runs_or_stop()
+    address = widgets.store_or_stop()
     st.title("Audits")
     st.text(f"Store: {visible(str(address))}")
-    _figures(runs)
-    shown = _filtered(runs)
-    st.caption("Select a row to open its run.")
-    _table(shown)
-    _unreadable([line for line in shown if line.record is None])
-    if len(runs) == queries.MOST_RUNS:
-        st.caption(f"The newest {queries.MOST_RUNS} runs of this store.")
-    _trend(shown)
+    head = st.container()
+    with queries.reading(address) as store:
+        choices = store.summaries.choices()
+    wanted = _wanted(choices)
+    first = _first(wanted)
+    page = queries.page(address, wanted, first, AT_ONCE)
+    with head:
+        _figures(page.everything)
+    _table(page.runs)
+    _turn(first, page.total)
+    _unreadable([line for line in page.runs if line.problem])
+    _trend(address, wanted)
 
 
-def _figures(runs: Sequence[Overview]) -> None:
+def _figures(counts: Mapping[str, int]) -> None:
     columns = st.columns(6)
-    columns[0].metric("Runs", len(runs), border=True)
-    for column, verdict in zip(columns[1:], (*(v.value for v in Verdict), UNFINISHED), strict=True):
-        count = sum(line.verdict == verdict for line in runs)
-        column.metric(f"{widgets.SYMBOLS[verdict]} {verdict}", count, border=True)
+    columns[0].metric("Runs", sum(counts.values()), border=True)
+    for column, verdict in zip(columns[1:], _VERDICTS, strict=True):
+        column.metric(f"{widgets.SYMBOLS[verdict]} {verdict}", counts.get(verdict, 0), border=True)
 
 
-def _filtered(runs: Sequence[Overview]) -> list[Overview]:
+def _wanted(choices: Choices) -> Wanted:
     left, right = st.columns([2, 3], vertical_alignment="bottom")
-    wanted = left.text_input(
+    words = left.text_input(
         "Search", placeholder="Name, model or run", icon=":material/search:", key="search"
     )
-    verdicts = right.pills(
-        "Verdict",
-        [*(v.value for v in Verdict), UNFINISHED],
-        selection_mode="multi",
-        key="verdicts",
-    )
-    return [
-        line
-        for line in runs
-        if wanted.casefold() in f"{line.name} {line.model} {line.run}".casefold()
-        and (not verdicts or line.verdict in verdicts)
-    ]
+    verdicts = right.pills("Verdict", _VERDICTS, selection_mode="multi", key="verdicts")
+    model, data, began = st.columns(3)
+    models = model.multiselect("Model", choices.models, format_func=_short, key="models")
+    sources = data.multiselect("Data", choices.data, format_func=_short, key="data")
+    days = began.date_input("Began between", value=[], min_value=date(2000, 1, 1), key="days")
+    since, until = _days(days)
+    return Wanted(words or "", tuple(models), tuple(sources), tuple(verdicts or ()), since, until)
 
 
-def _table(runs: Sequence[Overview]) -> None:
+def _short(text: str) -> str:
+    return shortened(visible(text), 60)
+
+
+def _days(chosen: Any) -> tuple[str, str]:
+    """Return the first and the last day that were chosen; one alone is where to begin."""
+    days = [d.isoformat() for d in chosen if isinstance(d, date)] if isinstance(chosen, tuple) else []
+    return (days[0] if days else "", days[1] if len(days) > 1 else "")
+
+
+def _first(wanted: Wanted) -> int:
+    """Return the place of the first run on this page; another filter begins at the first page."""
+    if st.session_state.get("filtered-by") != wanted:
+        st.session_state["filtered-by"] = wanted
+        st.session_state["first-run"] = 0
+    return int(st.session_state.get("first-run", 0))
+
+
+def _turn(first: int, total: int) -> None:
+    """Offer the pages before and after, where there are more runs than one page holds."""
+    if total <= AT_ONCE:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            "Newer",
+            icon=":material/chevron_left:",
+            disabled=first == 0,
+            on_click=_go,
+            args=(first - AT_ONCE,),
+        )
+        st.button(
+            "Older",
+            icon=":material/chevron_right:",
+            disabled=first + AT_ONCE >= total,
+            on_click=_go,
+            args=(first + AT_ONCE,),
+        )
+        st.caption(f"Runs {first + 1} to {min(first + AT_ONCE, total)} of {numbers.count(total)}")
+
+
+def _go(first: int) -> None:
+    st.session_state["first-run"] = max(0, first)
+
+
+def _table(runs: Sequence[Summary]) -> None:
     import pyarrow as pa
 
     if not runs:
         st.info("No run fits this search.", icon=":material/search_off:")
         return
+    st.caption(
+        "Select a row to open its run. A dimension shows the verdict of its criteria; empty: nothing is asked of it."
+    )
+    dimensions = [d.value for d in Dimension]
+    if any(OTHER in (line.dimensions or {}) for line in runs):
+        dimensions.append(OTHER)
     chosen = st.dataframe(
-        pa.Table.from_pylist([_row(line) for line in runs]),
+        pa.Table.from_pylist([_row(line, dimensions) for line in runs]),
         hide_index=True,
         width="stretch",
         key="runs",
@@ -78,30 +130,49 @@ def _table(runs: Sequence[Overview]) -> None:
             "Open": st.column_config.LinkColumn("New tab", display_text="open", width="small"),
             "Began": st.column_config.DatetimeColumn("Began (UTC)", format="YYYY-MM-DD HH:mm"),
             "Seconds": st.column_config.NumberColumn("Took", format="%.0f s", help="Wall time in seconds"),
-            **{
-                verdict.value: st.column_config.NumberColumn(
-                    widgets.SYMBOLS[verdict.value], width="small", help=f"Judgements: {verdict.value}"
-                )
-                for verdict in Verdict
-            },
+            "Lost": st.column_config.NumberColumn("Failed pieces", help="Work that failed in this run"),
+            "Decisive": st.column_config.TextColumn(
+                "Gravest criterion",
+                width="large",
+                help="What did not pass: its value, its interval and its bound",
+            ),
+            **{d: st.column_config.TextColumn(d.capitalize(), width="small") for d in dimensions},
         },
     )
     for position in chosen.selection.rows[:1]:
         st.switch_page("views/run.py", query_params={"run": runs[position].run})
 
 
-def _row(line: Overview) -> dict[str, Any]:
+def _row(line: Summary, dimensions: Sequence[str]) -> dict[str, Any]:
+    said = line.dimensions or {}
     return {
         "Verdict": widgets.word(line.verdict),
         "Name": shortened(visible(line.name), 200),
         "Model": shortened(visible(line.model), 80),
+        "Data": shortened(visible(line.data), 80),
+        **{d: widgets.word(said[d]) if d in said else "" for d in dimensions},
+        "Decisive": _decisive(line.decisive),
         "Began": _when(line.began),
-        "Seconds": line.seconds,
-        **{verdict.value: line.count(verdict) for verdict in Verdict},
-        "Measurements": None if line.record is None else len(line.record.measurements),
+        "Seconds": numbers.elapsed(line.began, line.finished),
+        "Lost": line.failures,
+        "Measurements": line.measurements,
         "Run": visible(line.run),
         "Open": f"run?run={quote(line.run, safe='', errors='replace')}",
     }
+
+
+def _decisive(found: Decisive | None) -> str:
+    if found is None:
+        return ""
+    what = f"{found.metric} {group_name(found.group)}".strip()
+    if found.value is None:
+        return shortened(visible(f"{what}: not measured, asked for {found.bound}"), 200)
+    between = (
+        ""
+        if found.low is None or found.high is None
+        else f" ({numbers.plain(found.low)} to {numbers.plain(found.high)})"
+    )
+    return shortened(visible(f"{what}: {numbers.plain(found.value)}{between}, asked for {found.bound}"), 200)
 
 
 def _when(began: str) -> datetime | None:
@@ -112,7 +183,7 @@ def _when(began: str) -> datetime | None:
     return (moment.astimezone(UTC) if moment.tzinfo else moment).replace(tzinfo=None)
 
 
-def _unreadable(lines: Sequence[Overview]) -> None:
+def _unreadable(lines: Sequence[Summary]) -> None:
     if lines:
         with st.expander(f"Records that cannot be read: {len(lines)}", icon=":material/error:"):
             widgets.table(
@@ -121,8 +192,10 @@ def _unreadable(lines: Sequence[Overview]) -> None:
             )
 
 
-def _trend(runs: Sequence[Overview]) -> None:
-    choices = queries.metrics(runs)
+@st.fragment
+def _trend(address: StoreAddress, wanted: Wanted) -> None:
+    """Show one metric over the runs; choosing another redraws this part alone."""
+    choices = queries.metrics(address, wanted)
     if not choices:
         return
     st.subheader("One metric over the runs")
@@ -130,26 +203,37 @@ def _trend(runs: Sequence[Overview]) -> None:
     metric, group = st.selectbox(
         "Metric", choices, format_func=lambda choice: shortened(labels[choice], 120), key="metric"
     )
-    points = queries.trend(runs, metric, group)
+    points = queries.trend(address, wanted, metric, group)
+    if not points:
+        st.caption("No run of this search has it.")
+        return
     st.altair_chart(charts.trend(points), width="stretch")
     st.caption(
-        "Bars are intervals. Runs of different models, data or settings share this chart: compare with care."
+        "Bars are intervals; a hollow point is void. A line joins runs of the same weights on the same data, and breaks where either "
+        "changed. It begins with the criterion that fails in the newest run."
     )
     with st.expander("The same as a table"):
-        widgets.table(
-            ("Run", "Name", "Began", "Value", "Interval", "n"),
-            [
-                (
-                    p.run,
-                    p.name,
-                    numbers.moment(p.began),
-                    f"{numbers.value_of(p.measurement)} {p.measurement.unit}".strip(),
-                    numbers.interval_of(p.measurement) or "none",
-                    numbers.count(p.measurement.n),
-                )
-                for p in points
-            ],
-        )
+        _points(points)
+
+
+def _points(points: Sequence[Seen]) -> None:
+    widgets.table(
+        ("Run", "Name", "Model", "Data", "Began", "Value", "Interval", "n", "Void"),
+        [
+            (
+                p.run,
+                p.name,
+                p.model,
+                p.data,
+                numbers.moment(p.began),
+                f"{numbers.value_of(p.measurement)} {p.measurement.unit}".strip(),
+                numbers.interval_of(p.measurement) or "none",
+                numbers.count(p.measurement.n),
+                p.measurement.void,
+            )
+            for p in points
+        ],
+    )
 
 
 if __name__ == "__main__":  # Streamlit runs a page as the main module

@@ -7,7 +7,7 @@ from functools import partial
 
 import streamlit as st
 
-from audit.core.register import Entry, Status, looked_for, register, same_data
+from audit.core.register import Entry, Status, looked_for, register
 from dashboards import queries, widgets
 from dashboards.queries import Overview
 from dashboards.reveals import revealed
@@ -28,7 +28,7 @@ def show() -> None:
     if not looked_for(record):
         st.info("Nothing in this run looks for single training records.", icon=":material/search_off:")
         st.stop()
-    before = _before(line, runs)
+    before = _before(line, queries.of_data(address, line))
     reveal = revealed(
         address,
         line.run,
@@ -51,16 +51,14 @@ def show() -> None:
 
 def _before(line: Overview, runs: Sequence[Overview]) -> Overview | None:
     """Return the run that a person compares with: the newest one before it of the same data unless another is chosen."""
-    assert line.record is not None
     earlier = {
         one.run: one
         for one in runs
-        if one.record is not None
-        and one.run != line.run
+        if one.run != line.run
         and one.finished is not None
         and one.began <= line.began
-        and same_data(line.record, one.record)
-        and looked_for(one.record)
+        and one.summary.data_key == line.summary.data_key
+        and one.summary.registers
     }
     choices = ["", *earlier]
     chosen = st.selectbox(

@@ -13,7 +13,7 @@ from audit.core.records import AuditRecord
 from audit.core.renderers import Renderer
 from audit.store.location import StoreAddress
 from audit.store.reviews import reviewed
-from dashboards import charts, queries, widgets
+from dashboards import charts, drill, queries, widgets
 from dashboards.reveals import revealed
 from dashboards.widgets import plain
 from reports.evidence import Exhibit, Picture
@@ -26,6 +26,7 @@ _PAGES = (
     "Summary",
     "What it makes",
     "Measurements",
+    "One measurement",
     "Evidence",
     "Not measured",
     "Limits",
@@ -61,6 +62,7 @@ def show() -> None:
             partial(_summary, shown),
             partial(_samples, shown),
             partial(_measurements, shown, Judged.of(record.judgements)),
+            partial(drill.one, record),
             partial(_evidence, shown),
             partial(_gaps, shown),
             partial(_limits, shown),
@@ -117,6 +119,9 @@ def _summary(shown: View) -> None:
             if not card.tallies:
                 st.caption("The policy asks nothing here.")
             st.caption(plain(f"Measurements: {card.measurements}. Evaluators: {card.evaluators or 'none'}."))
+    if shown.findings:
+        st.subheader("What to look at")
+        drill.ranked(shown.findings)
     st.subheader("Criteria")
     st.caption("Each bound was chosen before the run. The whole interval decides.")
     widgets.table(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import re
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from audit.core.measurements import Interval
 from audit.core.records import to_plain
 from audit.store.location import resolve
 from audit.store.runs import open_store
+from audit.store.summaries import Wanted
 from dashboards import queries
 from reports import numbers
 
@@ -25,6 +27,7 @@ HARMFUL = "<script>alert(1)</script> :smile: **b** [x](http://h.example) $x$ :re
 @pytest.fixture(autouse=True)
 def _fresh_memory() -> None:
     queries.evidence.cache_clear()
+    queries._finished.cache_clear()
 
 
 def opened(page: str = "", **query: str) -> AppTest:
@@ -90,7 +93,8 @@ def test_the_overview_lists_runs_newest_first(samples: Any, kept: Any) -> None:
     assert list(table["Name"]) == ["two", "one"]
     assert list(table["Run"]) == [newer, older]
     assert list(table["Verdict"]) == ["✕ fail", "✕ fail"]
-    assert list(table["fail"]) == [1, 1]
+    assert list(table["quality"]) == ["≈ inconclusive"] * 2
+    assert "asked for" in table["Decisive"][0]
     assert list(table["Open"]) == [f"run?run={newer}", f"run?run={older}"]
     assert [m.value for m in app.metric] == ["2", "0", "2", "0", "0", "0"]
 
@@ -119,7 +123,7 @@ def test_the_trend_shows_the_chosen_metric_with_its_intervals(samples: Any, kept
     table = app.dataframe[-1].value
     assert list(table["Interval"]) == [numbers.interval_of(m)] * 2
     assert list(table["Name"]) == ["one", "two"]  # the oldest first
-    rows = queries.trend(queries.overview(queries.asked_for([])), *choice)
+    rows = queries.trend(queries.asked_for([]), Wanted(), *choice)
     assert [p.measurement.uncertainty.low for p in rows] == [m.uncertainty.low] * 2  # type: ignore[union-attr]
 
 
@@ -232,13 +236,11 @@ def test_a_record_that_cannot_be_read_spoils_nothing_else(
     monkeypatch.setattr(queries.Store, "read", damaged)
     app = opened()
     assert not app.exception
-    assert list(app.dataframe[0].value["Name"]) == ["broken", "fine"]
-    assert "Records that cannot be read: 1" in [expander.label for expander in app.expander]
-    assert "has not the shape that this version writes" in words(app)
-    assert list(app.dataframe[0].value["fail"].isna()) == [True, False]  # unknown is not zero
+    assert list(app.dataframe[0].value["Name"]) == ["broken", "fine"]  # a list reads no record
     app = opened("run", run=broken)
     assert not app.exception
     assert "The record of this run cannot be read." in words(app)
+    assert "has not the shape that this version writes" in words(app)
 
 
 def test_every_report_format_can_be_downloaded(samples: Any, kept: Any) -> None:
@@ -266,3 +268,73 @@ def test_what_the_dashboard_keeps_is_what_the_store_holds(samples: Any, kept: An
     with open_store(resolve(str(store)), create=False, read_only=True) as opened_store:
         assert line.record is not None
         assert to_plain(line.record) == to_plain(opened_store.read(run))
+
+
+def test_the_overview_turns_its_pages_and_reads_no_record(
+    samples: Any, kept: Any, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample = samples.build()
+    small = dataclasses.replace(sample.record, measurements=sample.record.measurements[:1], evaluators=())
+    for number in range(52):
+        kept(dataclasses.replace(sample, record=small), name=f"run {number}")
+
+    def refused(*_: Any) -> Any:
+        raise AssertionError("the overview read a record")
+
+    monkeypatch.setattr(queries.Store, "read", refused)
+    app = opened()
+    assert not app.exception
+    assert "Runs on one page" not in words(app)
+    assert app.metric[0].value == "52"
+    assert list(app.dataframe[0].value["Name"])[::49] == ["run 51", "run 2"]
+    next(b for b in app.button if b.label == "Older").click().run()
+    assert list(app.dataframe[0].value["Name"]) == ["run 1", "run 0"]
+    assert next(b for b in app.button if b.label == "Older").disabled
+    app.text_input(key="search").set_value("run 3").run()  # another filter begins at its first page
+    assert len(app.dataframe[0].value) == 11
+    assert not app.exception
+
+
+def test_the_overview_filters_by_model_data_and_day(samples: Any, kept: Any) -> None:
+    sample = samples.build()
+    model = {**sample.record.model, "options": {"use": "another-model"}}
+    kept(sample, name="one")
+    kept(dataclasses.replace(sample, record=dataclasses.replace(sample.record, model=model)), name="two")
+    app = opened()
+    app.multiselect(key="models").set_value(["another-model"]).run()
+    assert list(app.dataframe[0].value["Name"]) == ["two"]
+    app.multiselect(key="models").set_value([]).run()
+    app.multiselect(key="data").set_value(["digits"]).run()
+    assert len(app.dataframe[0].value) == 2
+    app.date_input(key="days").set_value((datetime.date(2001, 1, 1), datetime.date(2001, 1, 2))).run()
+    assert not app.exception
+    assert "No run fits this search." in words(app)
+
+
+def test_a_run_older_than_the_list_is_opened_by_its_address(
+    samples: Any, kept: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries, "MOST_RUNS", 1)
+    old = kept(samples.build(), name="old")
+    kept(samples.build(), name="new")
+    app = opened("run", run=old)
+    assert not app.exception
+    assert app.title[0].value == "old"
+
+
+def test_one_measurement_is_shown_with_all_that_is_known_of_it(samples: Any, kept: Any) -> None:
+    sample = samples.build()
+    run = kept(sample)
+    app = opened("run", run=run)
+    assert "What to look at" in [header.value for header in app.subheader]
+    place = next(
+        i for i, m in enumerate(sample.record.measurements) if m.evidence and m.noise_floor is not None
+    )
+    m = sample.record.measurements[place]
+    app.selectbox(key=f"measurement-{run}").set_value(place).run()
+    assert not app.exception
+    rows = next(f.value for f in app.dataframe if "As measured" in f.value.columns)
+    said = dict(zip(rows["What"], rows["As measured"], strict=True))
+    assert said["Interval"] == numbers.interval_of(m)
+    assert said["Noise floor"] == numbers.plain(m.noise_floor)
+    assert f"audit compare {run} NEW_RUN" in words(app)

@@ -11,7 +11,8 @@ import pytest
 from audit.core.measurements import Evidence, Measurement
 from audit.core.policy import Verdict
 from audit.core.register import AtRisk, register_evidence
-from dashboards import queries
+from audit.store.summaries import Wanted
+from dashboards import charts, queries
 from tests.dashboards.test_app import HARMFUL, opened, words
 
 PAGES = ("compare", "risks", "frameworks")
@@ -137,13 +138,18 @@ def test_the_trend_begins_with_what_fails_and_joins_no_unlike_runs(
 ) -> None:
     kept(samples.build(), name="one")
     kept(worse(samples), name="two")
-    runs = queries.overview(queries.asked_for())
-    metric, group = queries.metrics(runs)[0]
-    newest = next(line.record for line in runs if line.record is not None)
+    address = queries.asked_for()
+    metric, group = queries.metrics(address, Wanted())[0]
+    newest = queries.overview(address)[0].record
+    assert newest is not None
     failing = {j.criterion.metric for j in newest.judgements if j.verdict is Verdict.FAIL}
     assert metric in failing
     other = samples.build()
     model = {**other.record.model, "options": {"use": "another-model"}}
     kept(dataclasses.replace(other, record=dataclasses.replace(other.record, model=model)), name="three")
-    points = queries.trend(queries.overview(queries.asked_for()), metric, group)
-    assert len({point.series for point in points}) == 2
+    weights = {**other.record.model, "weights": "others"}
+    kept(dataclasses.replace(other, record=dataclasses.replace(other.record, model=weights)), name="four")
+    drawn = charts._points(queries.trend(address, Wanted(), metric, group))
+    assert len({row["series"] for row in drawn}) == 2
+    assert [row["changed"] for row in drawn] == ["the first", "nothing", "the first", "other weights"]
+    assert drawn[0]["stretch"] == drawn[1]["stretch"] != drawn[3]["stretch"]
