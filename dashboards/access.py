@@ -14,6 +14,8 @@ from audit.store.location import StoreAddress
 
 _OWN_NAMES = ("localhost", "127.0.0.1", "::1")
 _NAME = "reviewer"
+ADMITTED = "admitted"
+"""Where a session keeps that its password was right."""
 
 
 def may_not_start(address: StoreAddress) -> str:
@@ -24,7 +26,7 @@ def may_not_start(address: StoreAddress) -> str:
         return "This dashboard may not write to the store. Start it as a user who may, or use 'audit run'."
     host = str(st.get_option("server.address") or "")
     names = st.get_option("server.allowedHosts") or ()
-    if not logged_in() and not only_here(host, names):
+    if not protected() and not only_here(host, names):
         return (
             "Others can reach this dashboard without a login, so it starts nothing. Serve it on 127.0.0.1 (audit dashboard without "
             "--host and --allow-host), or behind a login."
@@ -45,6 +47,11 @@ def only_here(host: str, names: Iterable[str]) -> bool:
         except ValueError:
             return False
     return set(names) <= {*_OWN_NAMES, host}
+
+
+def protected() -> bool:
+    """Say whether this session came in by a login or a password."""
+    return logged_in() or bool(st.session_state.get(ADMITTED))
 
 
 def logged_in() -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboards import widgets
+from dashboards import gate, widgets
 
 VIEWS = Path(__file__).parent / "views"
 
@@ -14,6 +14,7 @@ VIEWS = Path(__file__).parent / "views"
 def main() -> None:
     """Show the page that the browser's address names."""
     st.set_page_config(page_title="Audits", page_icon=widgets.favicon(), layout="wide")
+    gate.pass_or_stop()
     st.navigation(
         [
             st.Page(VIEWS / "overview.py", title="Overview", icon=":material/list:", default=True),

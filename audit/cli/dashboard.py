@@ -23,6 +23,7 @@ from audit.cli.descendants import be_told_of_parents_death
 from audit.cli.main import INTERRUPTED
 from audit.cli.options import address, store_option
 from audit.cli.visible import VisibleLines, say
+from audit.config.tables import Table, read_toml
 from audit.core.errors import InputError
 from audit.store.location import StoreAddress
 
@@ -31,9 +32,11 @@ _EPILOG = """\
 Examples:
   audit dashboard
   audit dashboard --store ./audit-store --port 8600 --no-browser
-  audit dashboard --host 0.0.0.0 --allow-host audits.example.com
+  audit dashboard --host 0.0.0.0 --allow-host audits.example.com --login login.toml
 """
 
+_SHORTEST = 12
+"""Characters of a password."""
 _OWN_NAMES = ("localhost", "127.0.0.1", "::1")
 _BLOCK = 1 << 16
 _PAUSE = 0.2
@@ -52,8 +55,16 @@ _FAREWELL = 2.0
     metavar="NAME",
     help="A further name that browsers may reach it by; may be repeated.",
 )
+@click.option(
+    "--login",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A TOML file with a password, or with [auth] for a login by OpenID Connect.",
+)
 @click.option("--no-browser", is_flag=True, help="Do not open a browser.")
-def command(store: str | None, port: int, host: str, allowed: tuple[str, ...], no_browser: bool) -> int:
+def command(
+    store: str | None, port: int, host: str, allowed: tuple[str, ...], login: Path | None, no_browser: bool
+) -> int:
     """Serve the dashboard on this machine until Ctrl-C. Nothing is sent anywhere.
 
     It answers only to the names it knows, so that a page of another site whose name leads here reads nothing.
@@ -64,6 +75,7 @@ def command(store: str | None, port: int, host: str, allowed: tuple[str, ...], n
     folder = Path(next(iter(found.submodule_search_locations)))
     where = address(store)
     _check(where)
+    secrets = login_file(login)
     return _serve(
         [
             *(sys.executable, "-P", "-m", "dashboards.served", "run", str(folder / "app.py")),
@@ -79,6 +91,7 @@ def command(store: str | None, port: int, host: str, allowed: tuple[str, ...], n
             "--browser.gatherUsageStats=false",
             "--client.toolbarMode=minimal",
             "--client.showErrorDetails=none",
+            f"--secrets.files={secrets}",  # and none that lies in the current folder or at home
         ],
         folder,
         where.spelled,
@@ -96,6 +109,42 @@ def _check(where: StoreAddress) -> None:
         open_store(
             where, create=False
         ).close()  # its error says more, and a store of an earlier version has none
+
+
+def login_file(login: Path | None) -> str:
+    """Return the path of the file that says who may log in, checked; that of no file where nobody has to.
+
+    Raises InputError that says what is missing in it.
+    """
+    if login is None:
+        return os.devnull
+    table = Table(
+        login.name, read_toml(login, "--login", 'it has password = "…", or [auth] for OpenID Connect.')
+    )
+    emails, password, auth = table.texts("emails"), table.text("password", ""), table.table("auth")
+    if auth is None:
+        if len(password) < _SHORTEST:
+            raise InputError(
+                f"{login.name} has no [auth], and no password of {_SHORTEST} or more characters. Write one of them."
+            )
+        if emails:
+            raise InputError(f"{login.name}: 'emails' needs [auth]; a password does not say who somebody is.")
+        table.close()
+        return str(login.absolute())
+    if password:
+        raise InputError(f"{login.name} has both a password and [auth]. Keep one of them.")
+    if find_spec("authlib") is None:
+        raise InputError(
+            "A login by OpenID Connect needs a library that is not installed: pip install 'generative-audit[login]'."
+        )
+    lacks = [name for name in ("redirect_uri", "cookie_secret") if not auth.values.get(name)]
+    if lacks:
+        raise InputError(
+            f"[auth] of {login.name} lacks {' and '.join(lacks)}. Beside them stand client_id, client_secret and server_metadata_url, "
+            "as Streamlit's st.login reads them."
+        )
+    table.close()
+    return str(login.absolute())
 
 
 def names(host: str, allowed: tuple[str, ...]) -> list[str]:

@@ -29,6 +29,7 @@ _GIVES = {
     "postgres": "a ledger in PostgreSQL, for several drivers on one store",
     "ray": "the executor 'ray', for a cluster of machines",
     "shared": "blobs in a bucket: s3://, gs://, az://",
+    "login": "a login by OpenID Connect for the dashboard",
     "bench": "the peers that benchmarks/ compares with",
     "rivagan": "the neural watermark of images",
     "dev": "the tests, the linters and the type checker",
