@@ -57,7 +57,7 @@ class Found:
         ]
         said += [
             f"{c.repeated:,} of {c.total:,} rows of '{c.split}' nearly equal another row of it ({c.exact:,} of them "
-            f"exactly), in {len(c.clusters):,} clusters{_such_as(c.split, max(c.clusters, key=len), names)}; "
+            f"exactly), in {len(c.clusters):,} cluster{'s' * (len(c.clusters) > 1)}{_such_as(c.split, max(c.clusters, key=len), names)}; "
             f"{self.meaning}. An interval that takes copies for separate examples is too narrow."
             for c in self.copies
             if c.clusters

@@ -237,7 +237,9 @@ def test_doctor_names_what_is_broken_and_the_remedy(cli, letters: Path, tmp_path
     assert [plugin["name"] for plugin in broken] == ["quality.broken"]
     assert "audit-letters[missing]" in broken[0]["remedy"]
     assert said.code == 2
-    assert {extra["name"] for extra in found["extras"]} == {"bench", "dev", "postgres", "rivagan", "shared"}
+    assert {extra["name"] for extra in found["extras"]} == {
+        *("bench", "browser", "dev", "login", "postgres", "ray", "rivagan", "shared"),
+    }
 
 
 def test_lists_name_what_specs_may_say(cli) -> None:

@@ -200,7 +200,6 @@ some = pytest.mark.slow
     ("attack", "when"),
     [
         ("exit_zero", "sample"),
-        ("segfault", "describe"),
         *(
             pytest.param(attack, when, marks=some)
             for attack in [*ENDS_ITS_PROCESS, "kill_its_group", "forge_the_end"]
@@ -245,11 +244,11 @@ def test_a_model_that_kills_who_started_it(attacker: Attacker, attack: str, exec
 @pytest.mark.parametrize(
     ("when", "executor"),
     [
-        ("refer", "inline"),
         ("sample", "pool"),
         *(
             pytest.param(when, executor, marks=some)
             for when, executor in (
+                ("refer", "inline"),
                 ("refer", "pool"),
                 ("open", "inline"),
                 ("open", "pool"),

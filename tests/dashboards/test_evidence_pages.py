@@ -328,7 +328,7 @@ def test_a_record_that_cannot_be_read_is_a_message(
 ) -> None:
     kept(samples.build(), name="broken")
     monkeypatch.setattr(queries.Store, "read", lambda self, run: {}["measurements"])
-    queries._FINISHED.clear()
+    queries._finished.cache_clear()
     app = opened(page)
     assert not app.exception
     assert "The record of this run cannot be read." in words(app)

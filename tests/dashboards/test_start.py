@@ -147,6 +147,7 @@ def test_the_main_path_by_the_page(store: Path, specs: Path) -> None:
     assert f"by run {one.run}" in words(app).replace("\\", "")  # what it cost the last time
 
 
+@pytest.mark.slow
 def test_a_run_outlives_its_dashboard_and_another_one_stops_and_resumes_it(store: Path, specs: Path) -> None:
     address, choice = resolve(str(store)), Choice(spec=waiting(specs))
     code = (

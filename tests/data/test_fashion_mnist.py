@@ -192,4 +192,8 @@ def test_the_card_of_the_publisher_s_pictures(real: DataRef) -> None:
     assert [problem.split(" nearly")[0] for problem in card.problems] == [
         "7 of 10,000 rows of 'holdout'",
         "7 of 10,000 rows of 'test'",
+        "4 of 10,000 rows of 'test'",
+        "20 of 50,000 rows of 'train'",
+        "1 of 10,000 rows of 'holdout'",
+        "1 of 10,000 rows of 'test'",
     ]

@@ -263,8 +263,8 @@ def pieces_made(store: Path) -> int:
 @pytest.mark.parametrize(
     ("executor", "sig"),
     [
-        ("inline", signal.SIGINT),
         ("pool", signal.SIGKILL),
+        pytest.param("inline", signal.SIGINT, marks=pytest.mark.slow),
         pytest.param("inline", signal.SIGKILL, marks=pytest.mark.slow),
         pytest.param("pool", signal.SIGINT, marks=pytest.mark.slow),
     ],

@@ -25,7 +25,7 @@ def brute(x: Any, y: Any, k: int, own: bool = False) -> tuple[Any, Any]:
 
 
 @pytest.mark.parametrize("own", [False, True])
-@pytest.mark.parametrize("d", [1, 7, 300])
+@pytest.mark.parametrize("d", [1, 7, pytest.param(300, marks=pytest.mark.slow)])
 def test_they_are_the_nearest(d: int, own: bool) -> None:
     rng = np.random.default_rng(d)
     y = rng.normal(size=(5000, d)) + 3

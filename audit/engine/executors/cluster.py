@@ -128,14 +128,13 @@ def looker() -> Callable[..., dict[str, Any]]:
     def look(packages: Sequence[str], folder: str, token: str, path: Sequence[str]) -> dict[str, Any]:
         import socket
         import sys
+        from importlib import import_module
         from importlib.metadata import PackageNotFoundError, version
+        from importlib.util import find_spec
         from pathlib import Path
 
         sys.path += [place for place in path if place not in sys.path]  # plugins may lie where the spec says
-        try:
-            from audit import __version__ as found
-        except ImportError:
-            found = ""
+        found = import_module("audit").__version__ if find_spec("audit") else ""
         versions = {}
         for package in packages:
             try:
