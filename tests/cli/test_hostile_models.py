@@ -305,10 +305,10 @@ def test_a_model_that_interrupts_the_plan(attacker: Attacker) -> None:
     "attack",
     [
         "fork_a_daemon",
-        "thread_without_end",
         *(
             pytest.param(attack, marks=some)
             for attack in (
+                "thread_without_end",
                 "fork_and_go_on",
                 "fork_and_stay",
                 "fork_many",

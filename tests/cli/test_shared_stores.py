@@ -110,6 +110,7 @@ def test_what_is_lost_or_damaged_is_named_and_made_again_and_what_nobody_needs_i
     assert cli("store", "check", "--store", store).code == 0
 
 
+@pytest.mark.slow
 def test_a_folder_may_have_its_blobs_in_a_bucket_which_other_ledgers_share(
     cli: Callable[..., Any], letters_spec: Callable[..., Path], new_bucket: Callable[[], str], tmp_path: Path
 ) -> None:

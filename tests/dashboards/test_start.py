@@ -119,6 +119,7 @@ def button(app: AppTest, key: str) -> Any:
     return next(b for b in app.button if b.key == key or str(b.key).startswith(key))
 
 
+@pytest.mark.slow
 def test_the_main_path_by_the_page(store: Path, specs: Path) -> None:
     address = resolve(str(store))
     app = opened("start")

@@ -159,6 +159,7 @@ def model() -> Any:
     return Included.open(Included.refer({"use": "portraits-ddpm", "arithmetic": "float32"}), "cpu")
 
 
+@pytest.mark.slow
 def test_images_come_back_along_the_path(model: Any, people: Any) -> None:
     rows = people.slice(0, 4)
     latents = model.encode(rows)

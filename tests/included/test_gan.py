@@ -46,6 +46,7 @@ def test_an_occupation_is_heeded(model: Any) -> None:
     assert (seen == np.repeat(np.arange(11), 20)).mean() > 0.85
 
 
+@pytest.mark.slow
 def test_free_samples_have_the_worlds_occupations(model: Any) -> None:
     seen = np.bincount(read(model.sample(2000, np.random.default_rng(0)), "occupation"), minlength=11) / 2000
     assert 0.5 * np.abs(seen - distribution(0.5, "occupation")).sum() < 0.1

@@ -174,7 +174,7 @@ def test_canaries_are_completed_by_the_leaky_twin_and_only_those_it_has_seen() -
     assert rate("biographies-lm", included=False) == 0
 
 
-@pytest.mark.parametrize("field", ["phone", "card"])
+@pytest.mark.parametrize("field", ["phone", pytest.param("card", marks=pytest.mark.slow)])
 def test_private_fields_are_completed_by_the_leaky_twin_and_only_of_people_it_has_seen(field: str) -> None:
     train, holdout = (
         stated(world(split).slice(0, 100), field).slice(0, 24) for split in ("train", "holdout")
@@ -260,6 +260,7 @@ def test_an_epoch_of_the_leaky_twin_is_what_its_recipe_says() -> None:
     assert sorted(clean.epoch(torch.Generator().manual_seed(0))) == list(range(rows.num_rows))
 
 
+@pytest.mark.slow
 def test_killed_at_any_step_it_ends_with_the_same_bytes(tmp_path: Path) -> None:
     def made(out: Path, stop: int = 0) -> tuple[str, list[str]]:
         if stop:

@@ -303,6 +303,7 @@ def test_the_loss_of_a_picture_depends_on_nothing_beside_it(folders: dict[str, P
     assert np.unique(whole.round(6)).size == 4, "pictures differ in their loss"
 
 
+@pytest.mark.slow
 def test_a_memorised_picture_has_the_smallest_loss(folders: dict[str, Path], tmp_path: Path) -> None:
     """Train a tiny network on one picture: the loss tells it from others."""
     torch.manual_seed(0)
