@@ -89,6 +89,7 @@ def run(plan: AuditPlan, run_id: str, store: Store, executor: Executor) -> Itera
             recipe, shard = queue.take()
             executor.submit(Task(recipe, shard, _reads(recipe, shard, ledger), str(store.blobs.root)))
             flying += 1
+        complete = False
         for fact in executor.completed():
             flying -= 1
             place = (fact.key, fact.shard)
@@ -96,8 +97,10 @@ def run(plan: AuditPlan, run_id: str, store: Store, executor: Executor) -> Itera
             store.record(run_id, fact)
             ledger.note(fact)
             queue.note(fact)
+            complete |= len(ledger.made[fact.key]) == by_key[fact.key].shards
             yield fact
-        yield from _score_ready(unscored, ledger, run_id, store)
+        if complete:  # only then may something be scored that could not be before
+            yield from _score_ready(unscored, ledger, run_id, store)
     yield from _without_value(unscored, ledger)
     if any(len(made) < len(ledger.made[key]) for key, made in store.made_of(keys).items()):
         raise OSError(
