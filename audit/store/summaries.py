@@ -111,13 +111,19 @@ class Summaries:
         return None
 
     def metrics(self, wanted: Wanted | None = None) -> tuple[tuple[str, Group], ...]:
-        """Return every metric and group that was measured in a wanted run, those of most runs first."""
+        """Return every metric and group that was measured in a wanted run: those that a criterion asks for first, then those of most runs."""
         statement = select(_M.metric, _M.subgroup).group_by(_M.metric, _M.subgroup)
         if wanted not in (None, Wanted()):
             assert wanted is not None
             statement = statement.where(_M.run.in_(select(_S.run).where(wanted.where())))
         rows = self._rows(
-            statement.order_by(func.count().desc(), func.length(_M.subgroup), _M.metric, _M.subgroup)
+            statement.order_by(
+                _M.metric.in_(select(schema.judgements.c.metric)).desc(),
+                func.count().desc(),
+                func.length(_M.subgroup),
+                _M.metric,
+                _M.subgroup,
+            )
         )
         with readable(self._ledger.address):
             return tuple((str(metric), _group(group)) for metric, group in rows)

@@ -139,6 +139,14 @@ def test_a_trend_is_of_what_fails_and_has_each_interval(store: Store, four: dict
     assert store.summaries.metrics(Wanted(words="begun")) == ()
 
 
+def test_what_a_criterion_asks_for_comes_before_what_is_only_measured(store: Store) -> None:
+    one = record("one", 1.0)
+    extra = replace(one.measurements[0], metric="fairness.gap")
+    keep(store, replace(one, measurements=(extra, *one.measurements)))
+    keep(store, replace(record("two", 1.0, day=2), measurements=(extra,), judgements=()))
+    assert [metric for metric, _ in store.summaries.metrics()] == [METRIC, METRIC, "fairness.gap"]
+
+
 def test_a_void_number_stays_void_in_a_trend(store: Store) -> None:
     keep(store, record("void", 1.0, void="its control failed"))
     (point,) = store.summaries.trend(METRIC, ())
