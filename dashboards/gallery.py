@@ -72,14 +72,14 @@ class Drawn:
 
 
 def exhibits(record: AuditRecord) -> list[Exhibit]:
-    """Return the evidence of a record that has rows to look at, each table once."""
+    """Return the evidence of a record that has rows to look at, each table once, what is hidden at first last."""
     found: dict[Digest, Exhibit] = {}
     for m in record.measurements:
         for e in m.evidence:
             if e.kind in KINDS:
                 digest = Digest(str(e.content))
                 found.setdefault(digest, Exhibit(e.kind, e.caption, digest, e.sensitive, m.metric, m.group))
-    return list(found.values())
+    return sorted(found.values(), key=lambda exhibit: exhibit.sensitive)
 
 
 @st.cache_data(max_size=_KEPT_INDEX, show_spinner="Reading evidence")
