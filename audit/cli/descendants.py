@@ -52,6 +52,12 @@ def end_descendants(farewell: float = 0.0) -> None:
         time.sleep(0.01)
 
 
+def end_all() -> None:
+    """Kill every descendant of this process, then its own group and itself with it."""
+    end_descendants()
+    os.killpg(0, signal.SIGKILL)
+
+
 def descendants(of: int | None = None) -> dict[int, int]:
     """Return the processes below one process, this one by default, each with its group.
 

@@ -19,7 +19,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
-from audit.cli.descendants import adopt_orphans, be_told_of_parents_death, end_descendants
+from audit.cli.descendants import adopt_orphans, be_told_of_parents_death, end_all
 from audit.cli.main import UNFINISHED, JobError, ending, terminate
 from audit.cli.options import address
 from audit.config.assemble import Assembled, assemble
@@ -28,6 +28,8 @@ from audit.core.errors import InputError
 from audit.registry import catalogue
 
 _BLOCK = 1 << 16
+_END = "import sys; sys.path[:] = {path!r}; from audit.cli.descendants import end_all; end_all()"
+"""What this process becomes once the command is gone."""
 
 
 def run(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -237,11 +239,16 @@ def _request() -> tuple[dict[str, Any], int]:
 
 
 def _leave_with(lifeline: int) -> None:
-    """End this process and all below it once the command is gone, in the middle of the work if need be."""
+    """End this process and all below it once the command is gone, in the middle of the work if need be.
+
+    It becomes another program to do so, which ends all of its threads at once: a driver that still worked would
+    start its workers anew, see them killed again, and record their shards as failed.
+    """
     with contextlib.suppress(OSError):
         os.read(lifeline, 1)
-    end_descendants()
-    os.killpg(0, signal.SIGKILL)
+    with contextlib.suppress(OSError):
+        os.execv(sys.executable, [sys.executable, "-P", "-c", _END.format(path=sys.path)])  # noqa: S606 - our own program
+    end_all()
 
 
 def _leave() -> None:

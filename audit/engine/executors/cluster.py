@@ -134,7 +134,7 @@ def looker() -> Callable[..., dict[str, Any]]:
         from pathlib import Path
 
         sys.path += [place for place in path if place not in sys.path]  # plugins may lie where the spec says
-        found = import_module("audit").__version__ if find_spec("audit") else ""
+        found = getattr(import_module("audit"), "__version__", "") if find_spec("audit") else ""
         versions = {}
         for package in packages:
             try:
