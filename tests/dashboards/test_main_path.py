@@ -21,6 +21,7 @@ import pytest
 from audit.core.review import Action
 from audit.store import reviews
 from audit.store.location import resolve
+from audit.store.runs import open_store
 from dashboards import started
 from dashboards.started import State
 
@@ -59,6 +60,7 @@ class Served:
             self._port = free.getsockname()[1]
         self._store, self._folder = store, folder
         self.url = f"http://127.0.0.1:{self._port}"
+        open_store(resolve(str(store))).close()  # a dashboard over no store at all is refused
 
     def begin(self) -> None:
         command = [sys.executable, "-m", "audit", "dashboard", "--store", str(self._store)]
