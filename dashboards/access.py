@@ -9,10 +9,10 @@ from pathlib import Path
 
 import streamlit as st
 
+from audit.cli.options import OWN_NAMES
 from audit.core.review import MOST_NAME, UNNAMED
 from audit.store.location import StoreAddress
 
-_OWN_NAMES = ("localhost", "127.0.0.1", "::1")
 _NAME = "reviewer"
 ADMITTED = "admitted"
 """Where a session keeps that its password was right."""
@@ -40,13 +40,13 @@ def only_here(host: str, names: Iterable[str]) -> bool:
     >>> only_here("127.0.0.1", ["localhost"]), only_here("127.0.0.1", ["audits.example.com"]), only_here("0.0.0.0", [])
     (True, False, False)
     """
-    if host not in _OWN_NAMES:
+    if host not in OWN_NAMES:
         try:
             if not ipaddress.ip_address(host).is_loopback:
                 return False
         except ValueError:
             return False
-    return set(names) <= {*_OWN_NAMES, host}
+    return set(names) <= {*OWN_NAMES, host}
 
 
 def protected() -> bool:

@@ -19,7 +19,6 @@ from audit.core.identity import Digest
 from audit.core.measurements import Group
 from audit.core.records import AuditRecord
 from audit.core.rows import FILE, IMAGE, PREFIX, TEXT, Rows, images_of
-from audit.store import codec
 from audit.store.location import StoreAddress
 from dashboards.queries import reading
 from dashboards.thumbnails import thumbnail
@@ -65,7 +64,7 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """The pictures of one row as PNGs, each under its column's name; ``problem`` says why there is none."""
+    """The pictures of one row as PNGs, each under its column's name; ``problem`` says why there are no pictures."""
 
     pictures: tuple[tuple[str, bytes], ...]
     problem: str = ""
@@ -165,7 +164,7 @@ def page_of(places: Places, number: int, size: int) -> Places:
 
 def _read(address: StoreAddress, digest: Digest) -> Rows | None:
     with reading(address) as store:
-        return codec.decode("rows", store.blobs.get(digest)) if store.blobs.has(digest) else None
+        return store.rows(digest)
 
 
 def _single(rows: Rows) -> list[str]:

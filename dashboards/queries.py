@@ -15,7 +15,6 @@ from audit.core.renderers import Renderer
 from audit.core.rows import Rows
 from audit.core.run_summaries import Summary
 from audit.registry import Unavailable, catalogue
-from audit.store import codec
 from audit.store.location import StoreAddress, resolve
 from audit.store.runs import Store, open_store
 from audit.store.summaries import Choices, Seen, Wanted
@@ -186,7 +185,7 @@ def _read(address: StoreAddress, run: str) -> tuple[AuditRecord | None, str]:
 def evidence(address: StoreAddress, digest: Digest) -> Rows | None:
     """Return the rows kept under a digest, or None when the store does not hold them."""
     with reading(address) as store:
-        return codec.decode("rows", store.blobs.get(digest)) if store.blobs.has(digest) else None
+        return store.rows(digest)
 
 
 def renderers() -> dict[str, type[Renderer]]:

@@ -211,7 +211,7 @@ def _choice(folder: Path) -> tuple[Choice, str]:
 
 
 def _read(folder: Path) -> Started | None:
-    """Return how an audit stands; None for a folder that is none."""
+    """Return how an audit stands; None for a folder that holds no audit."""
     try:
         choice, began = _choice(folder)
     except InputError:

@@ -9,6 +9,7 @@ from typing import Any, Literal, NoReturn
 import streamlit as st
 
 from audit.core.errors import InputError
+from audit.core.records import AuditRecord
 from audit.store.location import StoreAddress
 from dashboards import addressed, queries
 from reports.redact import shortened, visible
@@ -157,30 +158,36 @@ def _how_to_begin() -> None:
 
 def chosen_run(runs: Sequence[queries.Overview]) -> queries.Overview:
     """Return the run the address names, else the newest; the choice goes into the address."""
-    by_id = _by_id(runs, "run")
-    wanted = addressed.follow("run", list(by_id), "chosen-run")
-    if wanted and wanted not in by_id:
-        st.warning("This store has no such run; the newest is shown.", icon=":material/link_off:")
-    chosen = st.selectbox(
-        "Run", list(by_id), format_func=lambda run: _called(by_id[run]), key="chosen-run", help=_help(by_id)
-    )
-    addressed.keep("run", chosen, "chosen-run")
+    return choice(runs, "run", "Run", missing="This store has no such run; the newest is shown.")
+
+
+def choice(
+    runs: Sequence[queries.Overview], parameter: str, label: str, place: int = 0, missing: str = ""
+) -> queries.Overview:
+    """Let a person choose one of the newest runs, at first that at ``place``; the choice goes into the address.
+
+    The run that the address names is one of them, however old it is; ``missing`` is said where there is no such run.
+    """
+    by_id, key = _by_id(runs, parameter), f"chosen-{parameter}"
+    ids = list(by_id)
+    wanted = addressed.follow(parameter, ids, key)
+    if missing and wanted and wanted not in by_id:
+        st.warning(missing, icon=":material/link_off:")
+    if st.session_state.get(key) not in by_id:
+        st.session_state[key] = ids[place]
+    chosen = st.selectbox(label, ids, format_func=lambda run: _called(by_id[run]), key=key, help=_help(by_id))
+    addressed.keep(parameter, chosen, key)
     return by_id[chosen]
 
 
-def choice(runs: Sequence[queries.Overview], key: str, label: str, place: int = 0) -> queries.Overview:
-    """Let a person choose one of the newest runs; the run that the address names is one of them, however old it is."""
-    by_id = _by_id(runs, key)
-    wanted, ids = st.query_params.get(key, ""), list(by_id)
-    chosen = st.selectbox(
-        label,
-        ids,
-        index=ids.index(wanted) if wanted in by_id else place,
-        format_func=lambda run: _called(by_id[run]),
-        key=f"{key}-{wanted}-{len(ids)}",
-        help=_help(by_id),
-    )
-    return by_id[chosen]
+def record_or_stop(line: queries.Overview) -> AuditRecord:
+    """Return the record of a run; where it cannot be read, say why and end the page."""
+    record = line.record
+    if record is None:
+        st.error("The record of this run cannot be read.", icon=":material/error:")
+        st.text(visible(line.problem))
+        st.stop()
+    return record
 
 
 def _by_id(runs: Sequence[queries.Overview], key: str) -> dict[str, queries.Overview]:

@@ -19,7 +19,7 @@ _MOST_CHARACTERS = 200_000_000
 def baseline_reader(where: StoreAddress) -> Callable[[str], AuditRecord]:
     """Return what finds a baseline by what a policy calls it: the path of a record (``.json``), or a run of the store.
 
-    It raises InputError where there is none.
+    What it returns raises InputError for a name that finds no record.
     """
 
     def read(name: str) -> AuditRecord:

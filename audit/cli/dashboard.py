@@ -21,7 +21,7 @@ import click
 
 from audit.cli.descendants import be_told_of_parents_death
 from audit.cli.main import INTERRUPTED
-from audit.cli.options import address, store_option
+from audit.cli.options import OWN_NAMES, address, store_option
 from audit.cli.visible import VisibleLines, say
 from audit.config.tables import Table, read_toml
 from audit.core.errors import InputError
@@ -37,7 +37,6 @@ Examples:
 
 _SHORTEST = 12
 """Characters of a password."""
-_OWN_NAMES = ("localhost", "127.0.0.1", "::1")
 _BLOCK = 1 << 16
 _PAUSE = 0.2
 _FAREWELL = 2.0
@@ -91,7 +90,7 @@ def command(
             "--browser.gatherUsageStats=false",
             "--client.toolbarMode=minimal",
             "--client.showErrorDetails=none",
-            f"--secrets.files={secrets}",  # and none that lies in the current folder or at home
+            f"--secrets.files={secrets}",  # the only file of secrets that is read
         ],
         folder,
         where.spelled,
@@ -155,13 +154,13 @@ def names(host: str, allowed: tuple[str, ...]) -> list[str]:
                 f"--allow-host is '{name}'. Write the name alone, without scheme, port or *, such as audits.example.com."
             )
     if not _stands_for_all(host):
-        return list(dict.fromkeys([*_OWN_NAMES, host, *allowed]))
+        return list(dict.fromkeys([*OWN_NAMES, host, *allowed]))
     if not allowed:
         raise InputError(
             f"--host {host} listens on every address of this machine, and its names are not known. Add those by which "
             "browsers reach it: --allow-host NAME."
         )
-    return list(dict.fromkeys([*_OWN_NAMES, *allowed]))
+    return list(dict.fromkeys([*OWN_NAMES, *allowed]))
 
 
 def _stands_for_all(host: str) -> bool:

@@ -13,6 +13,9 @@ from audit.cli.visible import say
 from audit.config.limits import MOST_SAMPLES, MOST_SEED
 from audit.store.location import StoreAddress, resolve
 
+OWN_NAMES = ("localhost", "127.0.0.1", "::1")
+"""Names by which a browser on this machine reaches it."""
+
 store_option = click.option(
     "--store",
     metavar="PATH|URL",

@@ -43,7 +43,7 @@ class Formula(enum.StrEnum):
 class Scores:
     """What one metric of a task rests on.
 
-    ``values`` has a number for each attempt, shape (n,), NaN where there is none; ``units`` names the sample of each, so a
+    ``values`` has a number for each attempt, shape (n,), NaN for an attempt without a score; ``units`` names the sample of each, so a
     sample that was asked several times stands there several times. For ratios ``weights``, shape (n,), are the
     denominators. ``errored`` of the attempts without a number ended in an error. ``least`` and ``most`` are the range of a
     single value, None where the log does not say. ``reported`` is the log's own value, ``reported_error`` its own

@@ -22,7 +22,7 @@ from audit.engine.scoring import source_digest
 def with_baselines(plan: AuditPlan, read: Callable[[str], AuditRecord]) -> AuditPlan:
     """Return the plan with the record of every baseline that its criteria name; they name it by its run from then on.
 
-    ``read`` finds a run or the file of a record by what the policy calls it. Raise InputError where there is none, or
+    ``read`` finds a run or the file of a record by what the policy calls it. Raise InputError where it finds no record, or
     one that cannot be compared: unfinished, of another modality, other data or other parameters, without the metric.
     """
     found: dict[str, AuditRecord] = {}

@@ -35,8 +35,6 @@ class Assessed:
 
 Event: TypeAlias = Needed | Made | Failed | Assessed
 
-"""One shard of one recipe."""
-
 
 @dataclass
 class _Ledger:

@@ -96,16 +96,15 @@ def _share(value: float, interval: Interval, n: int) -> Callable[[float], Bounds
 
     Clusters make n smaller than it looks, so the number of trials is the one that gives the interval as it is.
     """
-    if interval.method.startswith("Clopper-Pearson"):
-        of: Callable[[float, float], Bounds] = lambda trials, level: exact_interval(  # noqa: E731
-            value * trials, trials, level
-        )
-    elif interval.method.startswith("Wilson"):
-        of = lambda trials, level: wilson_bounds(  # noqa: E731
-            value * trials, trials, normal_quantile((1 + level) / 2)
-        )
-    else:
+    exact, wilson = (interval.method.startswith(name) for name in ("Clopper-Pearson", "Wilson"))
+    if not exact and not wilson:
         return None
+
+    def of(trials: float, level: float) -> Bounds:
+        if exact:
+            return exact_interval(value * trials, trials, level)
+        return wilson_bounds(value * trials, trials, normal_quantile((1 + level) / 2))
+
     width = interval.high - interval.low
 
     def fits(trials: float) -> bool:

@@ -47,7 +47,7 @@ def rate_with_ungraded(
 def reaching(interval: Interval | Unquantified, *ends: Interval | Unquantified) -> Interval | Unquantified:
     """Return an interval that reaches over several: where all ungraded items go one way, and where all go the other.
 
-    Without one of them there is none: nobody knows how far it would reach.
+    Without one of them there is no interval: nobody knows how far it would reach.
     """
     found = [interval, *ends]
     if lacking := [end for end in found if isinstance(end, Unquantified)]:

@@ -99,7 +99,7 @@ class FileBlobs:
         folders = {folder for digest in digests for folder in list(self.path(digest).parents)[:3]}
         for folder in sorted(folders, key=lambda path: len(path.parts), reverse=True):
             with contextlib.suppress(FileNotFoundError):
-                _flush(folder)
+                flush_folder(folder)
 
     def among(self, digests: Collection[Digest]) -> set[Digest]:
         """Return which of some blobs are there."""
@@ -217,7 +217,7 @@ def _folders(root: Path) -> list[Path]:
     return sorted(path for path in root.iterdir() if len(path.name) == 2 and path.is_dir())
 
 
-def _flush(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
     """Make the names in a folder survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -111,6 +111,18 @@ def _folder(wanted: str) -> StoreAddress:
     return StoreAddress(blobs=blobs_place(given[0][1]) if given else folder / BLOBS, folder=folder)
 
 
+def folder_at(place: Path | str) -> Path | None:
+    """Return the folder in which blobs lie, None where they lie in a bucket.
+
+    >>> folder_at("file:///a%20folder"), folder_at("s3://team/audits")
+    (PosixPath('/a folder'), None)
+    """
+    scheme, mark, rest = str(place).partition("://")
+    if not mark:
+        return Path(place)
+    return Path(unquote(rest)) if scheme == "file" else None
+
+
 def blobs_place(wanted: str) -> Path | str:
     """Return where blobs lie: a path, or an address in its one spelling.
 

@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -110,6 +110,9 @@ class ObjectBlobs:
 
     def sound(self, digests: Collection[Digest]) -> set[Digest]:
         return _kept(self.is_sound, digests)
+
+    def settle(self, digests: Iterable[Digest]) -> None:
+        """Do nothing: what a server has acknowledged survives a power cut here."""
 
     def delete(self, digest: Digest) -> None:
         import obstore

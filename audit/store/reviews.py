@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import unquote
 
 from audit.core.errors import InputError
 from audit.core.records import AuditRecord
 from audit.core.review import Action, Entry, Head, Review, next_entry, parse
-from audit.store.location import StoreAddress
+from audit.store.blobs import flush_folder
+from audit.store.location import StoreAddress, folder_at
 from audit.store.runs import open_store
 
 FOLDER = "reviews"
@@ -25,7 +25,7 @@ _RUN = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,63}")
 
 def review_of(address: StoreAddress, run: str) -> Review | None:
     """Return what the log of a run says, or None where nobody ever wrote one, or could."""
-    if _folder(address) is None:
+    if folder_at(address.folder or address.blobs) is None:
         return None
     path = _path(address, run)
     try:
@@ -86,7 +86,7 @@ def add(
         added, entry = next_entry(data, review, said)
         _write(descriptor, added)
         if not data:
-            _flush_folder(path.parent)
+            flush_folder(path.parent)
         _keep_head(path, Head(entry.number, entry.digest))
     return entry
 
@@ -95,21 +95,13 @@ def _path(address: StoreAddress, run: str) -> Path:
     """Return where the log of a run lies: in the store's folder, else beside the blobs of a store whose ledger is a database."""
     if not _RUN.fullmatch(run):
         raise InputError(f"{run!r} is no id of a run, so it has no review log.")
-    place = _folder(address)
+    place = folder_at(address.folder or address.blobs)
     if place is None:
         raise InputError(
             f"A store whose ledger is a database and whose blobs are in a bucket ({address.blobs}) has no folder for a review log: "
             "a bucket cannot add a line to a file. Keep the blobs in a folder that all share, or review reports of another store."
         )
     return place / FOLDER / f"{run}.jsonl"
-
-
-def _folder(address: StoreAddress) -> Path | None:
-    place = address.folder or address.blobs
-    scheme, mark, rest = str(place).partition("://")
-    if not mark:
-        return Path(place)
-    return Path(unquote(rest)) if scheme == "file" else None
 
 
 def _digest_of_record(address: StoreAddress, run: str) -> str:
@@ -155,12 +147,4 @@ def _keep_head(path: Path, head: Head) -> None:
     finally:
         os.close(descriptor)
     unfinished.replace(path.with_suffix(".head"))
-    _flush_folder(path.parent)
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    flush_folder(path.parent)

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TypeAlias, TypeVar
-from urllib.parse import unquote
 
 from audit.core.errors import InputError
 from audit.core.identity import Digest
 from audit.store.blobs import FileBlobs, Kept
 from audit.store.cache import BlobCache, cache_of
+from audit.store.location import folder_at
 from audit.store.objects import ObjectBlobs
 
 T = TypeVar("T")
@@ -87,10 +87,8 @@ class SharedBlobs:
         return self._patiently(lambda: self.kept.sound(digests))
 
     def settle(self, digests: Iterable[Digest]) -> None:
-        """Make the names of some blobs survive a power cut; what a bucket has acknowledged does."""
-        if isinstance(self.kept, FileBlobs):
-            kept, wanted = self.kept, list(digests)
-            self._patiently(lambda: kept.settle(wanted))
+        wanted = list(digests)  # read once, settled perhaps several times
+        self._patiently(lambda: self.kept.settle(wanted))
 
     def delete(self, digest: Digest) -> None:
         self._patiently(lambda: self.kept.delete(digest))
@@ -157,11 +155,10 @@ def blobs_at(place: Path | str) -> Blobs:
 
     A process asks once for each place, so that it keeps its connections.
     """
-    text = str(place)
-    scheme, mark, rest = text.partition("://")
-    if not mark:
-        return FileBlobs(text)
-    kept = FileBlobs(unquote(rest)) if scheme == "file" else ObjectBlobs(text)
+    text, folder = str(place), folder_at(place)
+    if folder is not None and "://" not in text:
+        return FileBlobs(folder)
+    kept = ObjectBlobs(text) if folder is None else FileBlobs(folder)
     return SharedBlobs(kept, cache_of(os.environ), _patience(), text)
 
 

@@ -31,9 +31,9 @@ def show() -> None:
             icon=":material/compare_arrows:",
         )
         st.stop()
-    second = _chosen("The run in question", readable, "second", 0)
+    second = widgets.choice(readable, "second", "The run in question")
     others = [line for line in readable if line.run != second.run]
-    first = _chosen("The run before", others, "first", _nearest(second, others))
+    first = widgets.choice(others, "first", "The run before", _nearest(second, others))
     before, now = first.record, second.record
     if before is None or now is None:
         st.error("The record of one of these runs cannot be read.", icon=":material/error:")
@@ -49,13 +49,6 @@ def show() -> None:
     _unlike(found)
     _verdicts(found)
     _changes(found)
-
-
-def _chosen(label: str, runs: Sequence[Overview], key: str, place: int) -> Overview:
-    """Return the run that the address names, else the one at ``place``; the choice goes into the address."""
-    chosen = widgets.choice(runs, key, label, place)
-    st.query_params[key] = chosen.run
-    return chosen
 
 
 def _nearest(second: Overview, others: Sequence[Overview]) -> int:

@@ -7,7 +7,6 @@ import streamlit as st
 from dashboards import widgets
 from dashboards.widgets import plain
 from reports.frameworks import Framework, Spoken, frameworks, spoken
-from reports.redact import visible
 
 
 def show() -> None:
@@ -15,10 +14,7 @@ def show() -> None:
     _, runs = widgets.runs_or_stop()
     st.title("Frameworks")
     line = widgets.chosen_run(runs)
-    if line.record is None:
-        st.error("The record of this run cannot be read.", icon=":material/error:")
-        st.text(visible(line.problem))
-        st.stop()
+    record = widgets.record_or_stop(line)
     st.info(
         "No legal conclusion is drawn: whether a duty applies, and whether it is met, is for people to decide. "
         "Titles of clauses are in our own words.",
@@ -26,7 +22,7 @@ def show() -> None:
     )
     for tab, framework in zip(st.tabs([f.name for f in frameworks()]), frameworks(), strict=True):
         with tab:
-            _framework(framework, spoken(line.record, framework))
+            _framework(framework, spoken(record, framework))
 
 
 def _framework(framework: Framework, clauses: tuple[Spoken, ...]) -> None:

@@ -31,11 +31,7 @@ def show() -> None:
     address, runs = widgets.runs_or_stop()
     st.title("Groups")
     line = widgets.chosen_run(runs)
-    record = line.record
-    if record is None:
-        st.error("The record of this run cannot be read.", icon=":material/error:")
-        st.text(visible(line.problem))
-        st.stop()
+    record = widgets.record_or_stop(line)
     found = groups.metrics(record)
     if not found:
         st.info("Nothing in this run was measured for groups.", icon=":material/group_off:")

@@ -36,15 +36,12 @@ def show() -> None:
     address, runs = widgets.runs_or_stop()
     st.title("Review")
     line = widgets.chosen_run(runs)
-    if line.record is None:
-        st.error("The record of this run cannot be read.", icon=":material/error:")
-        st.text(visible(line.problem))
-        st.stop()
+    kept = widgets.record_or_stop(line)
     if line.finished is None:
         st.info("This run has not finished, so there is nothing to review yet.", icon=":material/pending:")
         st.stop()
     try:
-        record = reviews.reviewed(address, line.record)
+        record = reviews.reviewed(address, kept)
     except InputError as error:
         st.error(plain(str(error), 1_000), icon=":material/error:")
         st.stop()

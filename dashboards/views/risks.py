@@ -20,11 +20,7 @@ def show() -> None:
     address, runs = widgets.runs_or_stop()
     st.title("Training records at risk")
     line = widgets.chosen_run(runs)
-    record = line.record
-    if record is None:
-        st.error("The record of this run cannot be read.", icon=":material/error:")
-        st.text(visible(line.problem))
-        st.stop()
+    record = widgets.record_or_stop(line)
     if not looked_for(record):
         st.info("Nothing in this run looks for single training records.", icon=":material/search_off:")
         st.stop()

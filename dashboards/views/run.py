@@ -38,11 +38,7 @@ def show() -> None:
     """Show the page."""
     address, runs = widgets.runs_or_stop()
     line = widgets.chosen_run(runs)
-    if line.record is None:
-        st.error("The record of this run cannot be read.", icon=":material/error:")
-        st.text(visible(line.problem))
-        st.stop()
-    record = line.record
+    record = widgets.record_or_stop(line)
     sensitive = bool(st.session_state.get(f"sensitive-{line.run}", False))
     read = partial(queries.evidence, address)
     shown = view(record, read, show_sensitive=sensitive)

@@ -12,7 +12,7 @@ import streamlit as st
 from audit.core.errors import InputError
 from audit.core.rows import FILE, IMAGE, PREFIX, TEXT
 from audit.store.location import StoreAddress
-from dashboards import addressed, gallery, reveal_hook, widgets
+from dashboards import addressed, gallery, reveals, widgets
 from dashboards.gallery import Drawn, Exhibit, Index, Places
 from dashboards.thumbnails import width_of
 from dashboards.widgets import plain
@@ -33,11 +33,7 @@ def show() -> None:
     address, runs = widgets.runs_or_stop()
     st.title("Samples and evidence")
     line = widgets.chosen_run(runs)
-    if line.record is None:
-        st.error("The record of this run cannot be read.", icon=":material/error:")
-        st.text(visible(line.problem))
-        st.stop()
-    found = gallery.exhibits(line.record)
+    found = gallery.exhibits(widgets.record_or_stop(line))
     if not found:
         st.info(
             "This run kept no pictures, texts or tables to look at.", icon=":material/image_not_supported:"
@@ -166,7 +162,7 @@ def _reveal(run: str, exhibit: Exhibit, row: int | None) -> None:
     """Show one row, or with None all of them, once the reveal was heard of; where it was not, say so and show nothing."""
     name = _state(run, exhibit)
     try:
-        reveal_hook.on_reveal(run, reveal_hook.Item(exhibit.digest, exhibit.caption, row))
+        reveals.on_reveal(run, reveals.Item(exhibit.digest, exhibit.caption, row))
     except (InputError, OSError) as error:
         st.session_state[f"refused-{name}"] = str(error)
         return

@@ -19,7 +19,7 @@ from audit.core.rows import image_rows, text_rows
 from audit.store import reviews
 from audit.store.location import resolve
 from audit.store.runs import open_store
-from dashboards import gallery, queries, reveal_hook
+from dashboards import gallery, queries, reveals
 from tests.dashboards.test_app import HARMFUL, opened, words
 
 PAGES = ("samples", "groups")
@@ -197,8 +197,8 @@ def private(samples: Any) -> Any:
 def test_hidden_rows_are_shown_one_by_one_and_each_reveal_is_told(
     samples: Any, kept: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[tuple[str, reveal_hook.Item]] = []
-    monkeypatch.setattr(reveal_hook, "on_reveal", lambda run, item: told.append((run, item)))
+    told: list[tuple[str, reveals.Item]] = []
+    monkeypatch.setattr(reveals, "on_reveal", lambda run, item: told.append((run, item)))
     run = kept(private(samples))
     app = opened("samples")
     assert not app.exception
@@ -235,10 +235,10 @@ def test_a_reveal_is_a_line_of_the_review_log(samples: Any, kept: Any) -> None:
 def test_what_cannot_be_recorded_stays_hidden(
     samples: Any, kept: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(run: str, item: reveal_hook.Item) -> None:
+    def refuse(run: str, item: reveals.Item) -> None:
         raise InputError("The log cannot be written.")
 
-    monkeypatch.setattr(reveal_hook, "on_reveal", refuse)
+    monkeypatch.setattr(reveals, "on_reveal", refuse)
     kept(private(samples))
     app = press(opened("samples"), "Reveal 1")
     assert not app.exception

@@ -16,13 +16,13 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 from audit import __version__
 from audit.core.errors import InputError
 from audit.engine.environment import libraries
 from audit.registry import GROUPS
 from audit.store.blobs import UNFINISHED
+from audit.store.location import folder_at
 
 _ANSWERS_WITHIN = 5.0
 """Seconds in which something has to listen at an address."""
@@ -145,11 +145,10 @@ def looker() -> Callable[..., dict[str, Any]]:
             versions["generative-audit"] = found  # that of the code, which may lie elsewhere
         host, shared = socket.gethostname(), ""
         try:
-            if not folder:
-                pass  # blobs in a bucket: the first shard finds out whether this machine may write there
-            elif (Path(folder) / token).is_file():
+            # without a folder blobs are in a bucket: the first shard finds out whether this machine may write there
+            if folder and (Path(folder) / token).is_file():
                 (Path(folder) / f"{token}.{host}").write_text(host)
-            else:
+            elif folder:
                 shared = "there is no such folder, or it is another one than here"
         except OSError as error:
             shared = str(error)
@@ -169,10 +168,8 @@ class Sharing:
     @property
     def folder(self) -> Path | None:
         """Where the file lies; None where blobs are in a bucket, in which nothing has to be mounted."""
-        scheme, mark, rest = self.blobs.partition("://")
-        if mark and scheme != "file":
-            return None
-        return Path(unquote(rest) if mark else self.blobs) / UNFINISHED
+        folder = folder_at(self.blobs)
+        return None if folder is None else folder / UNFINISHED
 
     @property
     def asked(self) -> tuple[list[str], str, str, list[str]]:

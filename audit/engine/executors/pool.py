@@ -8,7 +8,6 @@ import signal
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import TextIOWrapper
@@ -16,8 +15,9 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 from audit.core.facts import Failed, Made, Task
-from audit.engine.attempts import after_death, death, too_long
-from audit.engine.executors.answers import Death, answer, understood
+from audit.engine.attempts import death
+from audit.engine.executors.answers import answer
+from audit.engine.executors.retrying import Retrying
 from audit.engine.worker import Workbench
 
 _FAREWELL = 3.0
@@ -38,18 +38,16 @@ class _Worker:
     since: float = 0.0
 
 
-class Pool:
+class Pool(Retrying[_Worker]):
     """Processes started afresh (not forked: torch and Arrow hold threads), each with its own opened models."""
 
     def __init__(
         self, *, workers: int | None = None, device: str = "cpu", time_limit: float | None = 3600.0
     ) -> None:
+        super().__init__(time_limit)
         self._size = workers or max(1, len(os.sched_getaffinity(0)))
         self._device = device
-        self._time_limit = time_limit
         self._context = mp.get_context("spawn")
-        self._workers: list[_Worker] = []
-        self._waiting: deque[Task] = deque()
 
     @property
     def slots(self) -> int:
@@ -121,32 +119,7 @@ class Pool:
             exit_code = worker.process.exitcode
             self._discard(worker)
             return self._died(task, death(-signal.SIGKILL if exit_code is None else exit_code))
-        worker.task = None
-        match understood(task, said):
-            case Death(how=how):
-                self._discard(worker)
-                return self._died(task, how)
-            case outcome:
-                return [outcome]
-
-    def _died(self, task: Task, how: str) -> list[Made | Failed]:
-        match after_death(task, how):
-            case Failed() as failed:
-                return [failed]
-            case again:
-                self._waiting.appendleft(again)
-                return []
-
-    def _overdue(self) -> list[Made | Failed]:
-        if self._time_limit is None:
-            return []
-        late = [w for w in self._workers if w.task and time.monotonic() - w.since > self._time_limit]
-        outcomes: list[Made | Failed] = []
-        for worker in late:
-            assert worker.task is not None
-            self._discard(worker)
-            outcomes.append(too_long(worker.task, self._time_limit))
-        return outcomes
+        return self._answered(worker, said)
 
 
 def _serve(pipe: Connection, device: str, parent: int) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import time
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +11,9 @@ from typing import Any
 from audit.core.errors import InputError
 from audit.core.facts import Failed, Made, Task
 from audit.core.recipes import Recipe, Resources
-from audit.engine.attempts import LOST, after_death, too_long
-from audit.engine.executors.answers import Death, understood
+from audit.engine.attempts import LOST
 from audit.engine.executors.cluster import Sharing, joined, look_around, looker, versions_here
+from audit.engine.executors.retrying import Retrying
 
 _LOOK = 0.25
 """Seconds between looks at the clock while tasks run."""
@@ -36,7 +35,7 @@ class _Worker:
     started: bool = False
 
 
-class Ray:
+class Ray(Retrying[_Worker]):
     """Actors on a Ray cluster, each with its own opened models; one that dies, or whose machine does, is replaced.
 
     ``address`` is HOST:PORT of a cluster that this machine belongs to, or ``auto``;
@@ -53,13 +52,13 @@ class Ray:
         time_limit: float | None = 3600.0,
         address: str | None = None,
     ) -> None:
+        super().__init__(time_limit)
         if device.startswith("cuda:"):
             raise InputError(
                 f"Ray decides which GPU a worker has, so '{device}' cannot be kept to. Use --device cuda."
             )
         self._device = device
         self._least = Resources(gpus=1) if device == "cuda" else Resources()
-        self._time_limit = time_limit
         self._cluster = joined(address, workers)
         room = self._cluster.gpus if device == "cuda" else self._cluster.cpus
         if room == 0:
@@ -68,8 +67,6 @@ class Ray:
             raise InputError(f"The Ray cluster has no {lacks}.")
         self._size = workers or room
         self._sharing: Sharing | None = None
-        self._workers: list[_Worker] = []
-        self._waiting: deque[Task] = deque()
         self._unborn = 0
         self._last_seen = time.monotonic()
 
@@ -177,13 +174,7 @@ class Ray:
             self._sharing.check(said)
             worker.started = True
             return []
-        task, worker.task = worker.task, None
-        match understood(task, said):
-            case Death(how=how):
-                self._discard(worker)
-                return self._died(task, how)
-            case outcome:
-                return [outcome]
+        return self._answered(worker, said)
 
     def _lost(self, worker: _Worker, error: Exception) -> list[Made | Failed]:
         self._discard(worker)
@@ -196,25 +187,6 @@ class Ray:
                 f"{_STARTS} workers on the Ray cluster were lost as they started; of the last it says: {_end(error)}",
             )
         return []
-
-    def _died(self, task: Task, how: str) -> list[Made | Failed]:
-        match after_death(task, how):
-            case Failed() as failed:
-                return [failed]
-            case again:
-                self._waiting.appendleft(again)
-                return []
-
-    def _overdue(self) -> list[Made | Failed]:
-        if self._time_limit is None:
-            return []
-        late = [w for w in self._workers if w.task and time.monotonic() - w.since > self._time_limit]
-        outcomes: list[Made | Failed] = []
-        for worker in late:
-            assert worker.task is not None
-            self._discard(worker)
-            outcomes.append(too_long(worker.task, self._time_limit))
-        return outcomes
 
     def _see_that_work_goes_on(self) -> None:
         """Raise OSError when the cluster has had no room for any worker for long."""

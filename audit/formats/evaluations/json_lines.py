@@ -14,7 +14,7 @@ MOST_LINE = 32 * 2**20
 
 
 def lines(file: BinaryIO, most: int = MOST_LINE) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield number and object of each line that is not blank. Raise UnreadableError, naming the line, for what is none.
+    """Yield number and object of each line that is not blank. Raise UnreadableError, naming the line, for a line that is no object.
 
     A log that ends in the middle of a line was cut short, and what is missing nobody can say: it is refused.
     """

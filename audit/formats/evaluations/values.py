@@ -43,7 +43,7 @@ def listed(value: Any, what: str) -> list[Any]:
 
 
 def named(value: Any, what: str) -> str:
-    """Return a name that is safe to show, and not longer than a line. Raise UnreadableError for what is none."""
+    """Return a name that is safe to show, and not longer than a line. Raise UnreadableError for anything but text or a number."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise UnreadableError(f"'{what}' is {_kind(value)} where a name is wanted")
     name = printable(str(value)).strip()
@@ -53,7 +53,7 @@ def named(value: Any, what: str) -> str:
 
 
 def unit(value: Any, what: str) -> str:
-    """Return the identity of a sample: its id, or a digest of one that is too long to keep. Raise UnreadableError for what is none."""
+    """Return the identity of a sample: its id, or a digest of one that is too long to keep. Raise UnreadableError for what cannot be an id."""
     if isinstance(value, str) and len(value) > _LONGEST:
         return unit_names([value])[0]
     return named(value, what)
@@ -77,7 +77,7 @@ def number(value: Any) -> float | None:
 
 
 def count(value: Any) -> int:
-    """Return a count, 0 for what is none."""
+    """Return a count, 0 for anything that is no count."""
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53 else 0
 
 

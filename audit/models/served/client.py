@@ -27,7 +27,7 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.5, 60.0
 _LONGEST_ASKED = 300.0
 """The longest pause that a server is granted; one that asks for more is done for today."""
 _BUSY = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
-KEPT = "What was made is kept: run the audit again and it goes on from there."
+KEPT = "What was made is kept: the same command resumes the run."
 
 
 class RefusedError(ValueError):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from audit.core.errors import InputError, nearest
@@ -134,7 +135,7 @@ def _scoring(client: Client, asking: Asking) -> tuple[str, int, bool]:
 
 
 def _echo(client: Client, asking: Asking, text: str, tail: int) -> Echo:
-    read: Callable[[Any], Echo] = lambda answer: echo_in(answer, text, tail)  # noqa: E731
+    read = partial(echo_in, text=text, tail=tail)
     echo = client.ask(PATHS[COMPLETIONS], scoring(asking, text, tail), read, patient=False)
     client.note("probe", max(0, echo.prompt_tokens), tail)
     return echo

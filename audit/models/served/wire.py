@@ -45,7 +45,7 @@ def asked_for(asking: Asking, prompt: str, seed: int) -> dict[str, Any]:
 
 
 def reply_in(answer: Any, asking: Asking) -> Reply:
-    """Return the text of an answer. Raise BadAnswerError for one that is none, or that cannot be of this request."""
+    """Return the text of an answer. Raise BadAnswerError for an answer without text, or that cannot be of this request."""
     choice = choice_in(answer)
     text = _of_chat(choice) if asking.api == CHAT else choice.get("text")
     if not isinstance(text, str):
@@ -67,7 +67,7 @@ def reply_in(answer: Any, asking: Asking) -> Reply:
 
 
 def choice_in(answer: Any) -> Mapping[str, Any]:
-    """Return the one choice of an answer. Raise BadAnswerError where there is none or are several."""
+    """Return the one choice of an answer. Raise BadAnswerError unless there is exactly one."""
     choices = answer.get("choices") if isinstance(answer, dict) else None
     if not isinstance(choices, list) or len(choices) != 1 or not isinstance(choices[0], dict):
         found = len(choices) if isinstance(choices, list) else "no"
