@@ -187,6 +187,14 @@ def worker_name() -> str:
     return f"{socket.gethostname()}/{os.getpid()}"
 
 
+@dataclass(frozen=True, slots=True)
+class Drafted:
+    """One shard's bytes, which nobody keeps yet, and the time that making them took, in seconds."""
+
+    data: bytes
+    seconds: float
+
+
 def perform(task: Task, bench: Workbench) -> Made | Failed:
     """Make one shard and keep its bytes. What the recipe raises becomes a Failed, a model's ``sys.exit`` included.
 
@@ -195,6 +203,20 @@ def perform(task: Task, bench: Workbench) -> Made | Failed:
     is an InputError: what the user gave cannot be used, here as in the plan.
     Lack of memory, of a GPU's too, is a MemoryError: the executor tries again with half the batch.
     """
+    drafted = draft(task, bench)
+    return drafted if isinstance(drafted, Failed) else keep(task, drafted)
+
+
+def keep(task: Task, drafted: Drafted) -> Made:
+    """Put the bytes of a shard into the blob store; an OSError says that they cannot be kept."""
+    began = time.perf_counter()
+    digest = blobs_at(task.blobs).put(drafted.data)
+    seconds = drafted.seconds + time.perf_counter() - began
+    return Made(task.recipe.key, task.shard, digest, seconds, worker_name())
+
+
+def draft(task: Task, bench: Workbench) -> Drafted | Failed:
+    """Make one shard as ``perform`` does, and return its bytes."""
     began, process = time.perf_counter(), os.getpid()
     recipe, blobs = task.recipe, blobs_at(task.blobs)
     bench.batch_scale = 0.5**task.attempt
@@ -219,8 +241,7 @@ def perform(task: Task, bench: Workbench) -> Made | Failed:
         finally:
             if os.getpid() != process:  # the model forked, and this copy is not the one that was asked
                 os._exit(1)
-    digest = blobs.put(data)
-    return Made(recipe.key, task.shard, digest, time.perf_counter() - began, worker_name())
+    return Drafted(data, time.perf_counter() - began)
 
 
 def _device_is_full(error: BaseException) -> bool:

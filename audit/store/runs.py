@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
@@ -378,11 +378,7 @@ def _by_place(keys: Iterable[Key], facts: Iterable[_Fact]) -> dict[Key, dict[int
 
 def _add(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
     """Insert a row unless one with its key is there; say whether it was."""
-    from sqlalchemy.dialects import postgresql, sqlite
-
-    dialects: dict[str, Callable[[Table], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-    statement = dialects[connection.dialect.name](table).values(**row).on_conflict_do_nothing()
-    return connection.execute(statement.returning(*table.primary_key)).first() is not None
+    return connection.execute(schema.insertion(table, connection.dialect.name), row).first() is not None
 
 
 def _run_line(row: Any) -> RunLine:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any
+
 from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text, text
 
 FORMAT = 2
@@ -134,3 +137,12 @@ summaries = Table(
     Column("problem", Text, nullable=False),
 )
 Index("newest_summary", summaries.c.number, unique=True)
+
+
+@cache
+def insertion(table: Table, dialect: str) -> Any:
+    """Return the statement that adds a row unless one with its key is there, and tells the key of what it added."""
+    from sqlalchemy.dialects import postgresql, sqlite
+
+    insert: Any = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[dialect]
+    return insert(table).on_conflict_do_nothing().returning(*table.primary_key)
