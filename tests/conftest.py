@@ -18,6 +18,8 @@ import pytest
 # Before anything imports torch: two test processes with two threads each wait for one another on two cores, and what
 # takes seconds takes minutes. Recipes are made with one thread anyway.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Hundreds of processes are started: each would compile all sources anew where the environment forbids to keep what is compiled.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 from hypothesis import HealthCheck, settings
 

@@ -407,6 +407,7 @@ def test_a_model_that_fills_the_memory(attacker: Attacker) -> None:
     is_a_failed_piece(attacker.end(process))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "sign",
     [signal.SIGINT, *(pytest.param(s, marks=some) for s in (signal.SIGTERM, signal.SIGKILL, signal.SIGHUP))],

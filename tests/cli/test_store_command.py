@@ -92,6 +92,7 @@ def test_an_unknown_command_is_bad_input(cli: Callable[..., Any]) -> None:
     assert cli("store").code == 2
 
 
+@pytest.mark.slow
 def test_collecting_over_and_over_beside_a_run_takes_nothing_from_it(
     cli: Callable[..., Any], letters_spec: Callable[..., Path], tmp_path: Path
 ) -> None:

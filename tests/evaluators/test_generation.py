@@ -252,6 +252,7 @@ def covered(repeats: int, gap: float) -> float:
     return held / repeats
 
 
+@pytest.mark.slow
 def test_the_interval_of_a_gap_covers() -> None:
     assert covered(25, 0.3) >= 0.84
 

@@ -118,6 +118,7 @@ def test_a_planted_slope_is_recovered_exactly_without_noise(score: Any) -> None:
     assert found["they_share"].value == pytest.approx(np.mean(shares), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_the_planted_slope_lies_in_its_interval_at_the_nominal_rate(score: Any) -> None:
     inside, found_it = 0, 0
     for seed in range(10):

@@ -244,6 +244,7 @@ def blurred(images: np.ndarray) -> np.ndarray:
     return np.stack([np.asarray(Image.fromarray(i).filter(ImageFilter.GaussianBlur(1.0))) for i in images])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("blur", [True, False])
 def test_portraits_of_which_one_presentation_is_blurred(blur: bool) -> None:
     """The world's own pictures stand in for the model's; the included encoder and classifier read them."""

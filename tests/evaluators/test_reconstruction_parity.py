@@ -157,6 +157,7 @@ def _covered(runs: int) -> float:
     return held / runs
 
 
+@pytest.mark.slow
 def test_the_interval_of_the_largest_gap_holds_it() -> None:
     assert _covered(60) >= 0.9
 

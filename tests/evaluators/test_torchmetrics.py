@@ -155,6 +155,7 @@ def test_a_metric_of_pictures_alone_is_asked_of_samples(score: Any) -> None:
     assert found.value == pytest.approx(float(TotalVariation(reduction="mean")(images)), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_interval_covers(score: Any) -> None:
     kept, truth = 0, []
     intervals = []

@@ -59,6 +59,7 @@ def test_the_divergence_is_that_of_two_normals() -> None:
     torch.testing.assert_close(divergence(mean, 2 * spread.log()), expected.sum(-1))
 
 
+@pytest.mark.slow
 def test_the_bound_is_the_logarithm_of_an_unbiased_estimate_of_the_probability() -> None:
     """E exp(bound) = p(x) (Burda, Grosse, Salakhutdinov 2016), with p(x) from quadrature over the one latent number."""
     torch.manual_seed(0)

@@ -37,17 +37,13 @@ def record_of(cli: Callable[..., Any], folder: Path, executor: str, **words: str
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "evaluator", "data"),
     [
         ("portraits-gan", "quality.kid", "train = 300\nholdout = 40"),
-        pytest.param("portraits-ddpm", "quality.kid", "train = 300\nholdout = 40", marks=pytest.mark.slow),
-        pytest.param(
-            "portraits-vae-overfit",
-            "privacy.membership",
-            "train = 200\nholdout = 400\nduplicates = false",
-            marks=pytest.mark.slow,
-        ),
+        ("portraits-ddpm", "quality.kid", "train = 300\nholdout = 40"),
+        ("portraits-vae-overfit", "privacy.membership", "train = 200\nholdout = 400\nduplicates = false"),
     ],
 )
 def test_every_executor_makes_the_same_bytes(

@@ -28,8 +28,8 @@ def brute(x: Any, y: Any, k: int, own: bool = False) -> tuple[Any, Any]:
 @pytest.mark.parametrize("d", [1, 7, pytest.param(300, marks=pytest.mark.slow)])
 def test_they_are_the_nearest(d: int, own: bool) -> None:
     rng = np.random.default_rng(d)
-    y = rng.normal(size=(5000, d)) + 3
-    x = y if own else rng.normal(size=(1300, d)) + 3
+    y = rng.normal(size=(2500, d)) + 3
+    x = y if own else rng.normal(size=(700, d)) + 3
     found = Nearest.among(x, y, 5, own=own)
     distances, order = brute(x, y, 5, own)
     np.testing.assert_allclose(found.distances, distances, rtol=1e-9, atol=1e-12)

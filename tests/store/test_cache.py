@@ -75,6 +75,7 @@ def _busy(folder: str, first: int, limit: int) -> None:
             assert _taken(Path(folder)) <= limit
 
 
+@pytest.mark.slow
 def test_several_processes_share_one_limit(tmp_path: Path) -> None:
     context = mp.get_context("fork")
     # Half of what the second makes, the third makes too.
