@@ -1,9 +1,9 @@
 """Is every planted defect caught, in the right dimension, and is no clean model failed?
 
-    python benchmarks/detection.py --store STORE [--samples 1000] [--only portraits-gan …] [--no-ladder] [--out detection.md]
+    python benchmarks/detection.py --store STORE [--samples 1000] [--only portraits-gan …] [--no-ladder] [--policy image] [--out detection.md]
 
 Audits every defective twin among the included models and the clean model it stands beside with ``audit run``: every evaluator,
-the default policy, nothing set but the number of samples. Then the dose ladder: real pictures that are blurred, noisy, washed
+the default policy or the one that is named, nothing else set but the number of samples. Then the dose ladder: real pictures that are blurred, noisy, washed
 out or without some of their modes, as if they were samples, at growing doses from none. Writes a table in Markdown, and beside it the
 same as JSON after every audit. One store keeps everything: what was made is not made again, so a run that was ended resumes, and
 after a new evaluator or another policy only what is new is computed.
@@ -224,7 +224,11 @@ def ladder(arguments: argparse.Namespace) -> Iterable[tuple[str, str, Run]]:
     def audit(kind: str, dose: float) -> Run:
         folder = folder_of(kind, dose, arguments)
         model = {"adapter": "samples_on_disk", "path": str(folder.resolve())}
-        spec: dict[str, Any] = {"model": model, "data": {"use": "portraits"}, "policy": {"use": "default"}}
+        spec: dict[str, Any] = {
+            "model": model,
+            "data": {"use": "portraits"},
+            "policy": {"use": arguments.policy},
+        }
         if arguments.features:
             spec["features"] = {"features": arguments.features}
         return audited(f"ladder-{kind}-{dose:g}", spec, arguments, only)
@@ -303,6 +307,9 @@ def main() -> None:
     parser.add_argument(
         "--samples", type=int, default=1000, help="samples of every model, and pictures of every dose"
     )
+    parser.add_argument(
+        "--policy", default="default", help="a ready policy: default, image, text, restoration"
+    )
     parser.add_argument("--only", nargs="*", default=(), help="twins or clean models; all unless given")
     parser.add_argument("--no-ladder", action="store_true", help="leave the dose ladder out")
     parser.add_argument("--no-twins", action="store_true", help="leave the twins out")
@@ -319,7 +326,7 @@ def main() -> None:
 
     def write() -> None:
         parts = [
-            f"{arguments.samples:,} samples, default policy.",
+            f"{arguments.samples:,} samples, policy {arguments.policy!r}.",
             markdown(table_of_twins(twins)) if twins else "",
         ]
         parts.append(markdown(table_of_doses(doses)) if doses else "")
@@ -334,7 +341,11 @@ def main() -> None:
         try:
             for name in pair:
                 if name not in runs:
-                    spec = {"model": {"use": name}, "policy": {"use": "default"}, **data_for(name, pair[1])}
+                    spec = {
+                        "model": {"use": name},
+                        "policy": {"use": arguments.policy},
+                        **data_for(name, pair[1]),
+                    }
                     runs[name] = audited(name, spec, arguments)
         except AuditError as error:
             problems.append(str(error))
