@@ -25,6 +25,8 @@ def ranked(findings: tuple[Finding, ...]) -> None:
         with st.container(border=True):
             widgets.badge(finding.verdict.value, f"{finding.verdict.value}: {finding.name}")
             st.text(visible(shortened(finding.message, 1_200)))
+            for note in finding.notes:
+                st.caption(plain(note))
     if len(findings) > _AT_ONCE:
         st.caption(f"{len(findings) - _AT_ONCE} more are in the table below.")
 

@@ -18,6 +18,7 @@ _OUTCOME: Mapping[Verdict, str] = {
     Verdict.PASS: "The whole interval lies within the bound",
     Verdict.NOT_ASSESSED: "No verdict can rest on this number",
 }
+_NOTES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,12 @@ class Finding:
     standing: str = ""
     """What the verdict rests on where that is not the number's own interval, and whether it is advice, waived, or no more waived;
     empty where the verdict simply rests on it."""
+    status: str = ""
+    """The part of it that says whether the verdict is advice, waived, or no more waived."""
     decides: bool = True
     waived: bool = False
+    notes: tuple[str, ...] = ()
+    """What the evaluator says of the number: who is missing, which ones stand out."""
 
     @property
     def name(self) -> str:
@@ -120,9 +125,13 @@ def _finding(judgement: Judgement, dimension: str, question: str, place: str) ->
         todo=_todo(judgement, place),
         why=criterion.why,
         place=place,
-        standing=_ended(judgement.standing[:1].upper() + judgement.standing[1:]),
+        standing=_sentence(judgement.standing),
+        status=_sentence(judgement.status),
         decides=judgement.decides,
         waived=judgement.waived,
+        notes=tuple(shortened(note, 300) for note in because.notes[:_NOTES])
+        if isinstance(because, Measurement)
+        else (),
     )
 
 
@@ -152,6 +161,10 @@ def _todo(judgement: Judgement, place: str) -> str:
             return f"Look at the controls and the notes of {place or 'the evaluator'}; only a sound interval is judged."
         case Verdict.PASS:
             return ""
+
+
+def _sentence(words: str) -> str:
+    return _ended(words[:1].upper() + words[1:])
 
 
 def _ended(sentence: str) -> str:

@@ -57,7 +57,8 @@ def _findings(record: AuditRecord) -> Iterator[str]:
     if found:
         yield "## What to look at"
         lines = [
-            f"{number}. {_SIGNS[f.verdict]} **{text(f.asked)}** {text(f.found)} {text(f.standing)} {text(f.todo)} ({name(f.metric)})"
+            f"{number}. {_SIGNS[f.verdict]} **{text(f.asked)}** {' '.join(text(part) for part in (f.found, f.status, f.todo) if part)} ({name(f.metric)})"
+            + "".join(f"\n   - {text(note)}" for note in f.notes)
             for number, f in enumerate(found[:_MOST], 1)
         ]
         yield "\n".join([*lines, *_more(len(found))])

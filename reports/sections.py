@@ -10,6 +10,7 @@ from markupsafe import Markup
 from audit.core.cases import Control
 from audit.core.evaluators import Dimension
 from audit.core.measurements import Direction, Group, Interval, Measurement, Undefined, Unquantified
+from audit.core.policy import GRAVEST_FIRST
 from audit.core.records import AuditRecord, RecordedEvaluator
 from audit.core.renderers import EvidenceReader
 from audit.core.run_summaries import OTHER as OTHER
@@ -117,7 +118,10 @@ def group_name(group: Group) -> str:
 
 
 def sections(record: AuditRecord, read: EvidenceReader, show_sensitive: bool) -> tuple[Section, ...]:
-    """Return a section for each evaluator that measured something, and one for metrics nobody describes."""
+    """Return a section for each evaluator that measured something, and one for metrics nobody describes.
+
+    Dimensions and their evaluators come by verdict, the gravest first; what no criterion asks for comes last.
+    """
     owned = owners(record)
     measured: dict[str, list[Measurement]] = {}
     undefined: dict[str, list[Undefined]] = {}
@@ -129,8 +133,7 @@ def sections(record: AuditRecord, read: EvidenceReader, show_sensitive: bool) ->
     controls: dict[str, list[Control]] = {}
     for control in record.controls:
         controls.setdefault(_owner_name(control.metric, owned), []).append(control)
-    places = {d.value: place for place, d in enumerate(Dimension)}
-    known = {e.name: e for e in sorted(record.evaluators, key=lambda e: places.get(e.dimension, len(places)))}
+    known = {e.name: e for e in _by_verdict(record, measured, judged)}
     return tuple(
         _section(
             known.get(name),
@@ -143,6 +146,28 @@ def sections(record: AuditRecord, read: EvidenceReader, show_sensitive: bool) ->
         for name in (*known, OTHER)
         if name in measured or name in undefined
     )
+
+
+def _by_verdict(
+    record: AuditRecord, measured: Mapping[str, Iterable[Measurement]], judged: Judged
+) -> list[RecordedEvaluator]:
+    def grave(evaluator: RecordedEvaluator) -> int:
+        verdicts = [v for m in measured.get(evaluator.name, ()) if (v := judged.verdict(m)) is not None]
+        return min(map(GRAVEST_FIRST.index, verdicts), default=len(GRAVEST_FIRST))
+
+    own = {evaluator.name: grave(evaluator) for evaluator in record.evaluators}
+    dimensions = [d.value for d in Dimension]
+    shared = {
+        d: min((own[e.name] for e in record.evaluators if e.dimension == d), default=len(GRAVEST_FIRST))
+        for d in dimensions
+    }
+
+    def order(evaluator: RecordedEvaluator) -> tuple[int, int, int]:
+        d = evaluator.dimension
+        place = dimensions.index(d) if d in dimensions else len(dimensions)
+        return (shared.get(d, len(GRAVEST_FIRST)), place, own[evaluator.name])
+
+    return sorted(record.evaluators, key=order)
 
 
 def _owner_name(metric: str, owned: Mapping[str, RecordedEvaluator]) -> str:

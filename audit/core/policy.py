@@ -239,9 +239,16 @@ class Judgement:
 
     @property
     def standing(self) -> str:
-        """What a reader has to know besides the verdict: what it rests on where that is not the number's own interval, that
-        it is advice, waived, or no more waived; else empty."""
-        parts = [] if self.basis is None else [self.basis.said]
+        """What a reader has to know besides the verdict: what it rests on where that is not the number's own interval, and
+        its status; else empty."""
+        return "; ".join(
+            part for part in ("" if self.basis is None else self.basis.said, self.status) if part
+        )
+
+    @property
+    def status(self) -> str:
+        """That the verdict is advice, waived, or no more waived; else empty."""
+        parts = []
         if not self.criterion.blocking:
             parts.append("advice: the verdict of the audit does not rest on it")
         if self.waiver is not None:

@@ -15,9 +15,11 @@ import pytest
 from PIL import Image
 
 from audit.core.errors import InputError
-from audit.core.measurements import Interval
+from audit.core.measurements import Interval, Measurement
+from audit.core.policy import Verdict
 from reports import numbers
-from reports.html import HtmlReport, security_policy
+from reports.html import HtmlReport, breakable, security_policy
+from reports.sections import owners, sections
 
 VOID = {"meta", "img", "br", "col", "wbr"}
 SCRIPT_ATTRIBUTES = re.compile(r"^on|^style$")
@@ -139,6 +141,36 @@ def test_every_criterion_skip_failure_and_digest_is_there(sample: Any) -> None:
     assert "Two near-duplicates lie in both splits." in text
 
 
+def test_a_finding_says_why_and_leads_to_its_evidence(sample: Any) -> None:
+    """Notes of the number that fails stand with it on the first screen; its name is a link to the evaluator's part."""
+    gone = (
+        "Gone: chef, <judge>.",
+        "Read off 'pixels'.",
+        "Third.",
+        "A fourth is left to the evaluator's part.",
+    )
+    judged = [
+        dataclasses.replace(j, because=dataclasses.replace(j.because, notes=gone))
+        if isinstance(j.because, Measurement)
+        else j
+        for j in sample.record.judgements
+    ]
+    failing = [j for j in judged if j.verdict is Verdict.FAIL and isinstance(j.because, Measurement)]
+    assert failing
+    record = dataclasses.replace(sample.record, judgements=tuple(judged))
+    page = HtmlReport().render(record, sample.read, show_sensitive=False).decode()
+    first = page[page.index('id="findings-title"') : page.index('class="facts"')]
+    assert "Gone: chef, &lt;judge&gt;." in first
+    assert "Third." in first
+    assert "A fourth" not in first
+    owned, parts = owners(record), sections(record, sample.read, False)
+    for judgement in failing:
+        place = owned[judgement.criterion.metric].name
+        number = next(i for i, part in enumerate(parts, 1) if part.name == place)
+        assert f'<a href="#section-{number}"><bdi>{breakable(judgement.criterion.metric)}' in first
+        assert f'<h3 id="section-{number}"><bdi>{breakable(place)}</bdi>' in page
+
+
 def test_plots_have_words(sample: Any) -> None:
     page = Page(render(sample))
     pictures = [a for name, a in page.elements if name == "svg" and a.get("role") == "img"]
@@ -246,4 +278,5 @@ def test_a_void_number_is_struck_through_with_its_reason_and_questions_come_firs
     assert "Void: the null case gave 5." in Page(text).text
     question = "What about frechet?"
     assert question in Page(text).text
-    assert text.index(question) < text.index("quality.<wbr>frechet", text.index("measures stack"))
+    part = text.index("<bdi>quality.<wbr>frechet</bdi></h3>")
+    assert text.index(question) < text.index("quality.<wbr>frechet", text.index("measures stack", part))

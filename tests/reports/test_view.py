@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from audit.core.measurements import Direction, Interval, Measurement, Undefined
-from audit.core.policy import Criterion, Policy, Verdict, overall
+from audit.core.policy import GRAVEST_FIRST, Criterion, Policy, Verdict, overall
 from audit.core.records import AuditRecord
 from reports.judged import Judged
 from reports.limits import limits
-from reports.sections import families, sections
+from reports.sections import families, owners, sections
 from reports.view import criteria, sentence, view
 
 
@@ -179,7 +179,7 @@ def test_an_evaluator_asked_for_under_another_name_has_a_section_of_its_own(samp
 
 
 def test_controls_stand_with_what_they_guard(sample: Any) -> None:
-    section = sections(sample.record, sample.read, False)[0]
+    section = next(s for s in sections(sample.record, sample.read, False) if s.name == "quality.frechet")
     assert [c.asked for c in section.controls] == [
         "900 rows of 'train' in place of the samples",
         "dropped mode, dose 0.1: 900 rows of 'train', a mode of them dropped",
@@ -213,3 +213,25 @@ def test_what_has_no_value_stands_with_its_evaluator(sample: Any) -> None:
     )
     (section,) = sections(record, sample.read, False)
     assert (section.name, section.undefined) == ("quality.kid", (("quality.kid", "too few rows"),))
+
+
+def test_what_fails_comes_first_and_what_nobody_asks_for_last(sample: Any) -> None:
+    judged = Judged.of(sample.record.judgements)
+    shown = sections(sample.record, sample.read, False)
+    graves = []
+    for section in shown:
+        owned = [
+            m for m in sample.record.measurements if owners(sample.record)[m.metric].name == section.name
+        ]
+        verdicts = [v for m in owned if (v := judged.verdict(m)) is not None]
+        graves.append(min(map(GRAVEST_FIRST.index, verdicts), default=len(GRAVEST_FIRST)))
+    assert len(set(graves)) > 2, "several verdicts, so that there is an order to see"
+    dimensions = [section.dimension for section in shown]
+    for dimension in set(dimensions):
+        own = [grave for grave, place in zip(graves, dimensions, strict=True) if place == dimension]
+        assert own == sorted(own)
+    worst = [
+        min(grave for grave, place in zip(graves, dimensions, strict=True) if place == dimension)
+        for dimension in dict.fromkeys(dimensions)
+    ]
+    assert worst == sorted(worst)
