@@ -81,10 +81,17 @@ class CriterionLine:
     n_to_decide: str
     why: str
     unmet: tuple[Unmet, ...]
-    standing: str = ""
+    basis: str = ""
+    """What the verdict rests on where that is not the number's own interval."""
+    status: str = ""
     """That it is advice, waived or no more waived; empty otherwise."""
     plot: str = ""
     """Value and interval against the bound and the noise floor; empty where nothing was measured."""
+
+    @property
+    def standing(self) -> str:
+        """Both in one: what a reader has to know besides the verdict."""
+        return "; ".join(part for part in (self.basis, self.status) if part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,7 +335,8 @@ def _criterion(judgement: Judgement) -> CriterionLine:
         "n_to_decide": judgement.to_decide
         or ("" if needed is None else f"About {numbers.count(needed)} units would decide."),
         "why": criterion.why,
-        "standing": judgement.standing,
+        "basis": "" if judgement.basis is None else judgement.basis.said,
+        "status": judgement.status,
     }
     if not isinstance(because, Measurement):
         empty = dict.fromkeys(("value", "interval", "method", "n"), "")
