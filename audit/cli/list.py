@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 import click
@@ -40,14 +42,33 @@ def command(kind: str, store: str | None, form: str) -> int:
     if not rows:
         say(f"There are no {kind} yet.")
         return 0
+    if kind == "runs":
+        rows = [_brief(row) for row in rows]
     table = Table(box=box.SIMPLE_HEAD)
     for column in rows[0]:
-        whole = column == "name" and kind != "runs"  # people name runs as they like; the rest are identifiers
+        # people name runs as they like; the rest are identifiers
+        whole = column in (("run", "began", "took", "verdict") if kind == "runs" else ("name",))
         table.add_column(column.replace("_", " "), overflow="fold", no_wrap=whole)
     for row in rows:
         table.add_row(*(clean(_shown(value)) for value in row.values()))
     terminal().print(table)
     return 0
+
+
+def _brief(run: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a run as a line of a terminal: when it began, in UTC, and how long it took."""
+    began = str(run["began"])
+    took = ""
+    if run["finished"] is not None:
+        with contextlib.suppress(ValueError):  # a ledger that somebody else wrote
+            took = str(datetime.fromisoformat(run["finished"]) - datetime.fromisoformat(began))
+    return {
+        "run": run["run"],
+        "name": run["name"],
+        "began": began[:16].replace("T", " "),
+        "took": took,
+        "verdict": run["verdict"] or "not finished",
+    }
 
 
 def _shown(value: Any) -> str:

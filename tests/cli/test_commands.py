@@ -167,6 +167,20 @@ def test_planning_writes_nothing(cli, letters_spec, tmp_path: Path) -> None:
     assert not (tmp_path / "store").exists()
 
 
+def test_a_run_is_one_line_of_a_terminal(cli, run_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, *_ = json.loads(cli("list", "runs", "--store", run_store, "--format", "json").out)
+    monkeypatch.setenv("COLUMNS", "90")
+    lines = [
+        line.split()
+        for line in cli("list", "runs", "--store", run_store).out.splitlines()
+        if run["run"] in line
+    ]
+    (line,) = lines
+    assert line[:2] == [run["run"], run["name"]]
+    assert line[-4:-2] == [run["began"][:10], run["began"][11:16]]
+    assert line[-1] == run["verdict"]
+
+
 def test_show_reads_the_last_run_or_the_one_named(cli, run_store: Path) -> None:
     runs = json.loads(cli("list", "runs", "--store", run_store, "--format", "json").out)
     assert json.loads(cli("show", "--store", run_store, "--format", "json").out)["run"] == runs[0]["run"]
