@@ -37,6 +37,7 @@ Exit codes of compare:
   2    bad input
 """
 _STYLES = {Change.BETTER: "green", Change.WORSE: "red", Change.CHANGED: "yellow"}
+_PLACES = ("first", "second")
 _TITLES = {
     Change.WORSE: "Worse",
     Change.BETTER: "Better",
@@ -63,11 +64,15 @@ def command(
     from audit.store.runs import open_store
 
     opened = open_store(address(store), create=False, read_only=True)
-    comparison = compare(opened.read(first), opened.read(second), evidence_reader(opened))
+    records = opened.read(first), opened.read(second)
+    comparison = compare(*records, evidence_reader(opened))
     if form == "json":
         print_json(_plain(comparison))
     else:
-        _print(comparison, terminal(), everything)
+        console = terminal()
+        for place, record in zip(_PLACES, records, strict=True):
+            console.print(f"[bold]{place:6}[/]  {record.run}  {clean(record.name)}", highlight=False)
+        _print(comparison, console, everything)
     return exit_code(comparison, fail_on)
 
 
@@ -120,7 +125,7 @@ def _print(comparison: Comparison, console: Console, everything: bool) -> None:
         if found:
             sure = sum(d.beyond_chance for d in found)
             console.print(f"\n[bold {_STYLES[change]}]{title}[/]: {len(found)}, of them {sure} beyond chance")
-            _print_table(comparison, found, console)
+            _print_table(found, console)
     console.print(
         f"{len(comparison.differences)} metrics compared; if nothing had changed, about {comparison.by_chance:.1f} would look "
         "changed by chance."
@@ -129,15 +134,12 @@ def _print(comparison: Comparison, console: Console, everything: bool) -> None:
         found = comparison.of(change)
         if found and everything:
             console.print(f"\n[bold]{title}[/]: {len(found)}")
-            _print_table(comparison, found, console)
+            _print_table(found, console)
         elif found:
             console.print(f"{title}: {len(found)} (--all lists them)", highlight=False)
-    for run, metrics in (
-        (comparison.first, comparison.only_first),
-        (comparison.second, comparison.only_second),
-    ):
+    for place, metrics in zip(_PLACES, (comparison.only_first, comparison.only_second), strict=True):
         if metrics:
-            console.print(f"only in {run}: {clean(', '.join(metrics))}", highlight=False)
+            console.print(f"only in the {place}: {clean(', '.join(metrics))}", highlight=False)
 
 
 def _print_verdicts(comparison: Comparison, console: Console) -> None:
@@ -151,7 +153,7 @@ def _print_verdicts(comparison: Comparison, console: Console) -> None:
         highlight=False,
     )
     table = Table(box=box.SIMPLE_HEAD)
-    for column in ("criterion", comparison.first, comparison.second):
+    for column in ("criterion", *_PLACES):
         table.add_column(column, overflow="fold")
     for v in comparison.verdicts:
         named = f"{v.metric}{_grouped(v.group)} {v.bound}"
@@ -159,10 +161,12 @@ def _print_verdicts(comparison: Comparison, console: Console) -> None:
     console.print(table)
 
 
-def _print_table(comparison: Comparison, found: list[Difference], console: Console) -> None:
+def _print_table(found: list[Difference], console: Console) -> None:
     table = Table(box=box.SIMPLE_HEAD)
-    for column in ("metric", comparison.first, comparison.second, "difference", "interval", "change"):
+    table.add_column("metric", overflow="fold", min_width=min(45, max(len(d.metric) for d in found)))
+    for column in (*_PLACES, "difference", "interval"):
         table.add_column(column, overflow="fold")
+    table.add_column("change", no_wrap=True)
     for d in found:
         table.add_row(*_row(d))
     console.print(table)
@@ -179,10 +183,10 @@ def _row(d: Difference) -> list[str]:
         case unquantified:
             told = unquantified.reason
     style = _STYLES.get(d.change)
-    said = f"{d.change}, beyond chance" if d.beyond_chance else str(d.change)
+    said = "beyond chance" if d.beyond_chance else str(d.change)
     change = f"[{style}]{said}[/]" if style else said
     return [
-        clean(f"{d.metric}{_grouped(d.group)}"),
+        clean(d.metric) + (f"\n{clean(_grouped(d.group))}" if d.group else ""),
         number(d.first),
         number(d.second),
         f"{d.value:+.4g}",
