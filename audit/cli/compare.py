@@ -163,10 +163,8 @@ def _print_verdicts(comparison: Comparison, console: Console) -> None:
 
 def _print_table(found: list[Difference], console: Console) -> None:
     table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("metric", overflow="fold", min_width=min(45, max(len(d.metric) for d in found)))
-    for column in (*_PLACES, "difference", "interval"):
-        table.add_column(column, overflow="fold")
-    table.add_column("change", no_wrap=True)
+    for column in ("metric", *_PLACES, "difference and interval", "change"):
+        table.add_column(column, overflow="fold", no_wrap=column in _PLACES or column == "change")
     for d in found:
         table.add_row(*_row(d))
     console.print(table)
@@ -189,7 +187,6 @@ def _row(d: Difference) -> list[str]:
         clean(d.metric) + (f"\n{clean(_grouped(d.group))}" if d.group else ""),
         number(d.first),
         number(d.second),
-        f"{d.value:+.4g}",
-        clean(told),
+        f"{d.value:+.4g}  {clean(told)}",
         change,
     ]
