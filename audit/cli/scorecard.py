@@ -14,7 +14,7 @@ from rich.text import Text
 
 from audit.cli.visible import visible
 from audit.core.measurements import Interval, Measurement
-from audit.core.policy import Verdict
+from audit.core.policy import GRAVEST_FIRST, Judgement, Verdict
 from audit.core.records import AuditRecord
 
 _STYLES = {
@@ -31,6 +31,8 @@ _SENTENCES = {
 }
 _WIDEST = 60
 _FAILURES = 12
+_NOTES = 2
+"""Notes of a number that does not pass, at most."""
 
 
 class Terminal(Console):
@@ -109,11 +111,12 @@ def _criteria(record: AuditRecord, console: Console) -> None:
     for column in ("verdict", "criterion", "measured", "because"):
         table.add_column(column, overflow="fold")
     questions = {metric: e.question(metric) for e in record.evaluators for metric in e.metrics}
-    for judgement in record.judgements:
+    for judgement in sorted(record.judgements, key=lambda j: (GRAVEST_FIRST.index(j.verdict), not j.decides)):
         because = judgement.because
         if isinstance(because, Measurement):
             measured = f"{number(because.value)} {uncertainty(because)}"
-            reason = judgement.to_decide
+            told = () if judgement.verdict is Verdict.PASS else because.notes[:_NOTES]
+            reason = " ".join((*told, judgement.to_decide))
             reason = f"void: {because.void}" if because.void else reason
             label = name_of(because)
         else:
@@ -124,9 +127,17 @@ def _criteria(record: AuditRecord, console: Console) -> None:
             word(judgement.verdict),
             "\n".join(clean(line) for line in (question, f"{label} {judgement.criterion.bound}") if line),
             clean(measured),
-            clean("; ".join(part for part in (judgement.standing, reason) if part)),
+            clean("; ".join(part for part in (_standing(judgement), reason.strip()) if part)),
         )
     console.print(table)
+
+
+def _standing(judgement: Judgement) -> str:
+    """Return what has to be known besides a verdict; that a wider interval decides as the number's own does has not."""
+    because, basis = judgement.because, judgement.basis
+    same = basis is not None and isinstance(because, Measurement) and basis.value == because.value
+    decided = judgement.verdict in (Verdict.PASS, Verdict.FAIL)
+    return judgement.status if same and decided else judgement.standing
 
 
 def _measurements(record: AuditRecord, console: Console, groups: bool) -> None:

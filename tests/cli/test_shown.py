@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import re
 from typing import Any
 
 from rich.console import Console
 
 from audit.cli.scorecard import print_record
+from audit.core.measurements import Measurement
 from tests.reports.conftest import sample  # noqa: F401 - a fixture
 
 
@@ -24,6 +27,22 @@ def test_the_question_stands_above_its_bound(sample: Any) -> None:  # noqa: F811
 def test_what_is_wrong_with_the_data_stands_below_the_scorecard(sample: Any) -> None:  # noqa: F811 - the fixture
     (problem,) = sample.record.data["problems"]
     assert problem in shown(sample.record)
+
+
+def test_what_fails_comes_first_and_says_why(sample: Any) -> None:  # noqa: F811 - the fixture
+    judged = [
+        dataclasses.replace(j, because=dataclasses.replace(j.because, notes=(f"Gone under {j.verdict}.",)))
+        if isinstance(j.because, Measurement)
+        else j
+        for j in sample.record.judgements
+    ]
+    text = shown(dataclasses.replace(sample.record, judgements=tuple(judged)))
+    table = text[text.index("because") : text.index("Measurements")]
+    words = re.findall(r"^  (PASS|FAIL|INCONCLUSIVE|NOT ASSESSED)\b", table, flags=re.MULTILINE)
+    assert words == sorted(words, key=("FAIL", "INCONCLUSIVE", "NOT ASSESSED", "PASS").index)
+    assert len(set(words)) > 2
+    assert "Gone under fail." in table
+    assert "Gone under pass." not in table
 
 
 def test_a_message_with_a_huge_name_keeps_both_its_ends(cli: Any, tmp_path: Any) -> None:
