@@ -87,6 +87,11 @@ class Wanted:
     metavar="NAME",
     help="Write the AIGC label of GB 45438-2025 as well, with this producer.",
 )
+@click.option(
+    "--embed-texts",
+    is_flag=True,
+    help="Put the credential of a .txt inside, in characters of no width, not beside it. Needs an Ed25519 key.",
+)
 @format_option
 def command(
     source: Path,
@@ -98,12 +103,14 @@ def command(
     size: int | None,
     label: bool,
     aigc_producer: str | None,
+    embed_texts: bool,
     form: str,
 ) -> int:
     """Sign the outputs in SOURCE, and label and watermark them if asked, into the new folder OUT.
 
     SOURCE is not changed and nothing is overwritten. Without a watermark or a label, images are signed as they are; with one they
-    are written anew, in colour and on white where they were transparent.
+    are written anew, in colour and on white where they were transparent. A text gets a file with its credential beside it, or inside with
+    --embed-texts, where it is written in Unicode's form NFC.
     """
     from audit.marks.manifests.signing import signing_context
     from audit.marks.text.catalogue import TEXT_MARKS
@@ -115,7 +122,7 @@ def command(
         )
     if size is not None and size % 8:
         raise InputError(f"--size is {size}; blocks are 8 pixels wide, so it must be a multiple of 8.")
-    identity = _identity(certificate, key, test_identity)
+    identity = _identity(certificate, key, test_identity, embed_texts)
     files = _files(source, out)
     wanted = Wanted(identity, signing_context(), asked, size, label, aigc_producer)
     lines = [_one(name, path, out, wanted) for name, path in files]
@@ -135,17 +142,19 @@ def command(
     return LEFT_OUT if left_out else MADE
 
 
-def _identity(certificate: Path | None, key: Path | None, test_identity: bool) -> Identity:
+def _identity(
+    certificate: Path | None, key: Path | None, test_identity: bool, inside_texts: bool
+) -> Identity:
     from audit.marks.manifests.identity import Identity
 
     if test_identity == (certificate is not None or key is not None):
         raise InputError("Say who signs: --certificate and --key together, or --test-identity.")
-    if test_identity:
-        return Identity.for_tests()
-    if certificate is None or key is None:
+    if not test_identity and (certificate is None or key is None):
         raise InputError("--certificate and --key belong together; give both.")
     try:
-        return Identity.of(read_bytes(certificate), read_bytes(key))
+        if certificate is None or key is None:
+            return Identity.for_tests(inside_texts=inside_texts)
+        return Identity.of(read_bytes(certificate), read_bytes(key), inside_texts=inside_texts)
     except ValueError as error:
         raise InputError(f"{error}.") from error
 
@@ -172,7 +181,7 @@ def _files(source: Path, out: Path) -> Sequence[tuple[str, Path]]:
 
 
 def _one(name: str, path: Path, out: Path, wanted: Wanted) -> dict[str, str]:
-    from audit.marks.manifests.reading import TEXT
+    from audit.marks.manifests.reading import TEXT, Held
     from audit.marks.manifests.signing import sign_with
 
     is_text = path.suffix.lower() in _TEXTS
@@ -180,7 +189,10 @@ def _one(name: str, path: Path, out: Path, wanted: Wanted) -> dict[str, str]:
         plain, mime = (read_bytes(path), TEXT) if is_text else _image(name, path, wanted)
         if not plain:
             raise ValueError("it is empty")
-        signed = sign_with(wanted.context, plain, mime, wanted.identity.opened).held
+        if mime == TEXT and wanted.identity.embed is not None and path.suffix.lower() != ".md":
+            signed = Held(TEXT, wanted.identity.embed(plain))
+        else:
+            signed = sign_with(wanted.context, plain, mime, wanted.identity.opened).held
     except (InputError, ValueError) as error:
         return {"file": name, "reason": str(error)}
     except Exception as error:  # what the signing library does not take is named, and the next file is marked
