@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from audit.cli.detect import parse_mark, read_bytes
+from audit.cli.detect import named_text, outputs_in, parse_mark, read_bytes
 from audit.cli.options import format_option, print_json
 from audit.cli.visible import say, visible
 from audit.core.errors import InputError
@@ -26,7 +26,6 @@ _WRITES: Mapping[str, Mapping[str, Any]] = {
     "webp": {"lossless": True},
     "tiff": {},
 }
-_TEXTS = (".txt", ".md", ".text")
 _EPILOG = """\
 \b
 Examples:
@@ -38,7 +37,7 @@ Examples:
 Exit codes:
   0  every file was marked
   2  bad input; nothing was written
-  3  some file could not be marked and is named
+  3  some file could not be marked, or a watermark is not found again in it, and it is named
 """
 
 
@@ -125,7 +124,9 @@ def command(
     identity = _identity(certificate, key, test_identity, embed_texts)
     files = _files(source, out)
     wanted = Wanted(identity, signing_context(), asked, size, label, aigc_producer)
-    lines = [_one(name, path, out, wanted) for name, path in files]
+    lines = [
+        {"file": name, "reason": why} if why else _one(name, path, out, wanted) for name, path, why in files
+    ]
     if identity.test_authority:
         _write(out / TEST_AUTHORITY, identity.test_authority.encode())
     left_out = [line for line in lines if line["reason"]]
@@ -133,7 +134,7 @@ def command(
         print_json({"out": str(out), "signer": identity.name, "files": lines})
     else:
         for line in left_out:
-            say(visible(f"left out: {line['file']}: {line['reason']}"))
+            say(visible(f"not marked: {line['file']}: {line['reason']}"))
         say(
             visible(
                 f"{len(lines) - len(left_out)} of {len(lines)} outputs marked in {out}, signed by {identity.name}"
@@ -159,10 +160,8 @@ def _identity(
         raise InputError(f"{error}.") from error
 
 
-def _files(source: Path, out: Path) -> Sequence[tuple[str, Path]]:
+def _files(source: Path, out: Path) -> Sequence[tuple[str, Path, str]]:
     """Return the files to mark, and make the folder for what comes of them. Raise InputError before anything is written."""
-    from audit.formats.folders import listing
-
     if not source.is_dir():
         raise InputError(f"'{visible(str(source))}' is no folder. Give the folder that holds the outputs.")
     if out.resolve().is_relative_to(source.resolve()):
@@ -171,25 +170,23 @@ def _files(source: Path, out: Path) -> Sequence[tuple[str, Path]]:
         raise InputError(
             f"'{visible(str(out))}' is there already and not an empty folder. Nothing is overwritten."
         )
-    found = [
-        (name, path) for name, path in listing(source).files().items() if path.suffix not in (".c2pa", ".pem")
-    ]
-    if not found:
-        raise InputError(f"'{visible(str(source))}' holds no files.")
+    found = outputs_in(source)
     out.mkdir(parents=True, exist_ok=True)
     return found
 
 
 def _one(name: str, path: Path, out: Path, wanted: Wanted) -> dict[str, str]:
+    from audit.marks.manifests.carriers import kind_of
     from audit.marks.manifests.reading import TEXT, Held
     from audit.marks.manifests.signing import sign_with
 
-    is_text = path.suffix.lower() in _TEXTS
     try:
-        plain, mime = (read_bytes(path), TEXT) if is_text else _image(name, path, wanted)
+        file = read_bytes(path)
+        is_text = named_text(path) and kind_of(file) is None
+        plain, mime = (file, TEXT) if is_text else _image(name, path, file, wanted)
         if not plain:
             raise ValueError("it is empty")
-        if mime == TEXT and wanted.identity.embed is not None and path.suffix.lower() != ".md":
+        if is_text and wanted.identity.embed is not None and path.suffix.lower() != ".md":
             signed = Held(TEXT, wanted.identity.embed(plain))
         else:
             signed = sign_with(wanted.context, plain, mime, wanted.identity.opened).held
@@ -200,17 +197,29 @@ def _one(name: str, path: Path, out: Path, wanted: Wanted) -> dict[str, str]:
     _write(out / name, signed.file)
     if signed.sidecar is not None:
         _write((out / name).with_name(f"{Path(name).name}.c2pa"), signed.sidecar)
-    return {"file": name, "reason": ""}
+    return {"file": name, "reason": "" if is_text else _lost(out / name, wanted)}
 
 
-def _image(name: str, path: Path, wanted: Wanted) -> tuple[bytes, str]:
+def _lost(written: Path, wanted: Wanted) -> str:
+    """Say which watermarks are not found again in a picture that was written, or nothing: a flat or noisy one holds little."""
+    from audit.formats.images import ImageRules, read_image
+    from audit.marks.detect import FOUND, Ask, watermarks
+
+    if not wanted.marks:
+        return ""
+    found = watermarks(read_image(written, ImageRules()), None, Ask(wanted.marks, wanted.size))
+    lost = [f"{one.technique} ({one.said})" for one in found if one.state != FOUND]
+    return f"it is written, but not found again in it: {', '.join(lost)}" if lost else ""
+
+
+def _image(name: str, path: Path, file: bytes, wanted: Wanted) -> tuple[bytes, str]:
     """Return an image with its watermarks and labels, and its MIME type; untouched where neither is asked for."""
     from audit.formats.images import ImageRules, read_picture
+    from audit.marks.detect import LEAST_SIDE, TOO_SMALL, square
     from audit.marks.image.catalogue import image_mark
     from audit.marks.labels import labelled, xmp
     from audit.marks.manifests.carriers import kind_of, picture
 
-    file = read_bytes(path)
     kind = kind_of(file)
     if kind is None:
         raise ValueError("its format cannot hold a credential")
@@ -227,9 +236,9 @@ def _image(name: str, path: Path, wanted: Wanted) -> tuple[bytes, str]:
             "several frames or 16-bit pixels are signed as they are; a watermark or label would lose some of them"
         )
     pixels = seen.pixels
-    side = (
-        min(256, pixels.shape[0] // 8 * 8, pixels.shape[1] // 8 * 8) if wanted.size is None else wanted.size
-    )
+    side = square(pixels) if wanted.size is None else wanted.size
+    if wanted.marks and side < LEAST_SIDE:
+        raise ValueError(TOO_SMALL)
     for mark, key in wanted.marks:
         pixels = image_mark(mark)(key, side).embed(pixels[None])[0]
     if labels:

@@ -83,7 +83,7 @@ def test_a_text_carries_its_credential_inside_where_that_is_asked_for(
     (outputs / "latin.txt").write_bytes(said.encode("latin-1"))
     out, again = tmp_path / "marked", tmp_path / "again"
     assert _run("mark", outputs, out, "--test-identity", "--embed-texts") == 3
-    assert "left out: latin.txt: it is no UTF-8 text" in capsys.readouterr().out
+    assert "not marked: latin.txt: it is no UTF-8 text" in capsys.readouterr().out
     assert {p.name for p in out.iterdir() if p.suffix == ".c2pa"} == {"page.md.c2pa"}
     assert (out / "text.txt").read_bytes().startswith(said.encode() + "\ufeff".encode())
     code, found = _found(capsys, out, "--trust", out / AUTHORITY)
@@ -165,7 +165,9 @@ def test_files_that_cannot_be_marked_are_named_and_the_others_are(
     frames[0].save(outputs / "moving.webp", save_all=True, append_images=frames[1:])
     assert _run("mark", outputs, tmp_path / "marked", "--test-identity", "--label") == 3
     said = capsys.readouterr().out
-    assert all(f"left out: {name}" in said for name in ("broken.png", "note.bmp", "deep.png", "moving.webp"))
+    assert all(
+        f"not marked: {name}" in said for name in ("broken.png", "note.bmp", "deep.png", "moving.webp")
+    )
     assert sorted(p.name for p in (tmp_path / "marked").iterdir()) == sorted(
         ["0.png", "1.jpg", "2.webp", "text.txt", "text.txt.c2pa", AUTHORITY]
     )
