@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from audit.marks.detect import Ask, Finding
     from audit.marks.manifests.reading import Verifier
 
-MARKED, UNMARKED, BROKEN = 0, 1, 3
+MARKED, UNMARKED, UNREAD, BROKEN = 0, 1, 2, 3
 _MOST_BYTES = 200_000_000
 _ENDINGS = (".txt", ".md", ".text")
 _BESIDE = (".c2pa", ".pem")
@@ -35,7 +35,7 @@ Examples:
 Exit codes:
   0  every file carries a mark
   1  some file carries none that was asked about
-  2  bad input
+  2  bad input, or some file of a folder cannot be read
   3  some credential or label is broken
 """
 
@@ -81,7 +81,7 @@ def command(
     Works offline, on files or folders, and needs no model. Watermarks are looked for by name and key.
     """
     from audit.config.trust import authorities
-    from audit.marks.detect import Ask, verdict
+    from audit.marks.detect import NOT_READ, Ask, unread, verdict
     from audit.marks.manifests.reading import Verifier
 
     reader, width = _tokenizer(tokenizer, vocabulary)
@@ -90,7 +90,13 @@ def command(
         verifier = Verifier(*(authorities(trust, Path()) if trust else ()))
     except ValueError as error:
         raise InputError(f"{trust}: {error}.") from error
-    found = [(place, examine(place, ask, verifier)) for place in _listed(files)]
+    found = [
+        (
+            place,
+            [unread(why)] if why else examine(place, ask, verifier, strict=place in files),
+        )
+        for place, why in _listed(files)
+    ]
     states = {verdict(findings) for _, findings in found}
     if form == "json":
         print_json(
@@ -102,7 +108,9 @@ def command(
     else:
         for place, findings in found:
             _print(place, verdict(findings), findings)
-    return BROKEN if "broken" in states else UNMARKED if "unmarked" in states else MARKED
+    if "broken" in states:
+        return BROKEN
+    return UNREAD if NOT_READ in states else UNMARKED if "unmarked" in states else MARKED
 
 
 def parse_mark(said: str) -> tuple[str, int]:
@@ -126,20 +134,32 @@ def parse_mark(said: str) -> tuple[str, int]:
     return name, int(key)
 
 
-def examine(place: Path, ask: Ask, verifier: Verifier) -> list[Finding]:
-    """Return what each technique says of a file."""
-    from audit.marks.detect import UNKNOWN, Finding, credential, held_of, label, watermarks
+def examine(place: Path, ask: Ask, verifier: Verifier, *, strict: bool = True) -> list[Finding]:
+    """Return what each technique says of a file. What cannot be read is an InputError, or a finding where not ``strict``."""
+    from audit.marks.detect import UNKNOWN, Finding, credential, held_of, label, unread, watermarks
+    from audit.marks.manifests.carriers import kind_of
 
     if place.is_file() and place.stat().st_size == 0:
         return [Finding("file", UNKNOWN, "it is empty")]
-    file, is_text = read_bytes(place), place.suffix.lower() in _ENDINGS
-    beside = next((p for p in _beside(place) if p.is_file()), None)
-    held = held_of(file, None if beside is None else read_bytes(beside), is_text)
-    findings = [
+    try:
+        file = read_bytes(place)
+    except InputError as error:
+        if strict:
+            raise
+        return [unread(str(error))]
+    is_text = named_text(place) and kind_of(file) is None
+    findings, sidecar = list[Finding](), None
+    if (beside := next((p for p in _beside(place) if p.is_file()), None)) is not None:
+        try:
+            sidecar = read_bytes(beside)
+        except InputError as error:
+            findings.append(Finding("credential beside it", UNKNOWN, str(error)))
+    held = held_of(file, sidecar, is_text)
+    findings.append(
         Finding("credential (C2PA)", UNKNOWN, "its format cannot hold a credential, or is not read here")
         if held is None
         else credential(held, verifier)
-    ]
+    )
     if not is_text:
         findings.append(label(file))
     if ask.marks:
@@ -148,6 +168,11 @@ def examine(place: Path, ask: Ask, verifier: Verifier) -> list[Finding]:
             return [*findings, Finding("watermark", UNKNOWN, pixels)]
         findings += watermarks(pixels, file.decode("utf-8", errors="replace") if is_text else None, ask)
     return findings
+
+
+def named_text(place: Path) -> bool:
+    """Say whether a file's ending is one of a text. What it holds decides: a picture with such an ending is read as a picture."""
+    return place.suffix.lower() in _ENDINGS
 
 
 def _beside(place: Path) -> Iterator[Path]:
@@ -167,20 +192,32 @@ def _pixels(place: Path) -> Any:
         return f"it is no picture that can be read: {error}"
 
 
-def _listed(files: tuple[Path, ...]) -> list[Path]:
-    """Return the files that are meant, those of a folder in the order of their names, without sidecars and certificates."""
-    from audit.formats.folders import listing
-
-    found: list[Path] = []
+def _listed(files: tuple[Path, ...]) -> list[tuple[Path, str]]:
+    """Return the files that are meant, each with the reason why it is not read or nothing; those of a folder as :func:`outputs_in` does."""
+    found: list[tuple[Path, str]] = []
     for place in files:
-        if place.is_dir():
-            inside = [path for path in listing(place).files().values() if path.suffix not in _BESIDE]
-            if not inside:
-                raise InputError(f"The folder '{visible(str(place))}' holds no files.")
-            found += inside
-        else:
-            found.append(place)
+        found += [(path, why) for _, path, why in outputs_in(place)] if place.is_dir() else [(place, "")]
     return found
+
+
+def outputs_in(folder: Path) -> list[tuple[str, Path, str]]:
+    """Return the files of a folder by name, each with the reason why it is not read or nothing, without sidecars and certificates.
+
+    Raise InputError where there is none.
+    """
+    from audit.formats.folders import listing
+    from audit.formats.hostile import Mark
+
+    inside = listing(folder)
+    found = [(name, path, "") for name, path in inside.files().items() if path.suffix not in _BESIDE]
+    found += [
+        (one.name, folder / one.name, f"it is not read: {one.reason}")
+        for one in inside.refused
+        if one.mark is Mark.LEFT_OUT
+    ]
+    if not found:
+        raise InputError(f"The folder '{visible(str(folder))}' holds no files.")
+    return sorted(found)
 
 
 def read_bytes(place: Path) -> bytes:

@@ -32,6 +32,7 @@ _GIVES = {
     "login": "a login by OpenID Connect for the dashboard",
     "bench": "the peers that benchmarks/ compares with",
     "rivagan": "the neural watermark of images",
+    "text-credentials": "credentials inside plain texts",
     "dev": "the tests, the linters and the type checker",
 }
 """What each extra of this package is for."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from audit.cli.detect import parse_mark, read_bytes
+from audit.cli.detect import named_text, outputs_in, parse_mark, read_bytes
 from audit.cli.options import format_option, print_json
 from audit.cli.visible import say, visible
 from audit.core.errors import InputError
@@ -26,7 +26,6 @@ _WRITES: Mapping[str, Mapping[str, Any]] = {
     "webp": {"lossless": True},
     "tiff": {},
 }
-_TEXTS = (".txt", ".md", ".text")
 _EPILOG = """\
 \b
 Examples:
@@ -38,7 +37,7 @@ Examples:
 Exit codes:
   0  every file was marked
   2  bad input; nothing was written
-  3  some file could not be marked and is named
+  3  some file could not be marked, or a watermark is not found again in it, and it is named
 """
 
 
@@ -87,6 +86,11 @@ class Wanted:
     metavar="NAME",
     help="Write the AIGC label of GB 45438-2025 as well, with this producer.",
 )
+@click.option(
+    "--embed-texts",
+    is_flag=True,
+    help="Put the credential of a .txt inside, in characters of no width, not beside it. Needs an Ed25519 key.",
+)
 @format_option
 def command(
     source: Path,
@@ -98,12 +102,14 @@ def command(
     size: int | None,
     label: bool,
     aigc_producer: str | None,
+    embed_texts: bool,
     form: str,
 ) -> int:
     """Sign the outputs in SOURCE, and label and watermark them if asked, into the new folder OUT.
 
     SOURCE is not changed and nothing is overwritten. Without a watermark or a label, images are signed as they are; with one they
-    are written anew, in colour and on white where they were transparent.
+    are written anew, in colour and on white where they were transparent. A text gets a file with its credential beside it, or inside with
+    --embed-texts, where it is written in Unicode's form NFC.
     """
     from audit.marks.manifests.signing import signing_context
     from audit.marks.text.catalogue import TEXT_MARKS
@@ -115,10 +121,12 @@ def command(
         )
     if size is not None and size % 8:
         raise InputError(f"--size is {size}; blocks are 8 pixels wide, so it must be a multiple of 8.")
-    identity = _identity(certificate, key, test_identity)
+    identity = _identity(certificate, key, test_identity, embed_texts)
     files = _files(source, out)
     wanted = Wanted(identity, signing_context(), asked, size, label, aigc_producer)
-    lines = [_one(name, path, out, wanted) for name, path in files]
+    lines = [
+        {"file": name, "reason": why} if why else _one(name, path, out, wanted) for name, path, why in files
+    ]
     if identity.test_authority:
         _write(out / TEST_AUTHORITY, identity.test_authority.encode())
     left_out = [line for line in lines if line["reason"]]
@@ -126,7 +134,7 @@ def command(
         print_json({"out": str(out), "signer": identity.name, "files": lines})
     else:
         for line in left_out:
-            say(visible(f"left out: {line['file']}: {line['reason']}"))
+            say(visible(f"not marked: {line['file']}: {line['reason']}"))
         say(
             visible(
                 f"{len(lines) - len(left_out)} of {len(lines)} outputs marked in {out}, signed by {identity.name}"
@@ -135,25 +143,25 @@ def command(
     return LEFT_OUT if left_out else MADE
 
 
-def _identity(certificate: Path | None, key: Path | None, test_identity: bool) -> Identity:
+def _identity(
+    certificate: Path | None, key: Path | None, test_identity: bool, inside_texts: bool
+) -> Identity:
     from audit.marks.manifests.identity import Identity
 
     if test_identity == (certificate is not None or key is not None):
         raise InputError("Say who signs: --certificate and --key together, or --test-identity.")
-    if test_identity:
-        return Identity.for_tests()
-    if certificate is None or key is None:
+    if not test_identity and (certificate is None or key is None):
         raise InputError("--certificate and --key belong together; give both.")
     try:
-        return Identity.of(read_bytes(certificate), read_bytes(key))
+        if certificate is None or key is None:
+            return Identity.for_tests(inside_texts=inside_texts)
+        return Identity.of(read_bytes(certificate), read_bytes(key), inside_texts=inside_texts)
     except ValueError as error:
         raise InputError(f"{error}.") from error
 
 
-def _files(source: Path, out: Path) -> Sequence[tuple[str, Path]]:
+def _files(source: Path, out: Path) -> Sequence[tuple[str, Path, str]]:
     """Return the files to mark, and make the folder for what comes of them. Raise InputError before anything is written."""
-    from audit.formats.folders import listing
-
     if not source.is_dir():
         raise InputError(f"'{visible(str(source))}' is no folder. Give the folder that holds the outputs.")
     if out.resolve().is_relative_to(source.resolve()):
@@ -162,25 +170,26 @@ def _files(source: Path, out: Path) -> Sequence[tuple[str, Path]]:
         raise InputError(
             f"'{visible(str(out))}' is there already and not an empty folder. Nothing is overwritten."
         )
-    found = [
-        (name, path) for name, path in listing(source).files().items() if path.suffix not in (".c2pa", ".pem")
-    ]
-    if not found:
-        raise InputError(f"'{visible(str(source))}' holds no files.")
+    found = outputs_in(source)
     out.mkdir(parents=True, exist_ok=True)
     return found
 
 
 def _one(name: str, path: Path, out: Path, wanted: Wanted) -> dict[str, str]:
-    from audit.marks.manifests.reading import TEXT
+    from audit.marks.manifests.carriers import kind_of
+    from audit.marks.manifests.reading import TEXT, Held
     from audit.marks.manifests.signing import sign_with
 
-    is_text = path.suffix.lower() in _TEXTS
     try:
-        plain, mime = (read_bytes(path), TEXT) if is_text else _image(name, path, wanted)
+        file = read_bytes(path)
+        is_text = named_text(path) and kind_of(file) is None
+        plain, mime = (file, TEXT) if is_text else _image(name, path, file, wanted)
         if not plain:
             raise ValueError("it is empty")
-        signed = sign_with(wanted.context, plain, mime, wanted.identity.opened).held
+        if is_text and wanted.identity.embed is not None and path.suffix.lower() != ".md":
+            signed = Held(TEXT, wanted.identity.embed(plain))
+        else:
+            signed = sign_with(wanted.context, plain, mime, wanted.identity.opened).held
     except (InputError, ValueError) as error:
         return {"file": name, "reason": str(error)}
     except Exception as error:  # what the signing library does not take is named, and the next file is marked
@@ -188,17 +197,29 @@ def _one(name: str, path: Path, out: Path, wanted: Wanted) -> dict[str, str]:
     _write(out / name, signed.file)
     if signed.sidecar is not None:
         _write((out / name).with_name(f"{Path(name).name}.c2pa"), signed.sidecar)
-    return {"file": name, "reason": ""}
+    return {"file": name, "reason": "" if is_text else _lost(out / name, wanted)}
 
 
-def _image(name: str, path: Path, wanted: Wanted) -> tuple[bytes, str]:
+def _lost(written: Path, wanted: Wanted) -> str:
+    """Say which watermarks are not found again in a picture that was written, or nothing: a flat or noisy one holds little."""
+    from audit.formats.images import ImageRules, read_image
+    from audit.marks.detect import FOUND, Ask, watermarks
+
+    if not wanted.marks:
+        return ""
+    found = watermarks(read_image(written, ImageRules()), None, Ask(wanted.marks, wanted.size))
+    lost = [f"{one.technique} ({one.said})" for one in found if one.state != FOUND]
+    return f"it is written, but not found again in it: {', '.join(lost)}" if lost else ""
+
+
+def _image(name: str, path: Path, file: bytes, wanted: Wanted) -> tuple[bytes, str]:
     """Return an image with its watermarks and labels, and its MIME type; untouched where neither is asked for."""
     from audit.formats.images import ImageRules, read_picture
+    from audit.marks.detect import LEAST_SIDE, TOO_SMALL, square
     from audit.marks.image.catalogue import image_mark
     from audit.marks.labels import labelled, xmp
     from audit.marks.manifests.carriers import kind_of, picture
 
-    file = read_bytes(path)
     kind = kind_of(file)
     if kind is None:
         raise ValueError("its format cannot hold a credential")
@@ -215,9 +236,9 @@ def _image(name: str, path: Path, wanted: Wanted) -> tuple[bytes, str]:
             "several frames or 16-bit pixels are signed as they are; a watermark or label would lose some of them"
         )
     pixels = seen.pixels
-    side = (
-        min(256, pixels.shape[0] // 8 * 8, pixels.shape[1] // 8 * 8) if wanted.size is None else wanted.size
-    )
+    side = square(pixels) if wanted.size is None else wanted.size
+    if wanted.marks and side < LEAST_SIDE:
+        raise ValueError(TOO_SMALL)
     for mark, key in wanted.marks:
         pixels = image_mark(mark)(key, side).embed(pixels[None])[0]
     if labels:

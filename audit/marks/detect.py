@@ -14,8 +14,10 @@ from audit.marks.manifests.carriers import kind_of
 from audit.marks.manifests.reading import TEXT, Answer, Held, Reading, Verifier
 from audit.marks.text.catalogue import TEXT_MARKS
 
-FOUND, BROKEN, ABSENT, UNKNOWN = "found", "broken", "absent", "not asked"
+FOUND, BROKEN, ABSENT, UNKNOWN, NOT_READ = "found", "broken", "absent", "not asked", "not read"
 LEVEL = 1e-3
+LEAST_SIDE = 16
+TOO_SMALL = "the picture is too small for a watermark: it takes 16 pixels a side"
 
 _PROVES: Mapping[str, tuple[str, str]] = {
     "trusted": (
@@ -42,7 +44,7 @@ _PROVES: Mapping[str, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one technique says of a file. ``state`` is found, broken, absent or not asked."""
+    """What one technique says of a file. ``state`` is found, broken, absent, not asked or not read."""
 
     technique: str
     state: str
@@ -50,6 +52,11 @@ class Finding:
     proves: str = ""
     does_not_prove: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
+
+
+def unread(why: str) -> Finding:
+    """Return all that is said of a file that cannot be read."""
+    return Finding("file", NOT_READ, why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +150,12 @@ def label(file: bytes) -> Finding:
     return Finding("label", FOUND, ", ".join(names), *_PROVES["label"], details)
 
 
+def square(pixels: np.ndarray) -> int:
+    """Return the side of the square at which marks are put into a picture, where nobody names one."""
+    height, width = pixels.shape[:2]
+    return min(256, int(height) // 8 * 8, int(width) // 8 * 8)
+
+
 def watermarks(pixels: np.ndarray | None, text: str | None, ask: Ask) -> Iterator[Finding]:
     """Test a picture's pixels, or a text, for each mark that was asked about. Raise KeyError for an unknown mark."""
     for name, key in ask.marks:
@@ -150,13 +163,9 @@ def watermarks(pixels: np.ndarray | None, text: str | None, ask: Ask) -> Iterato
             if text is not None:
                 yield _of_text(name, key, text, ask)
         elif pixels is not None:
-            side = (
-                min(256, pixels.shape[0] // 8 * 8, pixels.shape[1] // 8 * 8) if ask.size is None else ask.size
-            )
-            if side < 16:
-                yield Finding(
-                    f"watermark {name}", UNKNOWN, "the picture is too small: it takes 16 pixels a side"
-                )
+            side = square(pixels) if ask.size is None else ask.size
+            if side < LEAST_SIDE:
+                yield Finding(f"watermark {name}", UNKNOWN, TOO_SMALL)
                 continue
             (found,) = image_mark(name)(key, side).detect(pixels[None])
             yield _watermark(name, found.p_value, found.scored, "bits")
@@ -173,7 +182,7 @@ def _of_text(name: str, key: int, text: str, ask: Ask) -> Finding:
 
 
 def _watermark(name: str, p: float, scored: int, what: str) -> Finding:
-    said = f"p = {p:.3g} over {scored} {what}"
+    said = f"p {f'= {p:.3g}' if p else '< 1e-300'} over {scored} {what}"
     details = {"p_value": p, "scored": scored}
     state, proof = (FOUND, "watermark") if p <= LEVEL else (ABSENT, "no watermark")
     return Finding(f"watermark {name}", state, said, *_PROVES[proof], details)
@@ -188,10 +197,12 @@ def held_of(file: bytes, sidecar: bytes | None, is_text: bool) -> Held | None:
 
 
 def verdict(findings: Sequence[Finding]) -> str:
-    """Say of a file: marked, broken or unmarked. Labels alone mark it, for a reader who believes them.
+    """Say of a file: marked, broken, unmarked or not read. Labels alone mark it, for a reader who believes them.
 
-    >>> verdict([]), verdict([Finding("label", "broken", "")])
-    ('unmarked', 'broken')
+    >>> verdict([]), verdict([Finding("label", "broken", "")]), verdict([unread("it is a pipe")])
+    ('unmarked', 'broken', 'not read')
     """
     states = {finding.state for finding in findings}
+    if NOT_READ in states:
+        return NOT_READ
     return "broken" if BROKEN in states else "marked" if FOUND in states else "unmarked"

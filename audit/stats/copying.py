@@ -140,7 +140,8 @@ def returned(close: Floats, nearest: Ints, unseen: Floats) -> Returned:
     real rows that were not trained on. Samples whose tail share is significant at a false discovery rate of 5 % are
     candidates (Benjamini & Hochberg 1995; valid for shares of one calibration set, Bates et al. 2023). A false candidate hits any
     row and a copied row is hit again and again: so a row counts that two candidates come back to, and a row of one
-    candidate only where all samples together are expected to give no more such hits by chance than 5 % of the rows listed.
+    candidate only where the other samples together are expected to give no more such hits by chance than 5 % of the rows listed.
+    The other samples are those that come back to no row twice, and one in twenty of the rest, which may be false.
     A sample that equals a training row counts by itself where no unseen row equals one.
     """
     shares = tail_shares(close, unseen)
@@ -150,7 +151,8 @@ def returned(close: Floats, nearest: Ints, unseen: Floats) -> Returned:
     single = np.flatnonzero(candidates & (hits[nearest] == 1))
     single = single[np.argsort(shares[single], kind="stable")]
     listed = np.count_nonzero(hits > 1) + np.searchsorted(shares[single], shares[single], side="right")
-    within = np.flatnonzero(len(close) * shares[single] <= FALSE_DISCOVERIES * listed)
+    others = len(close) - (1 - FALSE_DISCOVERIES) * np.count_nonzero(again)
+    within = np.flatnonzero(others * shares[single] <= FALSE_DISCOVERIES * listed)
     again[single[: within[-1] + 1 if len(within) else 0]] = True
     if not (unseen == 0).any():
         again |= close == 0

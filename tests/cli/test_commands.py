@@ -252,7 +252,7 @@ def test_doctor_names_what_is_broken_and_the_remedy(cli, letters: Path, tmp_path
     assert "audit-letters[missing]" in broken[0]["remedy"]
     assert said.code == 2
     assert {extra["name"] for extra in found["extras"]} == {
-        *("bench", "browser", "dev", "login", "postgres", "ray", "rivagan", "shared"),
+        *("bench", "browser", "dev", "login", "postgres", "ray", "rivagan", "shared", "text-credentials"),
     }
 
 

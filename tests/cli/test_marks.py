@@ -69,6 +69,43 @@ def test_a_folder_is_marked_with_every_layer_and_read_back(
     assert found["0.png"]["findings"][0]["details"]["validation"] == "valid"  # nobody is trusted unasked
 
 
+def test_a_text_carries_its_credential_inside_where_that_is_asked_for(
+    outputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("c2patxt")
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    from audit.marks.manifests.signers import ephemeral_signers, text_signer
+
+    said = "Gr\N{LATIN SMALL LETTER O WITH DIAERESIS}ße.\r\nA text that a model wrote."
+    (outputs / "text.txt").write_bytes(said.encode())
+    (outputs / "page.md").write_text("# A page", encoding="utf-8")
+    (outputs / "latin.txt").write_bytes(said.encode("latin-1"))
+    out, again = tmp_path / "marked", tmp_path / "again"
+    assert _run("mark", outputs, out, "--test-identity", "--embed-texts") == 3
+    assert "not marked: latin.txt: it is no UTF-8 text" in capsys.readouterr().out
+    assert {p.name for p in out.iterdir() if p.suffix == ".c2pa"} == {"page.md.c2pa"}
+    assert (out / "text.txt").read_bytes().startswith(said.encode() + "\ufeff".encode())
+    code, found = _found(capsys, out, "--trust", out / AUTHORITY)
+    assert code == 0
+    assert {one["findings"][0]["details"]["validation"] for one in found.values()} == {"trusted"}
+    (out / "text.txt").write_bytes(b"F" + (out / "text.txt").read_bytes()[1:])
+    assert _found(capsys, out / "text.txt")[1]["text.txt"]["verdict"] == "broken"
+    _run("mark", out, again, "--test-identity", "--embed-texts")
+    assert "text.txt: it carries a credential inside already" in capsys.readouterr().out
+
+    root = ephemeral_signers().trusted.authority
+    key, (leaf,) = text_signer(root)
+    (tmp_path / "chain.pem").write_bytes(leaf.public_bytes(Encoding.PEM) + root.pem.encode())
+    (tmp_path / "key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    (tmp_path / "root.pem").write_text(root.pem, encoding="utf-8")
+    own = ("--certificate", tmp_path / "chain.pem", "--key", tmp_path / "key.pem", "--embed-texts")
+    (outputs / "latin.txt").unlink()
+    assert _run("mark", outputs, tmp_path / "own", *own) == 0
+    _, found = _found(capsys, tmp_path / "own" / "text.txt", "--trust", tmp_path / "root.pem")
+    assert found["text.txt"]["findings"][0]["details"]["validation"] == "trusted"
+
+
 def test_without_a_watermark_pixels_are_signed_as_they_are(outputs: Path, tmp_path: Path) -> None:
     assert _run("mark", outputs, tmp_path / "marked", "--test-identity") == 0
     for name in ("0.png", "1.jpg", "2.webp"):
@@ -128,7 +165,9 @@ def test_files_that_cannot_be_marked_are_named_and_the_others_are(
     frames[0].save(outputs / "moving.webp", save_all=True, append_images=frames[1:])
     assert _run("mark", outputs, tmp_path / "marked", "--test-identity", "--label") == 3
     said = capsys.readouterr().out
-    assert all(f"left out: {name}" in said for name in ("broken.png", "note.bmp", "deep.png", "moving.webp"))
+    assert all(
+        f"not marked: {name}" in said for name in ("broken.png", "note.bmp", "deep.png", "moving.webp")
+    )
     assert sorted(p.name for p in (tmp_path / "marked").iterdir()) == sorted(
         ["0.png", "1.jpg", "2.webp", "text.txt", "text.txt.c2pa", AUTHORITY]
     )
@@ -189,6 +228,8 @@ def test_a_certificate_of_ones_own_signs_and_a_foreign_key_does_not(
     who = ("--certificate", tmp_path / "chain.pem", "--key", tmp_path / "key.pem")
     assert _run("mark", outputs, tmp_path / "marked", *who) == 0
     assert not (tmp_path / "marked" / AUTHORITY).exists()
+    with pytest.raises(InputError, match="Ed25519 keys alone"):
+        _run("mark", outputs, tmp_path / "no", *who, "--embed-texts")
     code, found = _found(capsys, tmp_path / "marked", "--trust", tmp_path / "root.pem")
     assert code == 0
     assert {one["findings"][0]["details"]["validation"] for one in found.values()} == {"trusted"}

@@ -177,13 +177,18 @@ def test_detectors_take_keys_at_both_ends(name: str) -> None:
         assert 0 < TEXT_MARKS[name](key, 300).detect([np.arange(300)]).p_value <= 1
 
 
-def test_a_giant_file_is_refused_by_its_size_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_giant_file_is_refused_by_its_size_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     from audit.cli import detect
 
     monkeypatch.setattr(detect, "_MOST_BYTES", 1000)
     (folder / "large.png").write_bytes(b"\x89PNG" + b"\0" * 2000)
     with pytest.raises(InputError, match="at most 1,000 are read"):
-        audit.main(["detect", str(folder)], standalone_mode=False)
+        audit.main(["detect", str(folder / "large.png")], standalone_mode=False)
+    code, found = _detect(folder, capsys)
+    assert (code, found["large.png"]["verdict"]) == (2, "not read")
+    assert "at most 1,000 are read" in found["large.png"]["findings"][0]["said"]
 
 
 def test_a_verifier_survives_random_bytes_in_every_format() -> None:
@@ -195,3 +200,48 @@ def test_a_verifier_survives_random_bytes_in_every_format() -> None:
     buffer = io.BytesIO()
     Image.new("RGB", (8, 8)).save(buffer, "BMP")
     assert not verifier.read(Held("image/bmp", buffer.getvalue())).accepted
+
+
+def test_what_cannot_be_read_in_a_folder_is_named_and_the_rest_is_read(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "elsewhere.txt").write_text("A text outside of the folder.", encoding="utf-8")
+    (folder / "link.txt").symlink_to(tmp_path / "elsewhere.txt")
+    (folder / "text.txt").write_text("A text.", encoding="utf-8")
+    (folder / "text.txt.c2pa").write_bytes(b"")
+    (folder / "picture.txt").write_bytes(_signed())
+    code, found = _detect(folder, capsys)
+    said = {name: one["findings"][0]["said"] for name, one in found.items()}
+    assert code == 2
+    assert {name: one["verdict"] for name, one in found.items()} == {
+        "link.txt": "not read",
+        "text.txt": "unmarked",
+        "picture.txt": "marked",
+    }
+    assert "leads out of the folder" in said["link.txt"]
+    assert "is empty" in said["text.txt"]
+    assert found["picture.txt"]["findings"][0]["details"]["validation"] == "valid"  # what it holds decides
+    (folder / "text.txt.c2pa").unlink()
+    out = tmp_path / "out"
+    assert audit.main(["mark", str(folder), str(out), "--test-identity"], standalone_mode=False) == 3
+    assert "not marked: link.txt: it is not read" in capsys.readouterr().out
+    assert not (out / "picture.txt.c2pa").exists()
+
+
+def test_a_watermark_that_a_picture_does_not_hold_is_not_claimed(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 255, (64, 64), dtype=np.uint8)).save(folder / "noise.png")
+    Image.new("RGB", (64, 9)).save(folder / "thin.png")
+    Image.fromarray(rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)).resize((64, 64), 3).save(
+        folder / "good.png"
+    )
+    asked = ["mark", str(folder), str(tmp_path / "out"), "--test-identity", "--mark", "spread_spectrum:5"]
+    assert audit.main(asked, standalone_mode=False) == 3
+    said = capsys.readouterr().out
+    assert (
+        "not marked: noise.png: it is written, but not found again in it: watermark spread_spectrum" in said
+    )
+    assert "not marked: thin.png: the picture is too small for a watermark" in said
+    assert "1 of 3 outputs marked" in said

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from pathlib import Path
 from typing import Any
 
@@ -157,36 +156,13 @@ def test_hostile_manifests_are_an_answer_and_never_an_error(
 
 
 def test_a_text_with_a_manifest_inside_is_read_as_an_independent_writer_means_it() -> None:
-    c2patxt = pytest.importorskip("c2patxt")
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-    from cryptography.x509.oid import ExtendedKeyUsageOID
+    pytest.importorskip("c2patxt")
+    from audit.marks.manifests.embedding import embedding
+    from audit.marks.manifests.signers import text_signer
 
-    from audit.marks.manifests import signers as made
-
-    root, key, now = made._authority("Root of texts"), Ed25519PrivateKey.generate(), dt.datetime.now(dt.UTC)
-    issuer = root.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-    purposes = [c2patxt.C2PA_CLAIM_SIGNING_EKU, ExtendedKeyUsageOID.EMAIL_PROTECTION]
-    leaf = (
-        x509.CertificateBuilder()
-        .subject_name(made._name("Text signer"))
-        .issuer_name(root.certificate.subject)
-        .public_key(key.public_key())
-        .serial_number(7)
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=9))
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(made._usage(digital_signature=True), critical=True)
-        .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer), critical=False)
-        .sign(root.key, hashes.SHA256())
-    )
-    signer = c2patxt.Signer(key, (leaf, root.certificate), allow_nonconformant=True)
-    text = c2patxt.embed(
-        "Größe: a generated text.", signer, c2patxt.Disclosure("text/plain", "c2pa.types.model")
-    )
+    root = ephemeral_signers().trusted.authority
+    key, (leaf,) = text_signer(root)
+    text = embedding(key, (leaf, root.certificate))("Größe: a generated text.".encode()).decode()
     verifier = Verifier(root.pem)
 
     def read(changed: str) -> tuple[Answer, tuple[str, ...]]:
@@ -201,6 +177,11 @@ def test_a_text_with_a_manifest_inside_is_read_as_an_independent_writer_means_it
     assert read(text + text) == (Answer.INVALID, ("manifest.text.multipleWrappers",))
     assert read("Another text." + text[text.index("\ufeff") :])[0] is Answer.INVALID
     assert read(text.replace("\ufeff", "")) == (Answer.ABSENT, ())
+    other = pytest.importorskip("encypher_c2pa")
+    options = {"trust_pem": root.pem, "no_default_trust": True, "telemetry": False, "online": False}
+    said, refused = (str(other.verify(t.encode(), "text/plain", **options)) for t in (text, "g" + text[1:]))
+    assert "assertion.dataHash.match" in said
+    assert "assertion.dataHash.mismatch" in refused
 
 
 def test_an_independent_verifier_reads_what_is_signed_here(signers: Signers) -> None:

@@ -172,7 +172,7 @@ def test_a_planted_defect_is_found_and_the_null_is_right(ask: Callable[..., Any]
     ]
 
 
-@pytest.mark.parametrize("wrong", ["missing", "stray", "few", "columns", "none put in"])
+@pytest.mark.parametrize("wrong", ["missing", "elsewhere", "stray", "few", "columns", "none put in"])
 def test_canaries_that_do_not_match_the_data_give_a_reason(score: Callable[..., Any], wrong: str) -> None:
     rng = np.random.default_rng(4)
     canaries = _canaries(rng)
@@ -180,6 +180,7 @@ def test_canaries_that_do_not_match_the_data_give_a_reason(score: Callable[..., 
     included = canaries.column("included").to_pylist()
     expected = {
         "missing": "stand in 'train' another number of times than their dose",
+        "elsewhere": "no canary stands in 'train'",
         "stray": "that were left out stand in 'train'",
         "few": "it takes 19",
         "columns": "no column included",
@@ -187,6 +188,8 @@ def test_canaries_that_do_not_match_the_data_give_a_reason(score: Callable[..., 
     }[wrong]
     if wrong == "missing":
         train = train.slice(0, train.num_rows - 1)
+    if wrong == "elsewhere":
+        train = text_rows(["Nothing here."])
     if wrong == "stray":
         texts = [*texts_of(train), *(f"The code is{row['text']}" for row in canaries.to_pylist())]
         train = text_rows(texts)

@@ -14,7 +14,7 @@ from audit.marks.text.catalogue import TEXT_MARKS
 from audit.marks.text.exact import binomial_tail, gamma_tail, hypergeometric_tail, weighted_bits_tail
 from audit.marks.text.kgw import KGW
 from audit.marks.text.synthid import SynthID
-from audit.marks.text.torch_numbers import Shuffles, bits, first_of_permutations
+from audit.marks.text.torch_numbers import Remainders, Shuffles, bits, first_of_permutations
 from audit.stats.uniformity import kolmogorov
 
 V = 512
@@ -49,6 +49,29 @@ def test_the_numbers_of_torch_are_drawn_without_torch(seed: int, size: int) -> N
     assert [n for n in range(size) if shuffles.holds(seed, n)] == sorted(found[: size // 3].tolist())
     generator.manual_seed(seed % 2**62)
     assert (torch.randint(0, 2, (1000,), generator=generator).numpy() == bits(seed % 2**62, 1000)).all()
+
+
+def test_remainders_are_exact_where_a_quotient_is_nearly_whole() -> None:
+    rng = np.random.default_rng(0)
+    divisors = np.concatenate([np.arange(2, 60_000), rng.integers(2, 2**32, 60_000)])
+    most = (2**32 - 1) // divisors
+    for near in (most, rng.integers(0, most + 1)):
+        for off in (-1, 0, 1):
+            numbers = np.clip(near * divisors + off, 0, 2**32 - 1).astype(np.uint64)
+            assert (Remainders(divisors)(numbers) == numbers % divisors.astype(np.uint64)).all()
+
+
+def test_green_lists_of_a_large_vocabulary_are_those_of_transformers_for_many_seeds() -> None:
+    rng = np.random.default_rng(5)
+    for key in rng.integers(1, 2**40, 8).tolist():
+        mark = KGW(int(key) | 1, 50257)
+        theirs = mark.processor()
+        for before in rng.integers(1, 50257, 8).tolist():
+            wanted = np.zeros(50257, np.bool_)
+            wanted[theirs._get_greenlist_ids(torch.tensor([before])).numpy()] = True
+            asked = rng.integers(0, 50257, 300)
+            pairs = np.stack([np.full(300, before), asked], 1)
+            assert (mark.is_green(pairs) == wanted[asked]).all()
 
 
 @pytest.mark.parametrize("vocabulary", [V, 9000])

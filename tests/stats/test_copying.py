@@ -104,6 +104,26 @@ def test_a_blank_lists_nothing_and_rows_that_come_back_are_listed_once_each() ->
     assert found.best[place] == own[close[own].argmin()]
 
 
+@pytest.mark.parametrize("share", [0.2, 0.9])
+def test_rows_that_come_back_once_are_found_beside_those_that_come_back_often(share: float) -> None:
+    """Most samples are copies of a few rows; twenty more rows come back once each, closer than all but a few of the unseen rows."""
+    rng, m, n = np.random.default_rng(8), 2000, 5000
+    wrong, found = [], []
+    for _ in range(40):
+        often = round(share * m)
+        close, nearest = rng.random(m), 100 + rng.integers(0, 20_000, m)
+        close[:often], nearest[:often] = 0.002 * rng.random(often), np.arange(often) % 40
+        close[often : often + 20], nearest[often : often + 20] = (
+            10 ** rng.uniform(-5, -2.5, 20),
+            50 + np.arange(20),
+        )
+        listed = set(returned(close, nearest, rng.random(n)).rows.tolist())
+        wrong.append(sum(row >= 100 for row in listed) / len(listed))
+        found.append(sum(50 <= row < 70 for row in listed) / 20)
+    assert np.mean(wrong) <= 0.06  # one in twenty, and four deviations of 40 repeats
+    assert np.mean(found) >= (0.95 if share > 0.5 else 0.7)
+
+
 def test_an_exact_copy_is_listed_by_itself_unless_unseen_rows_are_equal_to_training_rows_as_well() -> None:
     rng = np.random.default_rng(6)
     close, unseen = 0.5 + rng.random(100), 0.5 + rng.random(100)

@@ -135,11 +135,9 @@ def _checked(dose: Vector, included: Flags, copies: Any) -> tuple[tuple[str, ...
         problems.append(f"{int((included & (dose < 1)).sum())} canaries put in have a dose below 1")
     if copies is None:
         return tuple(problems), ("No training texts are named, so where the canaries stand was not checked.",)
-    if not copies.any():
-        remark = (
-            "No canary stands in 'train', so the file is taken at its word: they were trained on beside it."
-        )
-        return tuple(problems), (remark,)
+    if included.any() and not copies.any():
+        none = "no canary stands in 'train', so nothing shows that the model read one: have 'train' name the texts that hold them too"
+        return (*problems, none), ()
     stray, wrong = int((copies[~included] > 0).sum()), included & (copies != dose)
     if stray:
         problems.append(f"{stray} canaries that were left out stand in 'train'")

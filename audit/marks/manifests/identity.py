@@ -5,28 +5,35 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from audit.marks.manifests.signers import ephemeral_signers
+from audit.marks.manifests.embedding import Embed, embedding
+from audit.marks.manifests.signers import ephemeral_signers, text_signer
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The library's signer, its name, and, for a test identity alone, the authority that a reader would have to trust."""
+    """The library's signer, its name, and, for a test identity alone, the authority that a reader would have to trust.
+
+    ``embed`` puts a credential into a text itself, where that was asked for.
+    """
 
     opened: Any
     name: str
     test_authority: str = ""
+    embed: Embed | None = None
 
     @classmethod
-    def for_tests(cls) -> Identity:
+    def for_tests(cls, *, inside_texts: bool = False) -> Identity:
         """Make an identity that nobody trusts; its key is thrown away when the program ends."""
         signers = ephemeral_signers()
-        return cls(signers.trusted.open(), "a test identity that nobody trusts", signers.anchors)
+        embed = embedding(*text_signer(signers.trusted.authority)) if inside_texts else None
+        return cls(signers.trusted.open(), "a test identity that nobody trusts", signers.anchors, embed)
 
     @classmethod
-    def of(cls, chain: bytes, key: bytes) -> Identity:
+    def of(cls, chain: bytes, key: bytes, *, inside_texts: bool = False) -> Identity:
         """Take a certificate chain and an unencrypted private key, both in PEM. Raise ValueError that says what is wrong."""
         import c2pa
         from cryptography import x509
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
         try:
@@ -44,8 +51,19 @@ class Identity:
         if private.public_key() != certificates[0].public_key():
             raise ValueError("the private key does not belong to the first certificate of the chain")
         info = c2pa.C2paSignerInfo(_algorithm(private), chain, key, None)
+        embed = None
+        if inside_texts:
+            if not isinstance(private, Ed25519PrivateKey):
+                raise ValueError(
+                    "credentials inside texts are signed with Ed25519 keys alone; without --embed-texts they lie beside the texts"
+                )
+            embed = embedding(private, certificates)
         try:
-            return cls(c2pa.Signer.from_info(info), certificates[0].subject.rfc4514_string())
+            return cls(
+                c2pa.Signer.from_info(info),
+                certificates[0].subject.rfc4514_string(),
+                embed=embed,
+            )
         except c2pa.C2paError as error:
             raise ValueError(f"C2PA does not sign with this certificate: {error}") from error
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 UNTRUSTED: Mapping[str, str] = {
     "unknown_authority": "a sound certificate from an authority nobody trusts",
@@ -119,6 +119,14 @@ def ephemeral_signers() -> Signers:
     )
 
 
+def text_signer(authority: Authority) -> tuple[ed25519.Ed25519PrivateKey, tuple[x509.Certificate]]:
+    """Make an Ed25519 key, which credentials inside texts need, and its certificate from an authority."""
+    from cryptography.hazmat.primitives.asymmetric import ed25519
+
+    key = ed25519.Ed25519PrivateKey.generate()
+    return key, (_leaf(authority, key, "sound"),)
+
+
 def _signer(authority: Authority) -> Signer:
     from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -147,7 +155,9 @@ def _authority(common_name: str, key_identifier_of: Authority | None = None) -> 
     return Authority(key, _issued(draft, key))
 
 
-def _leaf(authority: Authority, key: ec.EllipticCurvePrivateKey, variant: str) -> x509.Certificate:
+def _leaf(
+    authority: Authority, key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey, variant: str
+) -> x509.Certificate:
     """Issue an end-entity certificate: not an authority, for digital signatures, e-mail protection (C2PA's profile)."""
     from cryptography import x509
     from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -214,7 +224,7 @@ def _name(common_name: str) -> x509.Name:
     )
 
 
-def _identifier(key: ec.EllipticCurvePrivateKey) -> x509.SubjectKeyIdentifier:
+def _identifier(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> x509.SubjectKeyIdentifier:
     from cryptography import x509
 
     return x509.SubjectKeyIdentifier.from_public_key(key.public_key())

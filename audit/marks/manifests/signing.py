@@ -1,9 +1,9 @@
 """Signs an output, without a network and without a stored key.
 
-An image carries its manifest inside. A text has no room for one, so its manifest
+An image carries its manifest inside. The manifest that this module makes for a text
 is a sidecar: a ``.c2pa`` file beside the text, bound to it by a SHA-256 over every byte of
 its UTF-8 form and by nothing else. The name of the text file is not bound, and
-the text alone does not show that a sidecar ever existed.
+the text alone does not show that a sidecar ever existed. ``embedding`` puts one inside instead.
 """
 
 from __future__ import annotations

@@ -208,6 +208,7 @@ class ReturnedRows(Recipe[Found]):
     """The training rows that samples are copies of, told by how close unseen rows come."""
 
     kind: ClassVar[str] = "returned-rows"
+    version: ClassVar[int] = 2
     closest: Recipe[Closest]
     unseen: Recipe[Closest]
     train: RealRows | DrawnRows
