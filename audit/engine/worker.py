@@ -23,6 +23,7 @@ from audit.core.identity import Digest
 from audit.core.recipes import Bench, Recipe, generator, made_from, row_uniforms
 from audit.core.references import DataRef, ExtractorRef, ModelRef
 from audit.core.rows import Matrix, Rng, Rows, Vector
+from audit.core.usage import Usage, together
 from audit.registry import catalogue
 from audit.store import codec
 from audit.store.shared import blobs_at
@@ -51,6 +52,11 @@ class Workbench:
         if hasattr(opened, "batch_scale"):
             opened.batch_scale = self.batch_scale
         return opened
+
+    def spent(self) -> tuple[Usage, ...]:
+        """Return what the opened models have spent since this was last asked, for those that count it."""
+        found = [model.take_usage() for model in self.models.values() if hasattr(model, "take_usage")]
+        return together(usage for usage in found if isinstance(usage, Usage) and usage.requests)
 
     def split(self, ref: DataRef, split: str) -> Rows:
         if (ref, split) not in self.splits:
@@ -215,12 +221,13 @@ def perform(task: Task, bench: Workbench) -> Made | Failed:
                 raise  # it may be the user's Ctrl-C
             if _device_is_full(error):
                 raise MemoryError(sentence(error)) from None  # its frames would keep what fills the device
-            return Failed(recipe.key, task.shard, sentence(error), detail_of(error), task.attempt + 1)
+            said, spent = sentence(error), bench.spent()
+            return Failed(recipe.key, task.shard, said, detail_of(error), task.attempt + 1, spent)
         finally:
             if os.getpid() != process:  # the model forked, and this copy is not the one that was asked
                 os._exit(1)
     digest = blobs.put(data)
-    return Made(recipe.key, task.shard, digest, time.perf_counter() - began, worker_name())
+    return Made(recipe.key, task.shard, digest, time.perf_counter() - began, worker_name(), bench.spent())
 
 
 def _device_is_full(error: BaseException) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
+
+from sqlalchemy import Connection, Table
 
 from audit.core.identity import Digest
 from audit.core.measurements import Measurement, Outcome, Undefined
@@ -82,3 +84,12 @@ def judgement_rows(run: str, judgements: Sequence[Mapping[str, Any]]) -> list[di
         }
         for position, j in enumerate(judgements)
     ]
+
+
+def add_row(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
+    """Insert a row unless one with its key is there; say whether it was."""
+    from sqlalchemy.dialects import postgresql, sqlite
+
+    dialects: dict[str, Callable[[Table], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+    statement = dialects[connection.dialect.name](table).values(**row).on_conflict_do_nothing()
+    return connection.execute(statement.returning(*table.primary_key)).first() is not None
