@@ -99,6 +99,10 @@ def print_plan(described: dict[str, Any], console: Console, *, verbose: bool = F
         console.print(f"reference model: {clean(reference['called'])}", highlight=False)
     splits = ", ".join(f"{name} {rows:,}" for name, rows in data["splits"].items())
     console.print(f"data: {clean(data['loader'])} ({splits})", highlight=False)
+    if described["why_there"]:
+        console.print(
+            f"device: {clean(described['device'])}: {clean(described['why_there'])}", highlight=False
+        )
     for problem in data["problems"]:
         console.print(f"[yellow]data[/] {clean(problem)}", highlight=False)
     _print_evaluators(described, console)

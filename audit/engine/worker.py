@@ -24,6 +24,7 @@ from audit.core.recipes import Bench, Recipe, generator, made_from, row_uniforms
 from audit.core.references import DataRef, ExtractorRef, ModelRef
 from audit.core.rows import Matrix, Rng, Rows, Vector
 from audit.core.usage import Usage, together
+from audit.engine.devices import first_scale, memory_of, scale_at
 from audit.registry import catalogue
 from audit.store import codec
 from audit.store.shared import blobs_at
@@ -40,7 +41,10 @@ class Workbench:
     """What one worker process keeps between tasks: opened models, loaded splits, extractors."""
 
     device: str = "cpu"
-    batch_scale: float = 1.0
+    attempt: int = 0
+    """How often the shard at hand was tried before: each time with less at once."""
+    first: dict[ModelRef, float] = field(default_factory=dict)
+    """How large each opened model's first batch is."""
     models: dict[ModelRef, Any] = field(default_factory=dict)
     splits: dict[tuple[DataRef, str], Rows] = field(default_factory=dict)
     extractors: dict[ExtractorRef, Any] = field(default_factory=dict)
@@ -48,9 +52,10 @@ class Workbench:
     def model(self, ref: ModelRef) -> Any:
         if ref not in self.models:
             self.models[ref] = catalogue("models").load(ref.adapter).open(ref, self.device)
+            self.first[ref] = first_scale(self.models[ref], memory_of(self.device))
         opened = self.models[ref]
         if hasattr(opened, "batch_scale"):
-            opened.batch_scale = self.batch_scale
+            opened.batch_scale = scale_at(self.attempt, self.first.get(ref, 1.0))
         return opened
 
     def spent(self) -> tuple[Usage, ...]:
@@ -203,7 +208,7 @@ def perform(task: Task, bench: Workbench) -> Made | Failed:
     """
     began, process = time.perf_counter(), os.getpid()
     recipe, blobs = task.recipe, blobs_at(task.blobs)
-    bench.batch_scale = 0.5**task.attempt
+    bench.attempt = task.attempt
     read = [
         StoredShards(parent, digests, blobs)
         for parent, digests in zip(recipe.parents, task.reads, strict=True)
