@@ -271,6 +271,7 @@ def _settings(record: AuditRecord) -> Iterator[str]:
     rows = [(f"data {name(key)}", text(value)) for key, value in flattened(record.data)]
     rows += [(f"setting {name(key)}", text(value)) for key, value in flattened(record.settings)]
     rows += [(name(key), text(value)) for key, value in flattened(record.environment)]
+    rows += [("tokens and cost", text(spending.sentence())) for spending in record.spending]
     yield table(("", ""), rows)
 
 

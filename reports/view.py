@@ -378,6 +378,8 @@ def _reproduction(record: AuditRecord) -> Reproduction:
         "Policy": {k: v for k, v in record.policy.items() if k != "criteria"},
         "Environment": record.environment,
     }
+    if record.spending:
+        tables["Tokens and cost"] = dict(s.sentence().split(": ", 1) for s in record.spending)
     return Reproduction(
         tables=tuple((title, tuple(flattened(values))) for title, values in tables.items()),
         evaluators=tuple(

@@ -25,6 +25,7 @@ from hypothesis import HealthCheck, settings
 
 from audit import registry
 from audit.store.shared import blobs_at
+from tests.azure_server import CONTAINER, AzureServer
 from tests.s3_server import BUCKET, MissingServerError, S3Server
 
 settings.register_profile(
@@ -250,17 +251,43 @@ def new_bucket(
     s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., str]]:
     """Return the address of an empty folder in a bucket on the server, with the variables set that lead there."""
-    for name in list(os.environ):
-        if name.startswith("AWS_"):
-            monkeypatch.delenv(name)
-    for name, value in s3_server.environment().items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("AUDIT_BLOB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("AUDIT_BLOB_PATIENCE", "20")
-
-    def make() -> str:
-        return f"s3://{BUCKET}/{uuid4().hex[:12]}"
-
+    _lead_to(s3_server.environment(), tmp_path, monkeypatch)
+    yield lambda: f"s3://{BUCKET}/{uuid4().hex[:12]}"
     blobs_at.cache_clear()
-    yield make
+
+
+@pytest.fixture(scope="session")
+def azure_server() -> Iterator[AzureServer]:
+    """Azurite, an emulator of Azure; skipped where there is none."""
+    pytest.importorskip("obstore")
+    folder = Path(tempfile.mkdtemp(prefix="az"))
+    server = AzureServer(folder)
+    try:
+        server.start()
+    except MissingServerError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        pytest.skip(str(error))
+    yield server
+    server.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def new_container(
+    azure_server: AzureServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., str]]:
+    """The same in a container of Azurite."""
+    _lead_to(azure_server.environment(), tmp_path, monkeypatch)
+    yield lambda: f"az://{CONTAINER}/{uuid4().hex[:12]}"
+    blobs_at.cache_clear()
+
+
+def _lead_to(variables: dict[str, str], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "AZURE_")):
+            monkeypatch.delenv(name)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AUDIT_BLOB_CACHE", str(folder / "cache"))
+    monkeypatch.setenv("AUDIT_BLOB_PATIENCE", "20")
     blobs_at.cache_clear()

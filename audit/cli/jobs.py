@@ -76,9 +76,13 @@ def plan(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         costs = _probed(request, assembled, made)
     yield {
         "event": "planned",
-        "plan": {**describe(assembled.plan, made), "cost": costs},
+        "plan": {**describe(assembled.plan, made), "cost": costs, **_where(assembled)},
         "lock": lock,
     }
+
+
+def _where(assembled: Assembled) -> dict[str, Any]:
+    return {"device": assembled.run.device, "why_there": assembled.why_there}
 
 
 def _probed(request: Mapping[str, Any], assembled: Assembled, made: dict[str, int]) -> dict[str, Any]:

@@ -99,6 +99,10 @@ def print_plan(described: dict[str, Any], console: Console, *, verbose: bool = F
         console.print(f"reference model: {clean(reference['called'])}", highlight=False)
     splits = ", ".join(f"{name} {rows:,}" for name, rows in data["splits"].items())
     console.print(f"data: {clean(data['loader'])} ({splits})", highlight=False)
+    if described["why_there"]:
+        console.print(
+            f"device: {clean(described['device'])}: {clean(described['why_there'])}", highlight=False
+        )
     for problem in data["problems"]:
         console.print(f"[yellow]data[/] {clean(problem)}", highlight=False)
     _print_evaluators(described, console)
@@ -122,11 +126,26 @@ def print_plan(described: dict[str, Any], console: Console, *, verbose: bool = F
         console.print(f"[yellow]splits[/]     {clean(said)}", highlight=False)
     if verbose:
         _print_artifacts(described, console)
+    if said := price_in_words(described["price"]):
+        console.print(f"[cyan]price[/]     {clean(said)}", highlight=False)
     missing = sum(a["shards"] - a["made"] for a in described["artifacts"])
     console.print(
         f"\n{missing} shards to make{cost_in_words(described['cost'])}; {len(described['criteria'])} criteria to judge."
         + ("" if verbose else " --verbose lists every artifact."),
         highlight=False,
+    )
+
+
+def price_in_words(price: dict[str, Any] | None) -> str:
+    """Say what the samples of a served model cost at most; nothing where the spec states no prices."""
+    if price is None:
+        return ""
+    besides = f"; not in it: what {', '.join(price['besides'])} reads" if price["besides"] else ""
+    if price["cost"] is None:
+        return f"{price['written']:,} tokens written at most; the server does not count what it reads, so no cost is estimated"
+    return (
+        f"at most {price['cost']:.4g} {price['currency']} ({price['read']:,} tokens read, {price['written']:,} written), if "
+        f"nothing has to be asked again{besides}"
     )
 
 

@@ -48,6 +48,42 @@ def cost(plan: AuditPlan, made: dict[str, int], where: StoreAddress) -> dict[str
     }
 
 
+def price(plan: AuditPlan, made: dict[str, int]) -> dict[str, Any] | None:
+    """Return the most that the missing samples of a served model cost, by the prices of the spec; None where it states none.
+
+    ``read`` and ``written`` are tokens at most; ``read`` and ``cost`` are None where nothing bounds what free samples read.
+    ``besides`` names what else asks the model, whose texts nobody has counted yet; what of it is written is bounded all the same.
+    """
+    from audit.core.artifacts import Samples
+
+    subject = plan.subject
+    billing = subject.card.billing
+    if billing is None:
+        return None
+    free = asked = 0
+    besides: dict[str, None] = {}
+    for recipe in plan.recipes():
+        if getattr(recipe, "model", None) != subject.model:
+            continue
+        missing = recipe.shards - made.get(recipe.key, 0)
+        examples = sum(recipe.examples(shard) for shard in range(recipe.shards - missing, recipe.shards))
+        if isinstance(recipe, Samples) and recipe.condition is None:
+            free += examples
+        elif missing:
+            besides[recipe.label] = None
+            asked += examples if isinstance(recipe, Samples) else 0
+    read = None if billing.most_read is None else free * billing.most_read
+    written = (free + asked) * billing.most_written
+    return {
+        "samples": free,
+        "read": read,
+        "written": written,
+        "cost": None if read is None else billing.cost(read, written),
+        "currency": billing.currency,
+        "besides": list(besides),
+    }
+
+
 def describe(plan: AuditPlan, made: dict[str, int]) -> dict[str, Any]:
     """Return a plan as plain values: artifacts with who shares them, evaluators, skips, criteria."""
     from audit.core.preflight import exchangeable, forecasts
@@ -104,6 +140,7 @@ def describe(plan: AuditPlan, made: dict[str, int]) -> dict[str, Any]:
             if c.metric in plan.undecided and c.concerns(subject.card.modality)
         ],
         "comparable": list(exchangeable(plan)),
+        "price": price(plan, made),
     }
 
 

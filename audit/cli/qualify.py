@@ -38,7 +38,13 @@ What is made is kept in the store by content, so that a repeat costs nothing.
 @store_option
 @format_option
 @click.option("--executor", help="Where to run: inline, pool, ray, or an installed plugin.")
-@click.option("--workers", type=click.IntRange(min=1), help="Worker processes of the pool.")
+@click.option("--workers", type=click.IntRange(min=1), help="Worker processes.")
+@click.option(
+    "--address",
+    "cluster",
+    metavar="HOST:PORT",
+    help="The Ray cluster to use. Default: $RAY_ADDRESS, then this machine alone.",
+)
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False), help="Keep the result in this file, as JSON."
 )
@@ -53,6 +59,7 @@ def command(
     form: str,
     executor: str | None,
     workers: int | None,
+    cluster: str | None,
     output: str | None,
 ) -> int:
     """Say what the audit of SPEC would catch: planted defects found, and quiet where there are none."""
@@ -63,7 +70,7 @@ def command(
     address(store)
     request = {
         "spec": spec, "samples": samples, "seed": seed, "only": only, "store": store, "executor": executor,
-        "workers": workers, "doses": ladder, "repeats": repeats,
+        "workers": workers, "address": cluster, "doses": ladder, "repeats": repeats,
     }  # fmt: skip
     found = _qualified(request)
     if output is not None:

@@ -67,7 +67,7 @@ part failed (try again with --retry-failed), 130 interrupted, 143 terminated.
     metavar="HOST:PORT",
     help="The Ray cluster to use. Default: $RAY_ADDRESS, then this machine alone.",
 )
-@click.option("--device", help="cpu, cuda or cuda:N. Default: cuda where there is one.")
+@click.option("--device", help="cpu, cuda or cuda:N. Default: the freest GPU where the model fits, else cpu.")
 @click.option(
     "--log", type=click.Path(dir_okay=False), help="Append every event to this file, as JSON lines."
 )

@@ -102,6 +102,8 @@ def print_record(record: AuditRecord, console: Console, *, groups: bool = False)
     _criteria(record, console)
     _measurements(record, console, groups)
     _absent(record, console)
+    for spending in record.spending:
+        console.print(f"[cyan]tokens[/]     {clean(spending.sentence())}", highlight=False)
 
 
 def _criteria(record: AuditRecord, console: Console) -> None:

@@ -23,6 +23,7 @@ from audit.core.policy_check import check_policy
 from audit.core.recipes import Inputs, shard_count
 from audit.core.references import ExtractorRef, ModelRef
 from audit.core.subjects import DataCard, ModelCard, ReferenceModel, Subject
+from audit.engine.devices import chosen, weights_of
 from audit.engine.environment import best_device
 from audit.registry import Unavailable, catalogue
 
@@ -37,6 +38,8 @@ class Assembled:
     plan: AuditPlan
     run: RunSettings
     settings: Mapping[str, Any]
+    why_there: str = ""
+    """Why the device is the one that it is, where the tool chose it."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +68,15 @@ def assemble(spec: AuditSpec) -> Assembled:
     """Decide everything that can be decided before work starts. Loads metadata, never weights."""
     adapter = catalogue("models").load(spec.adapter)
     catalogue("executors").load(spec.run.executor)
-    run = replace(spec.run, device=_device(spec.run.device))
+    asked = _device(spec.run.device)
     model = adapter.refer(dict(spec.model))
     card, offers = adapter.describe(model)
-    if not card.deterministic:  # then where it runs is part of what it makes
-        model = replace(model, options=(*model.options, ("device", run.device)))
+    run, why = _placed(spec.run, asked, card, model)
+    kind = run.device.partition(":")[0]
+    if (
+        not card.deterministic
+    ):  # then where it runs is part of what it makes, but not which of equal GPUs was free
+        model = replace(model, options=(*model.options, ("device", kind)))
     if card.most_samples is not None and card.most_samples < spec.samples:
         fewer = f"{spec.samples:,} samples were asked for; there are {card.most_samples:,}."
         card = replace(card, notes=(*card.notes, fewer))
@@ -99,7 +106,7 @@ def assemble(spec: AuditSpec) -> Assembled:
         sample_size=spec.samples,
         seed=spec.seed,
         shard_size=spec.shard_size,
-        reference_models=_reference_models(spec, model, card, run.device),
+        reference_models=_reference_models(spec, model, card, kind),
     )
     evaluators = _evaluators(spec.evaluators, card.modality)
     check_policy(spec.policy, *_reported(evaluators))
@@ -114,7 +121,7 @@ def assemble(spec: AuditSpec) -> Assembled:
             name: value for name, value in asdict(run).items() if name != "address"
         },  # it names a machine
     }
-    return Assembled(plan(spec.name, subject, evaluators, spec.policy), run, settings)
+    return Assembled(plan(spec.name, subject, evaluators, spec.policy), run, settings, why)
 
 
 def _named(ref: ExtractorRef) -> dict[str, Any]:
@@ -184,9 +191,9 @@ def _check_shards(rows: Mapping[str, int], shard_size: int) -> None:
 
 
 def _device(asked: str) -> str:
-    """Return the device to run on. Raise InputError when it has no meaning or is not here."""
+    """Return the device that was asked for. Raise InputError when it has no meaning or is not here."""
     if asked == "auto":
-        return best_device()
+        return asked
     if not re.fullmatch(r"cpu|cuda(:\d+)?", asked):
         raise InputError(f"The device is '{asked}'. {nearest(asked, ('auto', 'cpu', 'cuda', 'cuda:0'))}")
     if asked != "cpu" and best_device() == "cpu":
@@ -194,6 +201,19 @@ def _device(asked: str) -> str:
             f'The device is \'{asked}\', and there is no NVIDIA driver here. Use device = "cpu" or "auto".'
         )
     return asked
+
+
+def _placed(run: RunSettings, asked: str, card: ModelCard, model: ModelRef) -> tuple[RunSettings, str]:
+    """Return where the work is done, and why where that is chosen here, from the memory that is free."""
+    if asked != "auto":
+        return replace(run, device=asked), ""
+    if best_device() == "cpu":
+        return replace(run, device="cpu"), ""
+    cluster = run.executor == "ray"
+    found = chosen(weights_of(card.parameters, model.options), one_name=cluster)
+    limited = run.executor == "pool" and not run.workers and found.workers
+    workers = found.workers if limited else run.workers
+    return replace(run, device=found.device, workers=workers), found.why
 
 
 def _default_extractors(data: DataCard) -> dict[str, str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from audit.core.identity import Digest, Key
 from audit.core.measurements import Outcome
 from audit.core.recipes import Recipe
+from audit.core.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,8 @@ class Made:
     digest: Digest
     seconds: float
     worker: str
+    spent: tuple[Usage, ...] = field(default=(), compare=False)
+    """What a served model counted for it. How it was made, not what: two that differ in nothing else are equal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,7 @@ class Failed:
     error: str
     detail: str
     attempts: int
+    spent: tuple[Usage, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

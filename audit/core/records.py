@@ -26,6 +26,7 @@ from audit.core.measurements import (
 )
 from audit.core.policy import Basis, Criterion, Judgement, Verdict, Waiver
 from audit.core.review import Review, review_from_plain, review_to_plain
+from audit.core.usage import Spending, Usage
 
 SCHEMA_VERSION = "1.1"
 READABLE = (1, SCHEMA_VERSION)
@@ -121,6 +122,8 @@ class AuditRecord:
     artifacts: tuple[RecordedArtifact, ...]
     verdict: Verdict
     controls: tuple[Control, ...] = ()
+    spending: tuple[Spending, ...] = ()
+    """What served models counted and cost: how it came about, and no part of what was measured."""
     review: Review | None = None
     """What people said of it afterwards, for a report to show; the ledger's own record has none."""
     schema_version: int | str = field(default=SCHEMA_VERSION)
@@ -155,8 +158,20 @@ def to_plain(record: AuditRecord) -> dict[str, Any]:
         "failures": [asdict(failure) for failure in record.failures],
         "artifacts": [asdict(artifact) for artifact in record.artifacts],
         "controls": [_control_to_plain(control) for control in record.controls],
+        **({"spending": [spending_to_plain(s) for s in record.spending]} if record.spending else {}),
         **({} if record.review is None else {"review": review_to_plain(record.review)}),
     }
+
+
+def spending_to_plain(spending: Spending) -> dict[str, Any]:
+    """Return tokens and cost as the JSON record spells them; no cost where no price was stated."""
+    said = {"reused": spending.reused, **asdict(spending.usage)}
+    return said if spending.usage.currency else {**said, "cost": None, "currency": None}
+
+
+def _spending_from_plain(plain: Mapping[str, Any]) -> Spending:
+    priced = {"cost": plain["cost"] or 0.0, "currency": plain["currency"] or ""}
+    return Spending(bool(plain["reused"]), Usage.of({**plain, **priced}))
 
 
 def measurement_to_plain(measurement: Measurement) -> dict[str, Any]:
@@ -338,6 +353,7 @@ def _from_plain(plain: Mapping[str, Any]) -> AuditRecord:
         ),
         artifacts=tuple(_artifact_from_plain(artifact) for artifact in plain["artifacts"]),
         controls=tuple(_control_from_plain(control) for control in plain.get("controls", ())),
+        spending=tuple(_spending_from_plain(s) for s in plain.get("spending", ())),
         review=review_from_plain(plain["review"]) if plain.get("review") else None,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from audit.core.artifacts import (
@@ -24,6 +24,7 @@ from audit.core.recipes import Inputs, Recipe
 from audit.core.references import DataRef, ExtractorRef, ModelRef
 from audit.core.rows import Matrix, Rows, Vector
 from audit.core.summaries import S
+from audit.core.usage import Billing
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ class ModelCard:
     """What a sample can be asked for, where that is known: columns of ``condition``, each with the labels that it may hold."""
     tokens: str = ""
     """A digest of how a fixed text is cut into tokens: models with different ones cannot be compared token by token."""
+    billing: Billing | None = field(default=None, compare=False, metadata={"identity": False})
+    """What its tokens cost, where the user says so. It changes no number, so it is no part of what the audit is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,7 @@ def build(
         artifacts=tuple(_artifacts(plan, facts)),
         controls=tuple(control for one in found for control in one.controls),
         verdict=overall(judgements),
+        spending=() if store is None else store.spending(run, [recipe.key for recipe in plan.recipes()]),
     )
 
 

@@ -23,6 +23,8 @@ from audit.core.identity import Digest
 from audit.core.recipes import Bench, Recipe, generator, made_from, row_uniforms
 from audit.core.references import DataRef, ExtractorRef, ModelRef
 from audit.core.rows import Matrix, Rng, Rows, Vector
+from audit.core.usage import Usage, together
+from audit.engine.devices import first_scale, memory_of, scale_at
 from audit.registry import catalogue
 from audit.store import codec
 from audit.store.shared import blobs_at
@@ -39,7 +41,10 @@ class Workbench:
     """What one worker process keeps between tasks: opened models, loaded splits, extractors."""
 
     device: str = "cpu"
-    batch_scale: float = 1.0
+    attempt: int = 0
+    """How often the shard at hand was tried before: each time with less at once."""
+    first: dict[ModelRef, float] = field(default_factory=dict)
+    """How large each opened model's first batch is."""
     models: dict[ModelRef, Any] = field(default_factory=dict)
     splits: dict[tuple[DataRef, str], Rows] = field(default_factory=dict)
     extractors: dict[ExtractorRef, Any] = field(default_factory=dict)
@@ -47,10 +52,16 @@ class Workbench:
     def model(self, ref: ModelRef) -> Any:
         if ref not in self.models:
             self.models[ref] = catalogue("models").load(ref.adapter).open(ref, self.device)
+            self.first[ref] = first_scale(self.models[ref], memory_of(self.device))
         opened = self.models[ref]
         if hasattr(opened, "batch_scale"):
-            opened.batch_scale = self.batch_scale
+            opened.batch_scale = scale_at(self.attempt, self.first.get(ref, 1.0))
         return opened
+
+    def spent(self) -> tuple[Usage, ...]:
+        """Return what the opened models have spent since this was last asked, for those that count it."""
+        found = [model.take_usage() for model in self.models.values() if hasattr(model, "take_usage")]
+        return together(usage for usage in found if isinstance(usage, Usage) and usage.requests)
 
     def split(self, ref: DataRef, split: str) -> Rows:
         if (ref, split) not in self.splits:
@@ -193,6 +204,7 @@ class Drafted:
 
     data: bytes
     seconds: float
+    spent: tuple[Usage, ...] = ()
 
 
 def perform(task: Task, bench: Workbench) -> Made | Failed:
@@ -212,14 +224,14 @@ def keep(task: Task, drafted: Drafted) -> Made:
     began = time.perf_counter()
     digest = blobs_at(task.blobs).put(drafted.data)
     seconds = drafted.seconds + time.perf_counter() - began
-    return Made(task.recipe.key, task.shard, digest, seconds, worker_name())
+    return Made(task.recipe.key, task.shard, digest, seconds, worker_name(), drafted.spent)
 
 
 def draft(task: Task, bench: Workbench) -> Drafted | Failed:
     """Make one shard as ``perform`` does, and return its bytes."""
     began, process = time.perf_counter(), os.getpid()
     recipe, blobs = task.recipe, blobs_at(task.blobs)
-    bench.batch_scale = 0.5**task.attempt
+    bench.attempt = task.attempt
     read = [
         StoredShards(parent, digests, blobs)
         for parent, digests in zip(recipe.parents, task.reads, strict=True)
@@ -237,11 +249,12 @@ def draft(task: Task, bench: Workbench) -> Drafted | Failed:
                 raise  # it may be the user's Ctrl-C
             if _device_is_full(error):
                 raise MemoryError(sentence(error)) from None  # its frames would keep what fills the device
-            return Failed(recipe.key, task.shard, sentence(error), detail_of(error), task.attempt + 1)
+            said, spent = sentence(error), bench.spent()
+            return Failed(recipe.key, task.shard, said, detail_of(error), task.attempt + 1, spent)
         finally:
             if os.getpid() != process:  # the model forked, and this copy is not the one that was asked
                 os._exit(1)
-    return Drafted(data, time.perf_counter() - began)
+    return Drafted(data, time.perf_counter() - began, bench.spent())
 
 
 def _device_is_full(error: BaseException) -> bool:

@@ -16,6 +16,7 @@ from audit.core.identity import canonical, digest_of
 from audit.core.references import ModelRef, Options
 from audit.core.rows import PREFIX, TEXT, Rng, Rows, Vector, text_rows, texts_of
 from audit.core.subjects import ModelCard
+from audit.core.usage import Billing, Usage
 from audit.models.pipelines.asked import prompts_in
 from audit.models.served.client import Client
 from audit.models.served.probes import Found, probe
@@ -43,7 +44,7 @@ class Endpoint:
     the address, the names and fingerprint that it gives itself and the parameters; its weights are not known.
     ``key_env`` names the environment variable with the key, ``ca_file`` a certificate to trust.
     ``concurrency``, ``timeout`` (seconds), ``retries``, ``requests_per_minute``, ``price_in`` and ``price_out`` (per million
-    tokens) and ``usage`` (a file that gets a line for each request) change no answer.
+    tokens, in ``currency``) and ``usage`` (a file that gets a line for each request) change no answer.
     """
 
     def __init__(self, ref: ModelRef) -> None:
@@ -77,6 +78,7 @@ class Endpoint:
             "tail": found.tail,
             "unscored": found.unscored,
             "scores_first": found.scores_first,
+            "around": found.around,
         }
         return ModelRef("endpoint", digest_of(canonical(named)), named, json.dumps(location))
 
@@ -94,6 +96,7 @@ class Endpoint:
             deterministic=False,
             withheld=tuple(withheld),
             notes=tuple(_notes(dict(ref.options), said)),
+            billing=_billing(said),
         )
         return card, implemented(cls) - dict(withheld).keys()
 
@@ -134,6 +137,10 @@ class Endpoint:
             raise ValueError("some texts are null; a text may be empty but not absent")
         return np.array(self._all(self._score, list(zip(prefixes, texts, strict=True))), np.float64)
 
+    def take_usage(self) -> Usage:
+        """Return what the server counted since this was last asked; the engine asks after each shard."""
+        return self._client.take_usage()
+
     def _asked(self, rngs: Sequence[Rng], condition: Rows | None) -> list[str]:
         if condition is None:
             return [self._prompts[int(rng.integers(len(self._prompts)))] for rng in rngs]
@@ -145,24 +152,23 @@ class Endpoint:
 
     def _reply(self, asked: tuple[str, int]) -> Reply:
         prompt, seed = asked
-        reply = self._client.ask(
+        return self._client.ask(
+            "sample",
             PATHS[self._asking.api],
             asked_for(self._asking, prompt, seed),
             lambda answer: reply_in(answer, self._asking),
         )
-        self._client.note("sample", max(0, reply.prompt_tokens), max(0, reply.reply_tokens))
-        return reply
 
     def _score(self, given: tuple[str, str]) -> float:
         prefix, text = given
         if not text:
             return 0.0
         echo = self._client.ask(
+            "score",
             PATHS[COMPLETIONS],
             scoring(self._asking, prefix + text, self._tail),
             lambda answer: echo_in(answer, prefix + text, self._tail),
         )
-        self._client.note("score", max(0, echo.prompt_tokens), self._tail)
         return echo.log_likelihood(prefix)
 
     def _all(self, call: Callable[[A], B], asked: Sequence[A]) -> list[B]:
@@ -193,6 +199,16 @@ def _identity(url: str, found: Found, prompts: Sequence[str]) -> Options:
     )
 
 
+def _billing(said: dict[str, Any]) -> Billing | None:
+    """Return the prices that the user states, if any. No token has less than a byte of a prompt, so its bytes bound its tokens."""
+    asking, line = Asking(**said["asking"]), Line(**said["line"])
+    if not line.currency:
+        return None
+    longest = max((len(prompt.encode()) for prompt in said["prompts"]), default=0)
+    most_read = None if said["around"] < 0 else said["around"] + longest
+    return Billing(line.price_in, line.price_out, line.currency, most_read, asking.max_new_tokens)
+
+
 def _notes(options: dict[str, Any], said: dict[str, Any]) -> Iterable[str]:
     asking, line = Asking(**said["asking"]), Line(**said["line"])
     fingerprint = options["fingerprint"] or "none"
@@ -215,9 +231,3 @@ def _notes(options: dict[str, Any], said: dict[str, Any]) -> Iterable[str]:
     if not said["unscored"]:
         first = "" if said["scores_first"] else " The first token of a text is not scored."
         yield f"Log-probabilities of given texts are the server's own; they were probed before the audit.{first}"
-    if line.price_in or line.price_out:
-        most = line.cost(0, 1000 * asking.max_new_tokens)
-        yield (
-            f"Priced at {line.price_in:g} a million tokens read and {line.price_out:g} a million written: 1,000 samples cost at most "
-            f"{most:.4g} for what is written."
-        )

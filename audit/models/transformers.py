@@ -174,6 +174,12 @@ class CausalLM:
             mark=mark,
         )
 
+    def bytes_at_once(self, peak: Callable[[Callable[[], Any]], int]) -> int:
+        """Return what a usual batch takes of the device beside the weights, measured with ``peak`` on an eighth of one."""
+        from audit.models.lm.room import bytes_at_once
+
+        return bytes_at_once(self, peak)
+
     @property
     def vocabulary(self) -> int:
         """How many tokens the model's output has."""

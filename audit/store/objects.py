@@ -35,6 +35,7 @@ _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>(\w{1,60})</Code>")
 _METADATA = ("169.254.169.254", "metadata.google.internal", "169.254.170.2")
 """Where a virtual machine of a cloud is asked for credentials, if the environment has none."""
+_NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
 _ALLOW_HTTP = {"s3": "AWS_ALLOW_HTTP", "gs": "GOOGLE_ALLOW_HTTP", "az": "AZURE_ALLOW_HTTP"}
 _KINDS = {
     "s3": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, and AWS_ENDPOINT_URL for a server of your own",
@@ -117,8 +118,14 @@ class ObjectBlobs:
     def delete(self, digest: Digest) -> None:
         import obstore
 
-        key = key_of(digest)
-        self._do(f"The blob {self.path(digest)} cannot be deleted", lambda: obstore.delete(self._store, key))
+        def work() -> None:
+            try:
+                obstore.delete(self._store, key_of(digest))
+            except FileNotFoundError as error:  # Azure minds, S3 does not
+                if _code(error) in _NO_BUCKET:
+                    raise
+
+        self._do(f"The blob {self.path(digest)} cannot be deleted", work)
 
     def delete_untouched(self, digest: Digest, since: float) -> bool:
         touched = self._touched(digest)
@@ -183,7 +190,7 @@ class ObjectBlobs:
             try:
                 return bytes(obstore.get(self._store, key).bytes())
             except FileNotFoundError as error:
-                if _code(error) == "NoSuchBucket":
+                if _code(error) in _NO_BUCKET:
                     raise
                 return None
 
@@ -228,7 +235,7 @@ class ObjectBlobs:
         if any(place in said for place in _METADATA):
             why = f"the environment has no credentials for it. Set {_KINDS[scheme]}."
             return PermissionError(errno.EACCES, f"{failed}: {why}")
-        if code in ("NoSuchBucket", "ContainerNotFound") or (status == 404 and "list request" in said):
+        if code in _NO_BUCKET or (status == 404 and "list request" in said):
             why = f"there is no bucket '{rest.partition('/')[0]}' there. Make it, or check the address."
             return FileNotFoundError(errno.ENOENT, f"{failed}: {why}")
         if status in (401, 403) or type(error).__name__ in ("PermissionDeniedError", "UnauthenticatedError"):
@@ -238,9 +245,7 @@ class ObjectBlobs:
             why = "its certificate is not one to trust. If it is your own, name its authority's file in SSL_CERT_FILE."
             return PermissionError(errno.EACCES, f"{failed}: {why}")
         if "builder error" in said:
-            why = (
-                "its address in the environment is no https:// address. For http:// set AWS_ALLOW_HTTP=true."
-            )
+            why = f"its address in the environment is no https:// address. For http:// set {_ALLOW_HTTP[scheme]}=true."
             return PermissionError(errno.EACCES, f"{failed}: {why}")
         if 400 <= status < 500 and status not in (404, 408, 425, 429):
             why = f"the server does not take the request ({code or status}). Check the address and the region in the environment."

@@ -6,9 +6,12 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from sqlalchemy import Connection, Table
+
 from audit.core.identity import Digest
 from audit.core.measurements import Measurement, Outcome, Undefined
 from audit.core.records import measurement_from_plain, measurement_to_plain
+from audit.store import schema
 
 
 def evidence_of(outcomes: Iterable[Outcome]) -> list[Digest]:
@@ -82,3 +85,8 @@ def judgement_rows(run: str, judgements: Sequence[Mapping[str, Any]]) -> list[di
         }
         for position, j in enumerate(judgements)
     ]
+
+
+def add_row(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
+    """Insert a row unless one with its key is there; say whether it was."""
+    return connection.execute(schema.insertion(table, connection.dialect.name), row).first() is not None

@@ -17,12 +17,14 @@ from audit.core.facts import Failed, Made, Scored
 from audit.core.identity import Digest, Key, digest_of
 from audit.core.records import AuditRecord, from_plain, to_plain
 from audit.core.rows import Rows
-from audit.store import schema, summaries
+from audit.core.usage import Spending
+from audit.store import schema, spent, summaries
 from audit.store.blobs import CLAIMS
 from audit.store.collect import claim
 from audit.store.ledger import Ledger, damaged, readable
 from audit.store.location import StoreAddress
 from audit.store.rows import (
+    add_row,
     evidence_of,
     judgement_rows,
     measurement_rows,
@@ -113,7 +115,7 @@ class Store:
                     return str(known)
                 row = {"plan_key": plan_key, "name": text_of(name), "began": began, "snapshot": kept}
                 run = _run_id()
-                if _add(connection, schema.runs, {"run": run, **row}):
+                if add_row(connection, schema.runs, {"run": run, **row}):
                     summaries.put(connection, run, kept)
             raise AssertionError("eight random run ids were all taken")
 
@@ -166,16 +168,21 @@ class Store:
                 case Made():
                     self._record_made(connection, run, fact)
                 case Failed():
-                    row = {
-                        "error": text_of(fact.error),
-                        "detail": text_of(fact.detail),
-                        "attempts": fact.attempts,
-                    }
-                    _add(connection, schema.failed, {"key": fact.key, "shard": fact.shard, "run": run, **row})
+                    said = {"error": text_of(fact.error), "detail": text_of(fact.detail)}
+                    row = {"key": fact.key, "shard": fact.shard, "run": run, "attempts": fact.attempts}
+                    add_row(connection, schema.failed, {**row, **said})
                 case Scored():
                     self._record_scored(connection, run, fact)
+            if not isinstance(fact, Scored):
+                spent.put(connection, run, fact)
 
         self._ledger.write(work)
+
+    def spending(self, run: str, keys: Sequence[Key]) -> tuple[Spending, ...]:
+        """Return what served models counted for some recipes, in this run and for what it reuses of others."""
+        rows = self._rows_of(schema.spent, keys)
+        with readable(self.address):
+            return spent.spending(run, spent.shards_of(rows, self._made(keys), run)) if rows else ()
 
     def forget_failures(self, keys: Iterable[Key]) -> int:
         """Forget that shards or scorings of these keys failed, so that they are tried again; return how many."""
@@ -253,8 +260,9 @@ class Store:
     def list_runs(self) -> tuple[RunLine, ...]:
         """Return every run, the newest first."""
         t = schema.runs.c
-        columns = (t.run, t.name, t.began, t.finished, t.verdict, t.plan_key)
-        rows = self._rows(select(*columns).order_by(t.number.desc()))
+        rows = self._rows(
+            select(t.run, t.name, t.began, t.finished, t.verdict, t.plan_key).order_by(t.number.desc())
+        )
         with readable(self.address):
             return tuple(_run_line(row) for row in rows)
 
@@ -347,7 +355,7 @@ class Store:
     def _record_made(self, connection: Connection, run: str, fact: Made) -> None:
         values = {"digest": fact.digest, "seconds": fact.seconds, "worker": text_of(fact.worker), "run": run}
         t = schema.made
-        if _add(connection, t, {"key": fact.key, "shard": fact.shard, **values}):
+        if add_row(connection, t, {"key": fact.key, "shard": fact.shard, **values}):
             return
         where = (t.c.key == fact.key, t.c.shard == fact.shard)
         before = connection.execute(select(t.c.digest).where(*where)).scalar_one()
@@ -362,7 +370,7 @@ class Store:
             "run": run,
         }
         t = schema.scored
-        if _add(connection, t, {"key": fact.key, **values}):
+        if add_row(connection, t, {"key": fact.key, **values}):
             return
         before = connection.execute(select(t.c.outcomes).where(t.c.key == fact.key)).scalar_one()
         if not all(self.blobs.has(digest) for digest in evidence_of(outcomes_of(before))):
@@ -374,11 +382,6 @@ def _by_place(keys: Iterable[Key], facts: Iterable[_Fact]) -> dict[Key, dict[int
     for fact in facts:
         found[fact.key][fact.shard] = fact
     return found
-
-
-def _add(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
-    """Insert a row unless one with its key is there; say whether it was."""
-    return connection.execute(schema.insertion(table, connection.dialect.name), row).first() is not None
 
 
 def _run_line(row: Any) -> RunLine:

@@ -14,7 +14,7 @@ Raise it when one of them changes: a store of an earlier format is refused, beca
 holds would be read as something else.
 """
 
-VERSIONS = (f"{FORMAT:04d}", f"{FORMAT:04d}01")
+VERSIONS = (f"{FORMAT:04d}", f"{FORMAT:04d}01", f"{FORMAT:04d}02")
 """Every revision of the ledger this code knows, oldest first: the tables of this format, and what was added to them since.
 The last one is what it writes. The first four digits are the format, two more count what was added to it."""
 
@@ -54,6 +54,17 @@ made = Table(
     Column("worker", Text, nullable=False),
     Column("run", String(32), nullable=False),
 )
+
+spent = Table(
+    "spent",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("run", String(32), nullable=False),
+    Column("key", String(64), nullable=False),
+    Column("shard", Integer, nullable=False),
+    Column("usage", Text, nullable=False),
+)
+Index("spent_on", spent.c.key)
 
 failed = Table(
     "failed",

@@ -32,9 +32,15 @@ def shared(new_database: Callable[[], str], new_bucket: Callable[[], str]) -> tu
     return f"{new_database()}&blobs={bucket}", ObjectBlobs(bucket)
 
 
+@pytest.fixture(params=["new_bucket", pytest.param("new_container", marks=pytest.mark.slow)])
+def beside(tmp_path: Path, request: pytest.FixtureRequest) -> tuple[str, ObjectBlobs]:
+    """The same with the ledger in a folder, and in Azurite too, an emulator of Azure."""
+    bucket = request.getfixturevalue(request.param)()
+    return f"file://{tmp_path}/ledger?blobs={bucket}", ObjectBlobs(bucket)
+
+
 @pytest.fixture
-def beside(tmp_path: Path, new_bucket: Callable[[], str]) -> tuple[str, ObjectBlobs]:
-    """The same with the ledger in a folder."""
+def beside_s3(tmp_path: Path, new_bucket: Callable[[], str]) -> tuple[str, ObjectBlobs]:
     bucket = new_bucket()
     return f"file://{tmp_path}/ledger?blobs={bucket}", ObjectBlobs(bucket)
 
@@ -238,10 +244,10 @@ def test_two_drivers_on_one_run(
 
 
 def test_over_a_bad_line_a_run_comes_to_its_end(
-    cli: Callable[..., Any], letters_spec: Callable[..., Path], beside: tuple[str, ObjectBlobs], s3_server: S3Server,
+    cli: Callable[..., Any], letters_spec: Callable[..., Path], beside_s3: tuple[str, ObjectBlobs], s3_server: S3Server,
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
 ) -> None:  # fmt: skip
-    store, _ = beside
+    store, _ = beside_s3
     with BadLine(s3_server.port).opened() as line:
         monkeypatch.setenv("AWS_ENDPOINT_URL", line.endpoint)
         monkeypatch.setenv("AUDIT_BLOB_CACHE", "off")

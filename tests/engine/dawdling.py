@@ -38,3 +38,16 @@ class Deadly(Recipe[Matrix]):
 
     def make(self, context: Context) -> Matrix:
         os._exit(1)
+
+
+@dataclass(frozen=True)
+class Doubled(Recipe[Matrix]):
+    """Twice what another recipe made, shard by shard, after a while."""
+
+    kind: ClassVar[str] = "tests.doubled"
+    along: ClassVar[tuple[str, ...]] = ("of",)
+    of: Recipe[Matrix]
+
+    def make(self, context: Context, of: Matrix) -> Matrix:
+        time.sleep(0.2)
+        return of * 2

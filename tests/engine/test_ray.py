@@ -27,9 +27,10 @@ from audit.core.recipes import Resources
 from audit.engine.attempts import LOST
 from audit.engine.executors import cluster
 from audit.engine.executors.cluster import joined, unlike
+from audit.engine.executors.locality import Whereabouts, workers_cache
 from audit.engine.worker import Workbench, perform
 from audit.testing.executors import Draw, check_executor
-from tests.engine.dawdling import Dawdle, Deadly
+from tests.engine.dawdling import Dawdle, Deadly, Doubled
 
 needs_ray = pytest.mark.skipif(
     find_spec("ray") is None, reason="ray is not installed: pip install 'generative-audit[ray]'"
@@ -60,6 +61,15 @@ def test_only_an_executor_with_an_address_takes_one(cli, letters_spec, tmp_path:
     )
     assert said.code == 2
     assert "The executor 'pool' has no address" in said.err
+
+
+def test_qualify_takes_a_cluster_too(cli, letters_spec, tmp_path: Path, monkeypatch) -> None:
+    given = ("--store", tmp_path / "store", "--address", "10.0.0.5:6379", "--repeats", "2")
+    said = cli("qualify", letters_spec(executor="pool"), *given)
+    assert (said.code, "The executor 'pool' has no address" in said.err) == (2, True)
+    monkeypatch.setattr(cluster, "find_spec", lambda name: None)
+    said = cli("qualify", letters_spec(), *given, "--executor", "ray")
+    assert (said.code, "pip install 'generative-audit[ray]'" in said.err) == (2, True)
 
 
 def test_a_record_does_not_name_the_cluster(letters_spec) -> None:
@@ -103,6 +113,33 @@ def test_a_machine_that_would_make_other_bytes_is_told_apart(
     here = {"numpy": "2.1", "torch": "2.9"}
     found = {"host": "b", "audit": True, "versions": here, "shared": "", **theirs}
     assert says is None if (why := unlike(here, found)) is None else says is not None and says in why
+
+
+def reading(*links: tuple[str, ...]) -> Task:
+    return Task(Dawdle(1, 0.0), 0, links, "nowhere")  # type: ignore[arg-type]  # digests are text
+
+
+def test_tasks_are_pulled_to_where_what_they_read_is_cached() -> None:
+    where = Whereabouts()
+    where.note("a", ["a1", "both"])
+    where.note("b", ["b1", "both"])
+    free, there, elsewhere = reading(), reading(("a1",), ("both",)), reading(("b1",))
+    assert [where.pull(task, "a") for task in (free, there, elsewhere)] == [0, 2, -1]
+    assert where.pull(reading(tuple(["a1"] * 9)), "a") == 0, "a whole artifact is read from everywhere"
+    assert where.pull(reading(("unknown",)), "a") == 0
+    assert where.in_order([elsewhere, free, there], ["a"]) == [there, free, elsewhere]
+    assert where.in_order([elsewhere, free, there], ["a", "b"]) == [there, elsewhere, free]
+    assert Whereabouts().in_order([elsewhere, free], ["a"]) == [elsewhere, free]
+
+
+def test_only_shared_blobs_are_cached(tmp_path: Path, monkeypatch) -> None:
+    from audit.store.shared import blobs_at
+
+    monkeypatch.setenv("AUDIT_BLOB_CACHE", str(tmp_path / "cache"))
+    assert [workers_cache(place) for place in (str(tmp_path), f"file://{tmp_path}/cached")] == [False, True]
+    monkeypatch.setenv("AUDIT_BLOB_CACHE", "off")
+    blobs_at.cache_clear()
+    assert not workers_cache(f"file://{tmp_path}/cached")
 
 
 @contextlib.contextmanager
@@ -213,6 +250,50 @@ def test_a_machine_killed_in_the_middle_costs_time_and_nothing_else(tmp_path: Pa
     assert {fact.shard for fact in outcomes if isinstance(fact, Made)} == set(range(recipe.shards))
     assert {fact.shard: fact.digest for fact in outcomes if fact.shard < 6} == alone
     wait_for_nodes(head, 1)
+
+
+@needs_ray
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_what_reads_a_shard_goes_to_the_machine_that_made_it(tmp_path: Path, head: str, monkeypatch) -> None:
+    """Shards made on two machines, then as many tasks, each of which reads one: taken in turns, twelve of 24 stay at home."""
+    from audit.engine.executors.ray import Ray
+    from audit.store.shared import blobs_at
+
+    monkeypatch.setenv("AUDIT_BLOB_CACHE", str(tmp_path / "cache"))
+    blobs_at.cache_clear()
+    (tmp_path / "blobs").mkdir()
+    place, recipe = f"file://{tmp_path}/blobs", Dawdle(24, 0.1)
+    executor = Ray(workers=2, address=head)
+    with node(head), contextlib.closing(executor):
+        wait_for_nodes(head, 2)
+
+        def made(tasks: list[Task]) -> dict[int, Made]:
+            found: dict[int, Made] = {}
+            flying = 0
+            while len(found) < recipe.shards:
+                while tasks and flying < executor.slots:
+                    executor.submit(tasks.pop(0))
+                    flying += 1
+                for fact in executor.completed():
+                    assert isinstance(fact, Made)
+                    found[fact.shard] = fact
+                    flying -= 1
+            return found
+
+        first = made([Task(recipe, shard, (), place) for shard in range(recipe.shards)])
+        of = {
+            worker: [s for s in first if first[s].worker == worker]
+            for worker in {f.worker for f in first.values()}
+        }
+        twos = [shards[i : i + 2] for i in range(0, recipe.shards, 2) for shards in of.values()]
+        order = [
+            shard for two in twos for shard in two
+        ]  # two of one machine, two of the other: taken in turns, half go astray
+        second = made([Task(Doubled(recipe), s, ((first[s].digest,),), place) for s in order])
+    assert len({fact.worker for fact in first.values()}) == 2
+    near = sum(second[shard].worker == fact.worker for shard, fact in first.items())
+    assert near >= 16
 
 
 @needs_ray

@@ -136,7 +136,8 @@ def test_the_name_covers_what_is_known_and_nothing_else() -> None:
             for more in ({"temperature": 0.5}, {"prompts": ["c"]}, {"api": "chat"}, {"max_new_tokens": 9})
         ]
         assert len({ref.weights for ref in (named, *others)}) == 5
-        transport = {"retries": 1, "timeout": 9.0, "concurrency": 2, "price_out": 3.0}
+        prices = {"price_in": 1.0, "price_out": 3.0, "currency": "EUR"}
+        transport = {"retries": 1, "timeout": 9.0, "concurrency": 2, **prices}
         assert Endpoint.refer(options(server, **transport)).weights == named.weights
         answers["system_fingerprint"] = "f2"
         assert Endpoint.refer(options(server)).weights != named.weights
@@ -191,7 +192,8 @@ def test_requests_a_minute_are_spread(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_tokens_and_cost_are_written_down(tmp_path: Path) -> None:
     with serving(echoing) as server:
-        opened(server, usage=str(tmp_path / "usage.jsonl"), price_in=1e6, price_out=2e6).sample(5, rng())
+        prices = {"price_in": 1e6, "price_out": 2e6, "currency": "EUR"}
+        opened(server, usage=str(tmp_path / "usage.jsonl"), **prices).sample(5, rng())
     lines = [json.loads(line) for line in (tmp_path / "usage.jsonl").read_text().splitlines()]
     samples = [line for line in lines if line["what"] == "sample"]
     assert len(samples) == 5
@@ -261,6 +263,8 @@ def test_the_key_is_sent_and_is_nowhere_else(
         ({"api": "completions", "system": "x"}, "Remove one"),
         ({"ca_file": "/no/such/file.pem"}, "does not exist"),
         ({"nam": "m"}, "Did you mean 'name'"),
+        ({"price_in": 1.0}, "lacks 'price_out' and 'currency'"),
+        ({"price_in": 1.0, "price_out": 2.0, "currency": "a b"}, "its name alone"),
     ],
 )
 def test_what_cannot_be_used_is_told_with_the_remedy(

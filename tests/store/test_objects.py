@@ -1,7 +1,11 @@
-"""Blobs in a bucket of a real server that speaks S3: whole or absent, over a bad line too, and errors that name them."""
+"""Blobs in a bucket of a real server that speaks S3: whole or absent, over a bad line too, and errors that name them.
+
+What is not about S3's own words is asked of Azurite too, an emulator of Azure.
+"""
 
 from __future__ import annotations
 
+import base64
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -22,6 +26,7 @@ from audit.core.identity import Digest, digest_of
 from audit.store.blobs import FileBlobs
 from audit.store.objects import ObjectBlobs
 from audit.store.shared import SharedBlobs, blobs_at
+from tests.azure_server import AzureServer
 from tests.s3_server import KEY, SECRET, BadLine, S3Server
 
 obstore = pytest.importorskip("obstore")
@@ -29,8 +34,16 @@ pytestmark = pytest.mark.xdist_group("s3")
 LARGE = bytes(range(256)) * 40
 
 
+SERVERS = {"s3": ("new_bucket", "s3_server"), "az": ("new_container", "azure_server")}
+
+
+@pytest.fixture(params=["s3", pytest.param("az", marks=pytest.mark.slow)])
+def bucket(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue(SERVERS[request.param][0])())
+
+
 @pytest.fixture
-def bucket(new_bucket: Callable[[], str]) -> str:
+def s3_bucket(new_bucket: Callable[[], str]) -> str:
     return new_bucket()
 
 
@@ -40,23 +53,23 @@ def blobs(bucket: str) -> ObjectBlobs:
 
 
 @pytest.fixture
-def line(s3_server: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[BadLine]:
+def line(bucket: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[BadLine]:
     """A line to the server that does as it is told; the environment leads over it."""
-    with BadLine(s3_server.port).opened() as line:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", line.endpoint)
+    server = request.getfixturevalue(SERVERS[bucket.partition(":")[0]][1])
+    with BadLine(server.port).opened() as line:
+        for name, value in server.environment(line.endpoint).items():
+            monkeypatch.setenv(name, value)
         yield line
 
 
 def keys(bucket: str) -> set[str]:
     """Return the names of all objects, asked for without any code of ours."""
-    name, _, folder = bucket.removeprefix("s3://").partition("/")
-    store = obstore.store.S3Store(name, prefix=folder, client_options={"allow_http": True})
+    store = obstore.store.from_url(bucket, client_options={"allow_http": True})
     return {entry["path"] for some in obstore.list(store) for entry in some}
 
 
 def overwrite(bucket: str, digest: Digest, data: bytes) -> None:
-    name, _, folder = bucket.removeprefix("s3://").partition("/")
-    store = obstore.store.S3Store(name, prefix=folder, client_options={"allow_http": True})
+    store = obstore.store.from_url(bucket, client_options={"allow_http": True})
     obstore.put(store, f"{digest[:2]}/{digest[2:4]}/{digest}", data)
 
 
@@ -122,8 +135,7 @@ def test_many_write_and_read_one_blob_at_once(blobs: ObjectBlobs, bucket: str) -
 
 def test_what_a_killed_writer_left_is_deleted_once_it_is_old(blobs: ObjectBlobs, bucket: str) -> None:
     digest = blobs.put(LARGE)
-    name, _, folder = bucket.removeprefix("s3://").partition("/")
-    store = obstore.store.S3Store(name, prefix=folder, client_options={"allow_http": True})
+    store = obstore.store.from_url(bucket, client_options={"allow_http": True})
     obstore.put(store, f"unfinished/{digest}.left", LARGE[:100])
     assert blobs.clean() == 0
     assert blobs.clean(older_than=-5.0) == 1
@@ -195,9 +207,9 @@ def test_a_server_that_stalls_is_given_up(
 
 
 def test_what_keeps_everything_from_working_is_said_before_work_starts(
-    bucket: str, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
+    s3_bucket: str, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused(place: str = bucket) -> str:
+    def refused(place: str = s3_bucket) -> str:
         blobs_at.cache_clear()
         blobs = blobs_at(place)
         assert isinstance(blobs, SharedBlobs)
@@ -225,7 +237,7 @@ def test_what_keeps_everything_from_working_is_said_before_work_starts(
 
 
 def test_a_certificate_that_nobody_vouches_for(
-    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    s3_bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a server")])
@@ -246,18 +258,45 @@ def test_a_certificate_that_nobody_vouches_for(
         threading.Thread(target=server.serve_forever, daemon=True).start()
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"https://127.0.0.1:{server.server_port}")
         with pytest.raises(PermissionError, match=r"certificate is not one to trust.*SSL_CERT_FILE"):
-            ObjectBlobs(bucket).reach()
+            ObjectBlobs(s3_bucket).reach()
         server.shutdown()
 
 
 def test_without_credentials_their_variables_are_named(
-    bucket: str, monkeypatch: pytest.MonkeyPatch, s3_server: S3Server
+    s3_bucket: str, monkeypatch: pytest.MonkeyPatch, s3_server: S3Server
 ) -> None:
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.setenv("AWS_METADATA_ENDPOINT", "http://169.254.169.254.invalid")  # nobody is asked
     monkeypatch.setattr("audit.store.shared._AT_FIRST", 0.2)
-    blobs = blobs_at(bucket)
+    blobs = blobs_at(s3_bucket)
     assert isinstance(blobs, SharedBlobs)
     with pytest.raises(InputError, match=r"no credentials for it. Set AWS_ACCESS_KEY_ID"):
         blobs.reach()
+
+
+@pytest.mark.slow
+def test_what_azure_refuses_is_said_before_work_starts_too(
+    new_container: Callable[[], str], azure_server: AzureServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    container = new_container()
+    monkeypatch.setattr("audit.store.shared._AT_FIRST", 0.2)
+    wrong = base64.b64encode(b"another key").decode()
+    changes: list[tuple[str, str, str, str]] = [
+        ("az://audit-absent/store", "", "", "there is no bucket 'audit-absent'"),
+        (container, "AZURE_STORAGE_ACCOUNT_KEY", wrong, "refuses (AuthorizationFailure)"),
+        (container, "AZURE_ENDPOINT", "http://127.0.0.1:1/devstoreaccount1", "does not answer"),
+        (container, "AZURE_ALLOW_HTTP", "false", "AZURE_ALLOW_HTTP=true"),
+    ]
+    for place, name, value, said in changes:
+        with monkeypatch.context() as changed:
+            if name:
+                changed.setenv(name, value)
+            blobs_at.cache_clear()
+            blobs = blobs_at(place)
+            assert isinstance(blobs, SharedBlobs)
+            with pytest.raises(InputError) as raised:
+                blobs.reach()
+        assert said in str(raised.value)
+        assert azure_server.environment()["AZURE_STORAGE_ACCOUNT_KEY"] not in str(raised.value)
+        assert wrong not in str(raised.value)

@@ -162,6 +162,7 @@ def test_old_runs_are_filled_in_once(opened: Callable[..., Store]) -> None:
     points = store.summaries.trend(METRIC, ())
     broken = json.dumps({"schema_version": "0"})
     for statement in (
+        "DROP TABLE spent",
         "DROP TABLE summaries",
         "DROP INDEX one_metric",
         "ALTER TABLE measurements DROP COLUMN void",

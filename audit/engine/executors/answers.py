@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from audit.core.errors import InputError
 from audit.core.facts import Failed, Made, Task
 from audit.core.identity import Digest
+from audit.core.usage import Usage
 from audit.engine.attempts import OUT_OF_MEMORY, UNREADABLE
 from audit.engine.worker import Workbench, perform
 from audit.store.shared import blobs_at
@@ -38,11 +39,15 @@ def understood(task: Task, said: bytes) -> Made | Failed | Death:
         return Death(UNREADABLE)
     if not isinstance(plain, dict) or plain.pop("of", None) != _name(task):
         return Death(UNREADABLE)
+    try:
+        spent = tuple(Usage.of(usage) for usage in plain.pop("spent", ()))
+    except (ValueError, TypeError):
+        return Death(UNREADABLE)
     match plain:
         case {"failed": [str(error), str(detail), int(attempts)]}:
-            return Failed(task.recipe.key, task.shard, error, detail, attempts)
+            return Failed(task.recipe.key, task.shard, error, detail, attempts, spent)
         case {"made": [str(digest), float(seconds), str(name)]} if _is_there(task, digest):
-            return Made(task.recipe.key, task.shard, Digest(digest), seconds, name)
+            return Made(task.recipe.key, task.shard, Digest(digest), seconds, name, spent)
         case {"input": str(message)}:
             raise InputError(message)
         case {"store": [int(number), str(why), where]}:
@@ -62,9 +67,10 @@ def _outcome(task: Task, bench: Workbench) -> dict[str, Any]:
     except OSError as error:
         where = None if error.filename is None else str(error.filename)
         return {"store": [error.errno or errno.EIO, error.strerror or str(error), where]}
+    spent = {"spent": [asdict(usage) for usage in outcome.spent]} if outcome.spent else {}
     if isinstance(outcome, Failed):
-        return {"failed": [outcome.error, outcome.detail, outcome.attempts]}
-    return {"made": [outcome.digest, outcome.seconds, outcome.worker]}
+        return {"failed": [outcome.error, outcome.detail, outcome.attempts], **spent}
+    return {"made": [outcome.digest, outcome.seconds, outcome.worker], **spent}
 
 
 def _name(task: Task) -> list[Any]:

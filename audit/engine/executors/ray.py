@@ -13,6 +13,7 @@ from audit.core.facts import Failed, Made, Task
 from audit.core.recipes import Recipe, Resources
 from audit.engine.attempts import LOST
 from audit.engine.executors.cluster import Sharing, joined, look_around, looker, versions_here
+from audit.engine.executors.locality import Whereabouts, local_reads, workers_cache
 from audit.engine.executors.retrying import Retrying
 
 _LOOK = 0.25
@@ -33,6 +34,7 @@ class _Worker:
     task: Task | None = None
     since: float = 0.0
     started: bool = False
+    node: str = ""
 
 
 class Ray(Retrying[_Worker]):
@@ -41,7 +43,8 @@ class Ray(Retrying[_Worker]):
     ``address`` is HOST:PORT of a cluster that this machine belongs to, or ``auto``;
     else that of ``RAY_ADDRESS``; else a cluster of this machine alone is started and
     ended again. A worker holds what the recipes it makes ask for, and at least one
-    core, or one GPU where ``device`` is one.
+    core, or one GPU where ``device`` is one. Where machines cache the blobs, a worker is
+    given what reads shards of its own machine before what reads those of others; none waits for it.
     """
 
     def __init__(
@@ -67,12 +70,14 @@ class Ray(Retrying[_Worker]):
             raise InputError(f"The Ray cluster has no {lacks}.")
         self._size = workers or room
         self._sharing: Sharing | None = None
+        self._where: Whereabouts | None = None
         self._unborn = 0
         self._last_seen = time.monotonic()
 
     @property
     def slots(self) -> int:
-        return self._size + 1  # one more than can run, so that no worker waits for the driver
+        ahead = 1 if self._where is None else self._size + 1  # a choice of tasks for whoever is free next
+        return self._size + ahead  # at least one more than can run, so that no worker waits for the driver
 
     def submit(self, task: Task) -> None:
         """Take a task. Before the first, every machine is looked at, and one that will not do raises InputError."""
@@ -81,6 +86,7 @@ class Ray(Retrying[_Worker]):
             self._sharing.put()
             if not self._cluster.started:
                 look_around(self._sharing)
+                self._where = Whereabouts() if workers_cache(task.blobs) else None
         self._waiting.append(task)
         self._hand_out()
 
@@ -120,9 +126,11 @@ class Ray(Retrying[_Worker]):
         """Give idle workers what waits, the first first, and start workers for what no worker there is suits."""
         idle = [w for w in self._workers if w.started and w.task is None]
         coming = [w for w in self._workers if not w.started]
-        for task in list(self._waiting):
+        where = self._where
+        waiting = self._waiting if where is None else where.in_order(self._waiting, [w.node for w in idle])
+        for task in list(waiting):
             need = self._need(task.recipe)
-            if (worker := _suited(idle, need)) is not None:
+            if (worker := self._nearest(idle, need, task)) is not None:
                 idle.remove(worker)
                 self._waiting.remove(task)
                 self._give(worker, task)
@@ -133,6 +141,13 @@ class Ray(Retrying[_Worker]):
             elif idle:  # as many as may be, and one holds too little and has nothing to do
                 self._discard(idle.pop())
                 self._start(need, task.recipe)
+
+    def _nearest(self, idle: list[_Worker], need: Resources, task: Task) -> _Worker | None:
+        """Return the worker that holds what is needed and has most of what is read in its machine's cache."""
+        where = self._where
+        if where is None:
+            return _suited(idle, need)
+        return _suited(sorted(idle, key=lambda worker: where.pull(task, worker.node)), need)
 
     def _give(self, worker: _Worker, task: Task) -> None:
         worker.task, worker.since = task, time.monotonic()
@@ -169,12 +184,16 @@ class Ray(Retrying[_Worker]):
             return self._lost(worker, error)
         worker.ref = None
         self._unborn, self._last_seen = 0, time.monotonic()
-        if worker.task is None:
+        if (task := worker.task) is None:
             assert self._sharing is not None
             self._sharing.check(said)
-            worker.started = True
+            worker.started, worker.node = True, str(said["node"])
             return []
-        return self._answered(worker, said)
+        outcomes = self._answered(worker, said)
+        if self._where is not None:
+            made = [fact.digest for fact in outcomes if isinstance(fact, Made)]
+            self._where.note(worker.node, [*made, *local_reads(task)])
+        return outcomes
 
     def _lost(self, worker: _Worker, error: Exception) -> list[Made | Failed]:
         self._discard(worker)
@@ -240,7 +259,9 @@ def _worker_class() -> type:
             self._bench: Any = None
 
         def look(self, look: Any, *asked: Any) -> dict[str, Any]:
-            return dict(look(*asked))
+            import ray
+
+            return {**look(*asked), "node": ray.get_runtime_context().get_node_id()}
 
         def perform(self, task: Task) -> bytes:
             from audit.engine.executors.answers import answer

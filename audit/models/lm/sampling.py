@@ -13,7 +13,8 @@ from torch.nn.functional import linear
 from audit.core.rows import PREFIX, TEXT, Rng, Rows, text_rows, texts_of
 from audit.models.lm.network import Network, forward
 
-_BATCH = 32
+BATCH = 32
+"""Texts that are written side by side."""
 TOKENS = "tokens"
 
 Mark: TypeAlias = Callable[[str], Callable[[Tensor, Tensor], Tensor]]
@@ -46,7 +47,7 @@ def sample(
         )
     uniform = rng.random((n, most))
     drawn: list[list[int]] = [[] for _ in range(n)]
-    size = max(1, int(_BATCH * scale))
+    size = max(1, int(BATCH * scale))
     by_length = sorted(range(n), key=lambda i: (len(encoded[i]), i))
     for first in range(0, n, size):
         chosen = by_length[first : first + size]

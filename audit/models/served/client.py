@@ -6,6 +6,7 @@ import json
 import os
 import random
 import ssl
+import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping
@@ -15,6 +16,7 @@ from typing import Any, NoReturn, TypeVar
 import httpx2
 
 from audit.core.errors import InputError
+from audit.core.usage import Usage
 from audit.formats.hostile import shown
 from audit.models.served.gate import Gate
 from audit.models.served.settings import Line, key_of
@@ -26,6 +28,7 @@ MOST_BYTES = 16 << 20
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 60.0
 _LONGEST_ASKED = 300.0
 """The longest pause that a server is granted; one that asks for more is done for today."""
+_COUNTS, _MOST_TOKENS = ("prompt_tokens", "completion_tokens"), 1 << 40
 _BUSY = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
 KEPT = "What was made is kept: the same command resumes the run."
 
@@ -46,6 +49,10 @@ class _AgainError(Exception):
         self.after = after
 
 
+class _LostError(_AgainError):
+    """The request was sent and no whole answer came: whether it is billed, nobody here knows."""
+
+
 class _AwayError(_AgainError):
     """Nobody answers at the address."""
 
@@ -57,6 +64,7 @@ class Client:
         self._line, self._key = line, key_of(line)
         self._gate = Gate(line.url, line.concurrency, line.requests_per_minute)
         self._jitter = random.SystemRandom()
+        self._spent, self._counting = Usage(currency=line.currency), threading.Lock()
         headers = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
@@ -76,8 +84,10 @@ class Client:
         except (RefusedError, BadAnswerError):
             return None
 
-    def ask(self, path: str, body: Mapping[str, Any], read: Callable[[Any], T], *, patient: bool = True) -> T:
-        """Post ``body`` and return what ``read`` makes of the answer.
+    def ask(
+        self, what: str, path: str, body: Mapping[str, Any], read: Callable[[Any], T], *, patient: bool = True
+    ) -> T:
+        """Post ``body`` and return what ``read`` makes of the answer; ``what`` is the word for it in the file ``usage``.
 
         A server that is busy, stalls or drops the line is asked again, and so is one whose answer ``read`` refuses where
         ``patient``. Raise RefusedError or BadAnswerError for this one request, InputError where no other will fare better.
@@ -86,7 +96,12 @@ class Client:
         retries = self._line.retries
 
         def once() -> T:
-            answer = self._exchange("POST", path, content)
+            try:
+                answer = self._exchange("POST", path, content)
+            except (_LostError, BadAnswerError):
+                self._note(what, None)
+                raise
+            self._note(what, answer)
             try:
                 return read(answer)
             except BadAnswerError as error:
@@ -135,12 +150,14 @@ class Client:
             with self._http.stream(method, self._line.url + path, content=content) as response:
                 data = _read(response, deadline)
                 status, headers = response.status_code, response.headers
-        except httpx2.TimeoutException:
-            raise _AgainError(f"did not answer within {self._line.timeout:g} seconds") from None
+        except httpx2.TimeoutException as error:
+            unsent = isinstance(error, httpx2.ConnectTimeout | httpx2.PoolTimeout)
+            kind = _AgainError if unsent else _LostError
+            raise kind(f"did not answer within {self._line.timeout:g} seconds") from None
         except httpx2.ConnectError as error:
             self._unreachable(error)
         except httpx2.TransportError as error:
-            raise _AgainError(f"dropped the line ({type(error).__name__})") from None
+            raise _LostError(f"dropped the line ({type(error).__name__})") from None
         if status == 200:
             return _decoded(data)
         return self._refused(status, headers, data)
@@ -178,12 +195,26 @@ class Client:
         whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
         return whole.replace(self._key, "[key]") if self._key else whole
 
-    def note(self, what: str, prompt_tokens: int, reply_tokens: int) -> None:
-        """Append a line on one answered request to the file of the option ``usage``."""
+    def take_usage(self) -> Usage:
+        """Return what all requests since the last call counted, and begin anew."""
+        with self._counting:
+            spent, self._spent = self._spent, Usage(currency=self._line.currency)
+        return spent
+
+    def _note(self, what: str, answer: Any) -> None:
+        """Count one request that may be billed, and append a line on it to the file of the option ``usage``."""
+        counts = None if answer is None else counted(answer)
+        if counts is None:
+            said: dict[str, Any] = {"what": what, "prompt_tokens": None, "reply_tokens": None, "cost": None}
+            spent = Usage(1, uncounted=1, currency=self._line.currency)
+        else:
+            cost = self._line.cost(*counts)
+            said = {"what": what, "prompt_tokens": counts[0], "reply_tokens": counts[1], "cost": cost}
+            spent = Usage(1, *counts, cost=cost, currency=self._line.currency)
+        with self._counting:
+            self._spent += spent
         if not self._line.usage:
             return
-        cost = self._line.cost(prompt_tokens, reply_tokens)
-        said = {"what": what, "prompt_tokens": prompt_tokens, "reply_tokens": reply_tokens, "cost": cost}
         place = os.open(self._line.usage, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             os.write(place, json.dumps(said).encode() + b"\n")
@@ -219,6 +250,20 @@ def _decoded(data: bytes) -> Any:
         return json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError):  # UnicodeDecodeError is one of them
         raise BadAnswerError("the answer is not JSON in UTF-8") from None
+
+
+def counted(answer: Any) -> tuple[int, int] | None:
+    """Return how many tokens the server says that it read and wrote; None where it does not say both.
+
+    >>> counted({"usage": {"prompt_tokens": 5, "completion_tokens": 2}}), counted({"usage": {"prompt_tokens": 5}})
+    ((5, 2), None)
+    """
+    usage = answer.get("usage") if isinstance(answer, dict) else None
+    found = [usage.get(name) for name in _COUNTS] if isinstance(usage, dict) else []
+    match found:
+        case [int(read), int(written)] if bool not in map(type, found):
+            return (read, written) if min(read, written) >= 0 and max(read, written) < _MOST_TOKENS else None
+    return None
 
 
 def _reason(data: bytes) -> str:

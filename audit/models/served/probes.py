@@ -27,7 +27,8 @@ class Found:
     """What the answers of a server show. ``unscored`` is why it scores no given text; empty where it does.
 
     ``tail`` is how many tokens it has to write after a text to score it; ``scores_first`` says whether it scores a text's
-    first token; ``begins`` whether it writes without a prompt.
+    first token; ``begins`` whether it writes without a prompt; ``around`` how many tokens it reads besides a prompt, at most,
+    -1 where it does not count them.
     """
 
     asking: Asking
@@ -37,6 +38,7 @@ class Found:
     tail: int = 0
     scores_first: bool = False
     begins: bool = False
+    around: int = -1
 
 
 def probe(client: Client, asking: Asking, *, prompted: bool) -> Found:
@@ -54,6 +56,7 @@ def probe(client: Client, asking: Asking, *, prompted: bool) -> Found:
         tail,
         scores_first,
         begins,
+        first.prompt_tokens,
     )
 
 
@@ -103,10 +106,10 @@ def _answering(client: Client, asking: Asking) -> tuple[Asking, Reply]:
 
 def _write(client: Client, asking: Asking, prompt: str) -> Reply:
     short = replace(asking, max_new_tokens=min(asking.max_new_tokens, 4))
+    body = asked_for(short, prompt, 1)
     reply = client.ask(
-        PATHS[asking.api], asked_for(short, prompt, 1), lambda answer: reply_in(answer, short), patient=False
+        "probe", PATHS[asking.api], body, lambda answer: reply_in(answer, short), patient=False
     )
-    client.note("probe", max(0, reply.prompt_tokens), max(0, reply.reply_tokens))
     return replace(reply, model=client.cleaned(reply.model), fingerprint=client.cleaned(reply.fingerprint))
 
 
@@ -136,9 +139,7 @@ def _scoring(client: Client, asking: Asking) -> tuple[str, int, bool]:
 
 def _echo(client: Client, asking: Asking, text: str, tail: int) -> Echo:
     read = partial(echo_in, text=text, tail=tail)
-    echo = client.ask(PATHS[COMPLETIONS], scoring(asking, text, tail), read, patient=False)
-    client.note("probe", max(0, echo.prompt_tokens), tail)
-    return echo
+    return client.ask("probe", PATHS[COMPLETIONS], scoring(asking, text, tail), read, patient=False)
 
 
 def _doubt(said: Echo, again: Echo, later: Echo, earlier: Echo) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,9 +32,11 @@ OPTIONS = (
     "requests_per_minute",
     "price_in",
     "price_out",
+    "currency",
     "usage",
 )
 COMPLETIONS, CHAT = "completions", "chat"
+_PRICES = ("price_in", "price_out", "currency")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,8 @@ class Asking:
 class Line:
     """How the server is spoken to: it changes no answer. ``key_env`` names the variable that holds the key, never the key.
 
-    ``timeout`` is in seconds for a whole answer; prices are per million tokens, 0 where none was named.
+    ``timeout`` is in seconds for a whole answer; prices are per million tokens, in ``currency``, which is empty where none
+    were stated.
     """
 
     url: str
@@ -64,12 +68,13 @@ class Line:
     requests_per_minute: float = 0.0
     price_in: float = 0.0
     price_out: float = 0.0
+    currency: str = ""
     usage: str = ""
 
     def cost(self, prompt_tokens: int, reply_tokens: int) -> float:
         """Return the price of one request, in the currency of the prices.
 
-        >>> Line("http://localhost/v1", price_in=1.0, price_out=2.0).cost(500_000, 1_000_000)
+        >>> Line("http://localhost/v1", price_in=1.0, price_out=2.0, currency="EUR").cost(500_000, 1_000_000)
         2.5
         """
         return (prompt_tokens * self.price_in + reply_tokens * self.price_out) / 1e6
@@ -96,6 +101,7 @@ def settings_of(options: dict[str, Any]) -> tuple[Asking, Line]:
     key_env = table.text("key_env") if "key_env" in given else ""
     ca_file = table.path("ca_file")
     usage = table.text("usage") if "usage" in given else ""
+    _check_prices(given)
     line = Line(
         url=_url(table.text("url"), with_key=bool(key_env)),
         key_env=key_env,
@@ -106,10 +112,26 @@ def settings_of(options: dict[str, Any]) -> tuple[Asking, Line]:
         requests_per_minute=table.number("requests_per_minute", 0.0, 0.0, 1e6),
         price_in=table.number("price_in", 0.0, 0.0, 1e9),
         price_out=table.number("price_out", 0.0, 0.0, 1e9),
+        currency=table.text("currency") if "currency" in given else "",
         usage=usage,
     )
     key_of(line)
     return asking, line
+
+
+def _check_prices(given: Mapping[str, Any]) -> None:
+    """Raise InputError for a price whose currency, or whose fellow, is not said: neither is taken for granted."""
+    said = [name for name in _PRICES if name in given]
+    if said and len(said) < len(_PRICES):
+        lacking = " and ".join(f"'{name}'" for name in _PRICES if name not in given)
+        raise InputError(
+            f"[model] has '{said[0]}' and lacks {lacking}. A cost needs both prices, per million tokens read and written "
+            '(0 where it is free), and their currency: price_in = 0.5, price_out = 1.5, currency = "EUR".'
+        )
+    if said and not re.fullmatch(r"[^\W\d_]{1,12}|[$€£¥]", str(given["currency"])):
+        raise InputError(
+            f"[model] currency is '{shown(str(given['currency']))}'. Give its name alone, such as \"EUR\"."
+        )
 
 
 def key_of(line: Line) -> str:
