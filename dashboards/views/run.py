@@ -22,7 +22,7 @@ from reports.redact import shortened, visible
 from reports.sections import Section
 from reports.view import View, view
 
-_PAGES = (
+PARTS = (
     "Summary",
     "What it makes",
     "Measurements",
@@ -52,22 +52,27 @@ def show() -> None:
         key=f"sensitive-{line.run}",
         help="It may show training examples. Reports downloaded while this is on hold it too.",
     )
-    for tab, fill in zip(
-        st.tabs(_PAGES),
-        (
-            partial(_summary, shown),
-            partial(_samples, shown),
-            partial(_measurements, shown, Judged.of(record.judgements)),
-            partial(drill.one, record),
-            partial(_evidence, shown),
-            partial(_gaps, shown),
-            partial(_limits, shown),
-            partial(_repeat, shown),
-        ),
-        strict=True,
-    ):
-        with tab:
-            fill()
+    _parts(shown, record)
+
+
+@st.fragment
+def _parts(shown: View, record: AuditRecord) -> None:
+    """Draw the part that is looked at; choosing another one redraws nothing else."""
+    fills = (
+        partial(_summary, shown),
+        partial(_samples, shown),
+        partial(_measurements, shown, Judged.of(record.judgements)),
+        partial(drill.one, record),
+        partial(_evidence, shown),
+        partial(_gaps, shown),
+        partial(_limits, shown),
+        partial(_repeat, shown),
+    )
+    tabs = st.tabs(PARTS, key="part", on_change="rerun", bind="query-params")
+    for tab, fill in zip(tabs, fills, strict=True):
+        if tab.open:
+            with tab:
+                fill()
 
 
 def _head(shown: View) -> None:

@@ -150,7 +150,7 @@ def test_findings_come_in_pages_and_by_what_is_left(samples: Any, kept: Any, sto
 
 def test_each_reveal_is_recorded(samples: Any, kept: Any, store: Path) -> None:
     run = kept(at_risk(samples, [3, 7]))
-    app = opened("run", run=run)
+    app = opened("run", run=run, part="Evidence")
     assert log(store, run).entries == ()
     for on in (True, False, True):
         app.toggle[0].set_value(on).run()
