@@ -35,7 +35,7 @@ $(VENV)/.developed: $(VENV)/.installed
 	touch $@
 
 $(VENV)/.slowly: $(VENV)/.developed
-	$(PIP) --editable '.[dev,postgres,shared,ray,browser]'
+	$(PIP) --editable '.[dev,postgres,shared,ray,browser,login]'
 	touch $@
 
 clean:

@@ -54,18 +54,18 @@ executor = "inline"
 class Served:
     """``audit dashboard`` over a store, which can be killed and started again."""
 
-    def __init__(self, store: Path, folder: Path) -> None:
+    def __init__(self, store: Path, folder: Path, *options: str) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
-        self._store, self._folder = store, folder
-        self.url = f"http://127.0.0.1:{self._port}"
+            self.port = free.getsockname()[1]
+        self._store, self._folder, self._options = store, folder, options
+        self.url = f"http://127.0.0.1:{self.port}"
         open_store(resolve(str(store))).close()  # a dashboard over no store at all is refused
 
     def begin(self) -> None:
         command = [sys.executable, "-m", "audit", "dashboard", "--store", str(self._store)]
         self._process = subprocess.Popen(
-            [*command, f"--port={self._port}", "--no-browser"],
+            [*command, f"--port={self.port}", "--no-browser", *self._options],
             cwd=self._folder,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
