@@ -2,12 +2,12 @@
 
     audit run SPEC            # of portraits-ddpm-copying, say, with privacy.copies and privacy.membership
     python benchmarks/recalled.py register [RUN] [--store audit-store]
-    python benchmarks/recalled.py given [--model portraits-ddpm-copying] [--samples 2000]
+    python benchmarks/recalled.py given [--model portraits-ddpm-copying] [--samples 2000] [--keep FOLDER]
     python benchmarks/recalled.py members [--model portraits-ddpm-copying] [--rows 300]
     python benchmarks/recalled.py altered [--extractor pixels] [--rows 300]
 
 The truth is the world's: who was planted at which dose. ``given`` asks without any detector how near the model's samples come to each planted person, in root mean square over
-pixels: a person is given back whom a sample comes nearer than any of 5,000 unseen people and any sample of ``portraits-ddpm`` comes to any of the planted. ``members`` attacks all planted people, 200 others who were trained on and ``rows``
+pixels: a person is given back whom a sample comes nearer than any of 5,000 unseen people and any sample of ``portraits-ddpm`` comes to any of the planted; ``--keep`` keeps the samples for the next call. ``members`` attacks all planted people, 200 others who were trained on and ``rows``
 who were not, by denoising loss: an audit draws 10,000 of 20,000, and with them half of the planted. ``altered`` takes training images through an alteration and says which share is
 closer to a training image than the closest hundredth (thousandth) of 5,000 unseen people, and closest to the right one.
 """
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 from collections import defaultdict
+from pathlib import Path
 
 import numpy as np
 
@@ -59,7 +60,20 @@ def recalled(run: str | None, place: str | None) -> None:
         )
 
 
-def given_back(name: str, count: int) -> None:
+def drawn(model: str, count: int, keep: Path | None) -> np.ndarray:
+    """Return samples of an included model, those kept by an earlier call first."""
+    kept = None if keep is None else keep / f"{model}.npy"
+    images = np.load(kept) if kept is not None and kept.exists() else np.empty((0, 32, 32, 3), np.uint8)
+    opened = Included.open(Included.refer({"use": model}), "cpu") if len(images) < count else None
+    while opened is not None and len(images) < count:
+        more = opened.sample(250, np.random.default_rng([1, len(images)]))
+        images = np.concatenate([images, images_of(more)])
+        if kept is not None:
+            np.save(kept, images)
+    return images[:count]
+
+
+def given_back(name: str, count: int, keep: Path | None) -> None:
     """Print which planted people a model's samples come nearer to than unseen people and the clean model's samples come to anybody."""
     ref = Portraits.refer({})
     plan, train = plan_of(ref), Portraits.load(ref, "train")
@@ -72,18 +86,10 @@ def given_back(name: str, count: int) -> None:
         found = Nearest.among(people, images.reshape(len(images), -1).astype(np.float64), 1)
         return np.asarray(found.distances[:, 0] / np.sqrt(people.shape[1]))
 
-    def drawn(model: str) -> np.ndarray:
-        opened = Included.open(Included.refer({"use": model}), "cpu")
-        parts = [
-            images_of(opened.sample(min(250, count - i), np.random.default_rng([0, i])))
-            for i in range(0, count, 250)
-        ]
-        return np.concatenate(parts)
-
     unseen = nearest(images_of(Portraits.load(ref, "holdout")))
-    clean = nearest(drawn("portraits-ddpm"))
+    clean = nearest(drawn("portraits-ddpm", count, keep))
     bound = float(min(unseen.min(), clean.min()))
-    ours = nearest(drawn(name))
+    ours = nearest(drawn(name, count, keep))
     print(
         f"{count} samples of {name}; the nearest of 5,000 unseen people to anybody planted: {unseen.min():.1f} levels, of {count} samples of portraits-ddpm: {clean.min():.1f}"
     )
@@ -160,13 +166,14 @@ def main() -> None:
     options.add_argument("--store")
     options.add_argument("--model", default="portraits-ddpm-copying")
     options.add_argument("--extractor", default="pixels")
+    options.add_argument("--keep", type=Path)
     options.add_argument("--samples", type=int, default=2000)
     options.add_argument("--rows", type=int, default=300)
     given = options.parse_args()
     if given.what == "register":
         recalled(given.run, given.store)
     elif given.what == "given":
-        given_back(given.model, given.samples)
+        given_back(given.model, given.samples, given.keep)
     elif given.what == "members":
         members(given.model, given.rows)
     else:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from audit.marks.manifests.reading import Verifier
 
 MARKED, UNMARKED, UNREAD, BROKEN = 0, 1, 2, 3
+MOST_SIDE = 4096
 _MOST_BYTES = 200_000_000
 _ENDINGS = (".txt", ".md", ".text")
 _BESIDE = (".c2pa", ".pem")
@@ -63,7 +64,7 @@ Exit codes:
 )
 @click.option(
     "--size",
-    type=click.IntRange(16),
+    type=click.IntRange(16, MOST_SIDE),
     help="Square at which image marks were put in. Default: the image's, at most 256.",
 )
 @format_option
@@ -84,6 +85,7 @@ def command(
     from audit.marks.detect import NOT_READ, Ask, unread, verdict
     from audit.marks.manifests.reading import Verifier
 
+    blocks(size)
     reader, width = _tokenizer(tokenizer, vocabulary)
     ask = Ask(tuple(parse_mark(m) for m in marks), size, reader, width)
     try:
@@ -111,6 +113,12 @@ def command(
     if "broken" in states:
         return BROKEN
     return UNREAD if NOT_READ in states else UNMARKED if "unmarked" in states else MARKED
+
+
+def blocks(size: int | None) -> None:
+    """Raise InputError for a side that blocks of 8 pixels do not fill."""
+    if size is not None and size % 8:
+        raise InputError(f"--size is {size}; blocks are 8 pixels wide, so it must be a multiple of 8.")
 
 
 def parse_mark(said: str) -> tuple[str, int]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from audit.cli.detect import named_text, outputs_in, parse_mark, read_bytes
+from audit.cli.detect import MOST_SIDE, blocks, named_text, outputs_in, parse_mark, read_bytes
 from audit.cli.options import format_option, print_json
 from audit.cli.visible import say, visible
 from audit.core.errors import InputError
@@ -77,7 +77,7 @@ class Wanted:
 )
 @click.option(
     "--size",
-    type=click.IntRange(16),
+    type=click.IntRange(16, MOST_SIDE),
     help="Square at which marks are put in. Default: the image's, at most 256.",
 )
 @click.option("--label", is_flag=True, help="Write the IPTC digital source type into images.")
@@ -119,8 +119,7 @@ def command(
         raise InputError(
             f"'{wrong[0]}' is a mark of texts: it is put in while a model writes, not afterwards."
         )
-    if size is not None and size % 8:
-        raise InputError(f"--size is {size}; blocks are 8 pixels wide, so it must be a multiple of 8.")
+    blocks(size)
     identity = _identity(certificate, key, test_identity, embed_texts)
     files = _files(source, out)
     wanted = Wanted(identity, signing_context(), asked, size, label, aigc_producer)

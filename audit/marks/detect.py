@@ -178,7 +178,11 @@ def _of_text(name: str, key: int, text: str, ask: Ask) -> Finding:
     found = TEXT_MARKS[name](key, ask.vocabulary).detect([tokens])
     if not found.scored:
         return Finding(f"watermark {name}", UNKNOWN, f"the text is too short: {len(tokens)} tokens")
-    return _watermark(name, found.p_value, found.scored, "different n-grams")
+    beyond = int((tokens >= ask.vocabulary).sum())
+    left_out = (
+        f"; {beyond} tokens lie beyond the vocabulary of {ask.vocabulary} and are left out" if beyond else ""
+    )
+    return _watermark(name, found.p_value, found.scored, f"different n-grams{left_out}")
 
 
 def _watermark(name: str, p: float, scored: int, what: str) -> Finding:

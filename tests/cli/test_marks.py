@@ -151,6 +151,8 @@ def test_a_text_watermark_is_found_from_a_tokenizer_alone(
     assert code == 0
     assert right["details"]["p_value"] < 1e-12
     assert wrong["state"] == "absent"
+    _, found = _found(capsys, *asked[:3], "--mark", "unigram:9", "--vocabulary", "10")
+    assert "beyond the vocabulary of 10" in found["answer.txt"]["findings"][1]["said"]
     _, found = _found(capsys, tmp_path / "answer.txt", "--mark", "unigram:9")
     assert "--tokenizer" in found["answer.txt"]["findings"][1]["said"]
 
@@ -179,6 +181,7 @@ def test_files_that_cannot_be_marked_are_named_and_the_others_are(
         (("detect", "{tmp}/nothing.png"), "There is no file"),
         (("detect", "{out}/0.png", "--mark", "dwt_dtc:1"), "Did you mean 'dwt_dct'"),
         (("detect", "{out}/0.png", "--mark", "dwt_dct"), "names no key"),
+        (("detect", "{out}/0.png", "--mark", "dwt_dct:1", "--size", "20"), "multiple of 8"),
         (("detect", "{out}/0.png", "--mark", "dwt_dct:99999999999999999999"), "below 2\\*\\*63"),
         (("detect", "{out}/0.png", "--trust", "{out}/text.txt"), "holds no certificate"),
         (("detect", "{out}/0.png", "--trust", "{out}/none.pem"), "cannot be read"),
