@@ -167,7 +167,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--shards", type=int, default=200, help="cheap shards a round")
     parser.add_argument("--model", default="portraits-ddpm")
-    parser.add_argument("--samples", type=int, default=200)
+    parser.add_argument("--samples", type=int, default=200, help="beside 520 that the audit always draws")
     parser.add_argument("--shard-size", type=int, default=25)
     parser.add_argument("--part", choices=["overhead", "speedup"], help="one part alone")
     options = parser.parse_args()
