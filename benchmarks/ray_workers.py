@@ -117,9 +117,11 @@ def making(spec: Path, workers: int, folder: str) -> float:
         "--log",
         str(log),
     ]
-    process = subprocess.Popen(
-        [*command, "--workers", str(workers)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    said = Path(folder) / "stderr"
+    with said.open("wb") as errors:
+        process = subprocess.Popen(
+            [*command, "--workers", str(workers)], stdout=subprocess.DEVNULL, stderr=errors
+        )
     began = ended = 0.0
     seen = 0
     while process.poll() is None:
@@ -132,7 +134,9 @@ def making(spec: Path, workers: int, folder: str) -> float:
         seen = len(lines)
         time.sleep(0.2)
     if process.returncode not in (0, 1, 3):
-        raise SystemExit(f"the run ended with {process.returncode}")
+        raise SystemExit(
+            f"the run ended with {process.returncode}: {said.read_text(errors='replace')[-2000:]}"
+        )
     return ended - began
 
 
@@ -163,7 +167,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--shards", type=int, default=200, help="cheap shards a round")
     parser.add_argument("--model", default="portraits-ddpm")
-    parser.add_argument("--samples", type=int, default=200)
+    parser.add_argument("--samples", type=int, default=200, help="beside 520 that the audit always draws")
     parser.add_argument("--shard-size", type=int, default=25)
     parser.add_argument("--part", choices=["overhead", "speedup"], help="one part alone")
     options = parser.parse_args()

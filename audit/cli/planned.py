@@ -66,7 +66,8 @@ def price(plan: AuditPlan, made: dict[str, int]) -> dict[str, Any] | None:
         if getattr(recipe, "model", None) != subject.model:
             continue
         missing = recipe.shards - made.get(recipe.key, 0)
-        examples = sum(recipe.examples(shard) for shard in range(recipe.shards - missing, recipe.shards))
+        sizes = sorted((recipe.examples(shard) for shard in range(recipe.shards)), reverse=True)
+        examples = sum(sizes[:missing])  # at most: which shards are missing is not looked at
         if isinstance(recipe, Samples) and recipe.condition is None:
             free += examples
         elif missing:
