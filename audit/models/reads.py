@@ -33,11 +33,17 @@ def _machines_own() -> tuple[str, ...]:
         *("/usr", "/lib", "/lib64", "/bin", "/etc", "/proc", "/sys", "/dev"),
         *(sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), site.getusersitepackages()),
         str(Path(__file__).parents[1]),
+        *filter(_holds_packages, sys.path),
         *(f"{home}/{name}" for name in (".config", ".nv", ".triton")),
         *(f"{home}/.cache/{name}" for name in ("matplotlib", "fontconfig", "numba")),
         os.environ.get("TORCHINDUCTOR_CACHE_DIR", "/dev"),
     }
     return (*(f"{os.path.realpath(place)}{os.sep}" for place in places), f"{gettempdir()}/torchinductor_")
+
+
+def _holds_packages(place: str) -> bool:
+    """Say whether packages are installed in a folder on the search path, such as one that PYTHONPATH or a .pth file names."""
+    return bool(place) and any(Path(place).glob("*.dist-info"))
 
 
 def mentioned(sources: Iterable[Path], folder: Path) -> dict[str, Path]:

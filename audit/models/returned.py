@@ -245,9 +245,15 @@ def _array(found: Any) -> NDArray[Any] | None:
         ):
             return None
         return np.stack([part for part in parts if part is not None])
+    if np.ma.is_masked(found):  # what lies under a mask is no answer
+        return None
     if hasattr(found, "detach"):
-        tensor = found.detach().cpu()
-        found = (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
+        try:
+            tensor = found.detach().cpu()
+            narrow = str(tensor.dtype).startswith(("torch.bfloat16", "torch.float8"))
+            found = (tensor.float() if narrow else tensor).resolve_conj().resolve_neg().numpy()
+        except (TypeError, RuntimeError):  # sparse, without data, quantised, packed: no plain numbers
+            return None
     elif hasattr(found, "getbands") and hasattr(found, "convert"):  # an image of PIL
         found = np.asarray(found if found.mode in ("L", "RGB") else found.convert("RGB"))
     if isinstance(found, bool | str | bytes) or not isinstance(found, np.ndarray | np.generic | int | float):

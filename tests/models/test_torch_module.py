@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from audit.core.capabilities import Capability
 from audit.core.errors import InputError
 from audit.core.rows import images_of
+from audit.models import reads
 from audit.models.torch_module import TorchModule
 from audit.models.trial import tried
 
@@ -249,6 +250,25 @@ def test_a_file_read_while_sampling_is_refused_and_one_the_model_wrote_is_not(tm
     cache = 'p = HERE / ("cac" + "he"); p.write_text("1"); p.read_text()'
     assert levels(TorchModule.refer(reading(tmp_path, late=cache))) == 100
     assert (tmp_path / "secret").read_text() == "12", "only the user's code is watched"
+
+
+def test_a_library_on_the_search_path_may_read_its_own_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Packages that PYTHONPATH, a .pth file or the machine's own folder brings are no part of a model either."""
+    library = tmp_path / "packages"
+    (library / "some-1.0.dist-info").mkdir(parents=True)
+    (library / "some-1.0.dist-info" / "METADATA").write_text("Name: some")
+    (model := tmp_path / "model").mkdir()
+    late = f'Path("{library}/some-1.0.dist-info/METADATA").read_text()'
+    options = reading(model, late=late)
+    with pytest.raises(InputError, match="METADATA, which is no part of the model's name"):
+        levels(TorchModule.refer(options))
+    monkeypatch.syspath_prepend(str(library))
+    reads._machines_own.cache_clear()
+    assert levels(TorchModule.refer(options)) == 100
+    monkeypatch.undo()
+    reads._machines_own.cache_clear()
 
 
 FLOATS = SOURCE.replace(
