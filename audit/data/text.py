@@ -27,7 +27,7 @@ from audit.formats.conversations import field_of, reply_in
 from audit.formats.files import opened
 from audit.formats.folders import LINK_ADVICE, LINKS, Listing, leads_out, listing
 from audit.formats.hostile import Mark, Refused, UnreadableError, printable, shown, tolerate
-from audit.formats.texts import MOST_CHARACTERS, checked, paragraphs, read_text, records
+from audit.formats.texts import MOST_CHARACTERS, checked, paragraphs, plain_name, read_text, records
 
 _FIELDS = {"train": "train_field", "holdout": "holdout_field"}
 _MESSAGES = "messages"
@@ -375,7 +375,7 @@ def _group(value: Any) -> str | None:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
     if isinstance(value, str):
-        return checked(value, _MOST_GROUP) if value.strip() else None
+        return checked(plain_name(value), _MOST_GROUP) if value.strip() else None
     if isinstance(value, bool | int | float):
         return json.dumps(value)
     raise UnreadableError("a group that is neither a string nor a number")

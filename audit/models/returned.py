@@ -263,6 +263,8 @@ def _array(found: Any) -> NDArray[Any] | None:
 
 
 def _channels_last(array: NDArray[Any], form: Form, name: str) -> NDArray[Any]:
+    if 0 in array.shape[1:]:
+        raise ReturnedError(f"{name} returned {_described(array)}, which has no pixels")
     if array.ndim == 3:
         return array[..., None]
     if array.ndim != 4:

@@ -81,6 +81,7 @@ def test_a_layout_that_shapes_leave_open_is_asked_for(layout: str) -> None:
         (torch.from_numpy(LEVELS[..., 0]).float().to_sparse(), IMAGE, r"type torch\.float32; for images"),
         (torch.empty(2, 4, 4, 1, device="meta"), IMAGE, r"Tensor of shape \(2, 4, 4, 1\) .*; for images"),
         (np.ma.masked_array(LEVELS, mask=LEVELS > 9), IMAGE, "returned MaskedArray of shape .*; for images"),
+        (LEVELS[:, :0], IMAGE, r"shape \(2, 0, .*which has no pixels"),
         (None, IMAGE, "returned NoneType; for images it must return"),
         (["a", "b"], IMAGE, "a list of 2, the first str; for images"),
         ([LEVELS[0], LEVELS[1][:3]], IMAGE, "a list of 2"),

@@ -260,7 +260,7 @@ def test_a_library_on_the_search_path_may_read_its_own_files(
     (library / "some-1.0.dist-info").mkdir(parents=True)
     (library / "some-1.0.dist-info" / "METADATA").write_text("Name: some")
     (model := tmp_path / "model").mkdir()
-    late = f'Path("{library}/some-1.0.dist-info/METADATA").read_text()'
+    late = f'pathlib.Path("{library}/some-1.0.dist-info/METADATA").read_text()'
     options = reading(model, late=late)
     with pytest.raises(InputError, match="METADATA, which is no part of the model's name"):
         levels(TorchModule.refer(options))

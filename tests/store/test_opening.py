@@ -42,6 +42,14 @@ def test_a_file_is_no_store(tmp_path: Path) -> None:
         open_store(resolve(str(tmp_path / "file" / "below")))
 
 
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_name_that_no_folder_can_have(tmp_path: Path, read_only: bool) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    for name in ("a" * 300, "a/" * 3000, "loop"):
+        with pytest.raises(InputError, match=r"is no path|no store at|cannot be written"):
+            open_store(resolve(str(tmp_path / name)), read_only=read_only)
+
+
 @pytest.mark.parametrize("content", [b"not a database, but long enough to look like one" * 40, b"short"])
 @pytest.mark.parametrize("read_only", [False, True])
 def test_a_ledger_that_is_no_database(tmp_path: Path, content: bytes, read_only: bool) -> None:
