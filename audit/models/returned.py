@@ -179,6 +179,12 @@ def rows_of(found: Any, wanted: int, form: Form, name: str = "sample", condition
             f"{name} returned a table with the columns {', '.join(rows.column_names)}; for {form.modality} it needs the "
             f"column '{column}', as audit.core.rows.{form.modality}_rows makes it"
         )
+    kind = None if column is None else rows.schema.field(column).type
+    if column == IMAGE and len(getattr(kind, "shape", ())) != 3:
+        raise ReturnedError(
+            f"{name} returned a table whose column '{column}' holds {kind}; it must hold pixels, as audit.core.rows.image_rows "
+            "makes it"
+        )
     return rows
 
 

@@ -86,6 +86,8 @@ def test_a_layout_that_shapes_leave_open_is_asked_for(layout: str) -> None:
         (["a", "b"], IMAGE, "a list of 2, the first str; for images"),
         ([LEVELS[0], LEVELS[1][:3]], IMAGE, "a list of 2"),
         (pa.table({"pixels": [1, 2]}), IMAGE, "columns pixels; for image it needs the column 'image'"),
+        (pa.table({"image": [b"x", b"y"]}), IMAGE, "column 'image' holds binary; it must hold pixels"),
+        (pa.table({"image": [[1, 2], [3, 4]]}), IMAGE, "it must hold pixels"),
         (LEVELS, Form("text"), "for text it must return a list of strings"),
         (["a", 1], Form("text"), "for text it must return a list of strings"),
         ([1, 2], Form("table"), r"for table it must return a pyarrow\.Table"),

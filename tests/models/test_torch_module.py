@@ -311,6 +311,11 @@ def test_samples_that_cannot_be_drawn_again_are_told_before_the_run(tmp_path: Pa
     TorchModule.describe(
         TorchModule.refer(written(tmp_path, source.replace("(n, 3, 4, 4)", f"(n, 3, 4, 4, {seeded})")))
     )
+    own = source.replace("        import torch\n", "        import torch\n        torch.manual_seed(0)\n")
+    with pytest.raises(InputError, match=r"drew the same examples from every rng.*seed of its own"):
+        TorchModule.describe(TorchModule.refer(written(tmp_path, own)))
+    two = "rng.integers(0, 2, (n, 1, 1, 1)).astype(np.uint8) * np.ones((1, 4, 4, 3), np.uint8)"
+    TorchModule.describe(TorchModule.refer(written(tmp_path, source.replace(drawn, f"        return {two}"))))
     said = source.replace('family = "constant"', 'family = "constant"\n    deterministic = False')
     assert not TorchModule.describe(TorchModule.refer(written(tmp_path, said)))[0].deterministic
 
