@@ -163,7 +163,10 @@ def _judge(entry: _Watched, name: str, mode: str, flags: int) -> None:
         or not Path(path).is_file()
     ):
         return
+    inside = os.path.relpath(path, entry.folder)
+    folder = os.path.dirname(inside)  # noqa: PTH120
+    whole = f' or, with all that lies beside it, files = ["{shown(folder)}"]' if folder and own else ""
     raise InputError(
         f"The code of '{entry.factory}' reads {shown(path)}, which is no part of the model's name: were the file to change, "
-        f'old numbers would be shown for it. Add it to [model]: files = ["{shown(os.path.relpath(path, entry.folder))}"].'
+        f'old numbers would be shown for it. Add it to [model]: files = ["{shown(inside)}"]{whole}.'
     )
