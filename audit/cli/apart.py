@@ -26,6 +26,7 @@ import click
 from audit.cli.descendants import adopt_orphans, end_descendants, reap
 from audit.cli.main import BAD_INPUT, RESUMES, UNFINISHED, JobError
 from audit.cli.visible import VisibleLines, say
+from audit.core.errors import InputError
 from audit.engine.attempts import manner
 
 Event: TypeAlias = dict[str, Any]
@@ -65,7 +66,12 @@ def started(job: str, request: Mapping[str, Any]) -> Iterator[Job]:
     """Start a job and yield it; leaving ends it, and every process that it left behind.
 
     Where commands are run without :func:`audit.cli.main.main`, as tests do, the job is done in this process.
+    Raises InputError where the current folder was deleted: native libraries end the process there.
     """
+    try:
+        os.getcwd()  # noqa: PTH109 - asked for what it raises
+    except FileNotFoundError:
+        raise InputError("The current folder is gone. Go to another, and run the command again.") from None
     if not click.get_current_context().obj:
         yield _Here(job, request)
         return

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +12,13 @@ from types import TracebackType
 from typing import Any, Self, TextIO
 
 from audit.core.errors import InputError
+
+
+def _opened(path: Path) -> int:
+    """Open a file to append to, without waiting for somebody to read it, which a pipe would; writing waits as ever."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
+    os.set_blocking(descriptor, True)
+    return descriptor
 
 
 class Journal:
@@ -25,8 +34,10 @@ class Journal:
         if self._path is not None:
             try:
                 self._new = not self._path.exists()
-                self._file = self._path.open("a", encoding="utf-8", errors="backslashreplace")
+                self._file = os.fdopen(_opened(self._path), "a", encoding="utf-8", errors="backslashreplace")
             except OSError as error:
+                if error.errno == errno.ENXIO:
+                    raise InputError(f"The log {self._path} is a pipe that nobody reads.") from None
                 raise InputError(f"The log {self._path} cannot be written: {error.strerror}.") from None
         return self
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -244,6 +245,12 @@ def read_toml(path: Path, what: str, remedy: str) -> dict[str, Any]:
 
 def absolute(path: str, base: Path) -> Path:
     """Return a path that a file in ``base`` names. Raise InputError where it cannot be a path."""
+    if not path.strip():
+        raise InputError('A path is empty, and would be the folder of the spec itself. Write a name, or ".".')
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", path):
+        raise InputError(
+            f"'{printable(path)}' is an address, and files are read from this machine. Bring the file here."
+        )
     try:
         return (base / Path(path).expanduser()).resolve()
     except (ValueError, RuntimeError, OSError) as error:  # a NUL, an unknown user's home, a loop of links

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 from audit.core.errors import InputError, nearest
 from audit.formats.hostile import Refused, UnreadableError, printable, shown
-from audit.formats.texts import read_whole, records
+from audit.formats.texts import plain_name, read_whole, records
 
 _KEY = "file"
 _KEYS = (_KEY, "file_name")
@@ -178,7 +178,7 @@ def _group(value: Any, group: str, where: str, path: Path) -> str | None:
             f"{where} of the metadata {printable(path)} has a value of '{shown(group)}' that is no number and no text "
             f"of up to {_MOST_VALUE:,} characters."
         )
-    return value if value.strip() else None
+    return plain_name(value) or None
 
 
 def _jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -197,7 +197,7 @@ def _csv(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         text = read_whole(path, _MOST_CHARACTERS)
     except UnreadableError as error:
         raise InputError(f"The metadata {printable(path)} cannot be read: {error}.") from error
-    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+    lines = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
     header: list[str] | None = None
     try:
         for cells in lines:

@@ -114,7 +114,7 @@ class SimilarTexts:
         """Return the 5-grams of a text, or all of its words as one when it has fewer."""
         if (split, row) not in self._grams:
             text = self._texts[split][row]
-            words = _WORD.findall(unicodedata.normalize("NFC", text).casefold()) or [text.strip()]
+            words = _WORD.findall(unicodedata.normalize("NFKC", text).casefold()) or [text.strip()]
             numbers = np.array([self._words.setdefault(w, len(self._words)) for w in words], dtype=np.uint64)
             width = min(_GRAM, len(words))
             mixed = _mixed(numbers + np.uint64(1))

@@ -23,11 +23,11 @@ from audit.data.places import folders_of, notes_on, placed, places, randomised, 
 from audit.data.probe_files.entries import Probes
 from audit.data.probe_files.readers import READERS, digest_of_probes, probes_of, unchanged
 from audit.data.similar_texts import SimilarTexts
-from audit.formats.conversations import field_of, reply_in
+from audit.formats.conversations import field_advice, field_of, reply_in
 from audit.formats.files import opened
 from audit.formats.folders import LINK_ADVICE, LINKS, Listing, leads_out, listing
 from audit.formats.hostile import Mark, Refused, UnreadableError, printable, shown, tolerate
-from audit.formats.texts import MOST_CHARACTERS, checked, paragraphs, read_text, records
+from audit.formats.texts import MOST_CHARACTERS, checked, paragraphs, plain_name, read_text, records
 
 _FIELDS = {"train": "train_field", "holdout": "holdout_field"}
 _MESSAGES = "messages"
@@ -294,7 +294,7 @@ def _read(ref: DataRef, split: str) -> _Split:
     else:
         parts = paragraphs(place, most, refused)
         rows = [_Row(text, (), f"paragraph {number}") for number, text in parts]
-    advice = LINK_ADVICE if leads_out(refused) else ""
+    advice = LINK_ADVICE if leads_out(refused) else field_advice(refused)
     problems = tolerate(refused, len(rows) + len(refused), "texts", str(place), advice)
     if not rows:
         other = " ".join(("", *problems))
@@ -375,7 +375,7 @@ def _group(value: Any) -> str | None:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
     if isinstance(value, str):
-        return checked(value, _MOST_GROUP) if value.strip() else None
+        return checked(plain_name(value), _MOST_GROUP) if value.strip() else None
     if isinstance(value, bool | int | float):
         return json.dumps(value)
     raise UnreadableError("a group that is neither a string nor a number")

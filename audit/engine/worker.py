@@ -183,7 +183,7 @@ def _one_thread_from_the_start() -> Iterator[None]:
     finally:
         for name, value in before.items():
             if value is None:
-                del os.environ[name]
+                os.environ.pop(name, None)  # a model may have emptied it
             else:
                 os.environ[name] = value
 

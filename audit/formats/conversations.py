@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from audit.formats.hostile import UnreadableError, shown
+from audit.formats.hostile import Refused, UnreadableError, shown
 from audit.formats.texts import checked, shows_nothing
 
 _SPEAKERS, _CONTENTS = ("role", "from"), ("content", "value")
@@ -19,8 +19,18 @@ def field_of(record: Mapping[str, Any], name: str) -> Any:
     """Return a field of a line. Raise UnreadableError that names the fields there are when it has none of this name."""
     if name not in record:
         names = ", ".join(shown(other) for other in list(record)[:_NAMED])
-        raise UnreadableError(f"no field '{shown(name)}' among {names or 'none'}")
+        raise UnreadableError(f"{_LACKS} '{shown(name)}' among {names or 'none'}")
     return record[name]
+
+
+_LACKS = "no field"
+
+
+def field_advice(refused: Sequence[Refused]) -> str:
+    """Say what to do where no line has the field that was looked for; an empty string where some have."""
+    if not refused or not all(one.reason.startswith(_LACKS) for one in refused):
+        return ""
+    return 'If what is meant stands in another field, name it in the spec: field = "…".'
 
 
 def reply_in(record: Mapping[str, Any], name: str, most: int) -> tuple[str, str]:

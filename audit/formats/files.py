@@ -140,7 +140,7 @@ def _said(path: Path, why: str) -> str:
 def require(path: Path) -> None:
     """Raise InputError, naming the file, its folder and a remedy, unless its bytes can be read."""
     if why := objection(path):
-        raise InputError(f"{shown(path.name)} in '{shown(path.parent.name)}' {why}.")
+        raise InputError(f"{shown(path.name)} in '{shown(path.absolute().parent.name or '/')}' {why}.")
 
 
 def is_there(path: Path) -> bool:

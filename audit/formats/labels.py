@@ -12,7 +12,7 @@ import numpy as np
 
 from audit.core.errors import InputError, nearest
 from audit.formats.hostile import Refused, UnreadableError, printable, shown, tolerate
-from audit.formats.texts import read_whole
+from audit.formats.texts import plain_name, read_whole
 
 KEYS = ("file", "text")
 """The column that says what was labelled: the name of a picture, or a text itself."""
@@ -103,7 +103,10 @@ def _given(
         row = dict(
             zip(
                 header,
-                (cell if name == KEYS[1] else cell.strip() for name, cell in zip(header, cells, strict=True)),
+                (
+                    cell if name == KEYS[1] else plain_name(cell)
+                    for name, cell in zip(header, cells, strict=True)
+                ),
                 strict=True,
             )
         )

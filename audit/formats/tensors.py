@@ -45,8 +45,9 @@ class Tensor:
 def tensors_in(path: Path, most_header: int = _MOST_HEADER) -> dict[str, Tensor]:
     """Return the tensors that a file's header lists, unless the header is longer than ``most_header`` bytes.
 
-    The header must agree with the file: every tensor has the bytes its shape needs, and the file ends where the last
-    one does. Raise UnreadableError with the reason, OSError when there is no file.
+    The header must agree with the file: every tensor has the bytes its shape needs, they lie one behind the other without
+    gaps or shared bytes, and the file ends where the last one does. Raise UnreadableError with the reason, OSError when
+    there is no file.
     """
     size = path.stat().st_size
     if reason := objection(path):
@@ -63,7 +64,11 @@ def tensors_in(path: Path, most_header: int = _MOST_HEADER) -> dict[str, Tensor]
         header = json.loads(text, object_pairs_hook=_without_repeats)
         entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
         found = {name: _tensor(entry) for name, entry in entries.items()}
-        end = max((_end(entry, found[name]) for name, entry in entries.items()), default=0)
+        end = 0
+        for begin, stop in sorted(_span(entry, found[name]) for name, entry in entries.items()):
+            if begin != end:
+                raise ValueError("tensors lie one behind the other")
+            end = stop
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UnreadableError("has a damaged safetensors header") from None
     if 8 + length + end > size:
@@ -85,15 +90,15 @@ def _tensor(entry: Any) -> Tensor:
     return Tensor(str(entry["dtype"]), shape)
 
 
-def _end(entry: Any, tensor: Tensor) -> int:
-    """Return where a tensor's bytes end. Raise ValueError unless they are as many as its shape needs."""
+def _span(entry: Any, tensor: Tensor) -> tuple[int, int]:
+    """Return where a tensor's bytes begin and end. Raise ValueError unless they are as many as its shape needs."""
     begin, end = entry["data_offsets"]
     if not isinstance(begin, int) or not isinstance(end, int) or not 0 <= begin <= end:
         raise ValueError("offsets are whole numbers in order")
     bits = _BITS.get(tensor.dtype)
     if bits is not None and (end - begin) * 8 != tensor.size * bits:
         raise ValueError("a tensor has another number of bytes than its shape needs")
-    return end
+    return begin, end
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import re
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,17 @@ def shows_nothing(text: str) -> bool:
     (True, False)
     """
     return _VISIBLE.search(text) is None
+
+
+def plain_name(value: str) -> str:
+    """Return the name of a group as names are compared: without space around it, accents composed.
+
+    What looks the same in a table is the same group, whichever editor or system wrote it.
+
+    >>> plain_name(" e\u0301te ")
+    'éte'
+    """
+    return unicodedata.normalize("NFC", value).strip()
 
 
 def read_text(path: Path, most: int) -> str:

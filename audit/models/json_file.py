@@ -20,7 +20,10 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise InputError(f"{where} has {path.stat().st_size:,} bytes; no such file is that long.")
-        value = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_repeats)
+        text = path.read_text(encoding="utf-8")
+        if text.startswith("\ufeff"):  # the libraries that read it next cannot
+            raise InputError(f"{where} begins with a byte-order mark. Save it as UTF-8 without one.")
+        value = json.loads(text, object_pairs_hook=_without_repeats)
     except RecursionError:
         raise InputError(f"{where} is nested too deeply to be one of a model.") from None
     except _RepeatedError as error:

@@ -33,11 +33,17 @@ def _machines_own() -> tuple[str, ...]:
         *("/usr", "/lib", "/lib64", "/bin", "/etc", "/proc", "/sys", "/dev"),
         *(sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), site.getusersitepackages()),
         str(Path(__file__).parents[1]),
+        *filter(_holds_packages, sys.path),
         *(f"{home}/{name}" for name in (".config", ".nv", ".triton")),
         *(f"{home}/.cache/{name}" for name in ("matplotlib", "fontconfig", "numba")),
         os.environ.get("TORCHINDUCTOR_CACHE_DIR", "/dev"),
     }
     return (*(f"{os.path.realpath(place)}{os.sep}" for place in places), f"{gettempdir()}/torchinductor_")
+
+
+def _holds_packages(place: str) -> bool:
+    """Say whether packages are installed in a folder on the search path, such as one that PYTHONPATH or a .pth file names."""
+    return bool(place) and any(Path(place).glob("*.dist-info"))
 
 
 def mentioned(sources: Iterable[Path], folder: Path) -> dict[str, Path]:
@@ -157,7 +163,10 @@ def _judge(entry: _Watched, name: str, mode: str, flags: int) -> None:
         or not Path(path).is_file()
     ):
         return
+    inside = os.path.relpath(path, entry.folder)
+    folder = os.path.dirname(inside)  # noqa: PTH120
+    whole = f' or, with all that lies beside it, files = ["{shown(folder)}"]' if folder and own else ""
     raise InputError(
         f"The code of '{entry.factory}' reads {shown(path)}, which is no part of the model's name: were the file to change, "
-        f'old numbers would be shown for it. Add it to [model]: files = ["{shown(os.path.relpath(path, entry.folder))}"].'
+        f'old numbers would be shown for it. Add it to [model]: files = ["{shown(inside)}"]{whole}.'
     )

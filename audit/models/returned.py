@@ -179,6 +179,12 @@ def rows_of(found: Any, wanted: int, form: Form, name: str = "sample", condition
             f"{name} returned a table with the columns {', '.join(rows.column_names)}; for {form.modality} it needs the "
             f"column '{column}', as audit.core.rows.{form.modality}_rows makes it"
         )
+    kind = None if column is None else rows.schema.field(column).type
+    if column == IMAGE and len(getattr(kind, "shape", ())) != 3:
+        raise ReturnedError(
+            f"{name} returned a table whose column '{column}' holds {kind}; it must hold pixels, as audit.core.rows.image_rows "
+            "makes it"
+        )
     return rows
 
 
@@ -245,9 +251,15 @@ def _array(found: Any) -> NDArray[Any] | None:
         ):
             return None
         return np.stack([part for part in parts if part is not None])
+    if np.ma.is_masked(found):  # what lies under a mask is no answer
+        return None
     if hasattr(found, "detach"):
-        tensor = found.detach().cpu()
-        found = (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
+        try:
+            tensor = found.detach().cpu()
+            narrow = str(tensor.dtype).startswith(("torch.bfloat16", "torch.float8"))
+            found = (tensor.float() if narrow else tensor).resolve_conj().resolve_neg().numpy()
+        except (TypeError, RuntimeError):  # sparse, without data, quantised, packed: no plain numbers
+            return None
     elif hasattr(found, "getbands") and hasattr(found, "convert"):  # an image of PIL
         found = np.asarray(found if found.mode in ("L", "RGB") else found.convert("RGB"))
     if isinstance(found, bool | str | bytes) or not isinstance(found, np.ndarray | np.generic | int | float):
@@ -257,6 +269,8 @@ def _array(found: Any) -> NDArray[Any] | None:
 
 
 def _channels_last(array: NDArray[Any], form: Form, name: str) -> NDArray[Any]:
+    if 0 in array.shape[1:]:
+        raise ReturnedError(f"{name} returned {_described(array)}, which has no pixels")
     if array.ndim == 3:
         return array[..., None]
     if array.ndim != 4:

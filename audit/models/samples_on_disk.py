@@ -20,7 +20,7 @@ from audit.core.options import OptionTable
 from audit.core.references import ModelRef, Options
 from audit.core.rows import FILE, IMAGE, PREFIX, TEXT, Rng, Rows, image_rows, text_rows
 from audit.core.subjects import ModelCard
-from audit.formats.conversations import field_of, reply_in
+from audit.formats.conversations import field_advice, field_of, reply_in
 from audit.formats.files import is_there, require
 from audit.formats.folders import Listing, listing
 from audit.formats.hostile import Refused, UnreadableError, shown, tolerate
@@ -280,7 +280,7 @@ def _read(path: Path, options: Options, files: Digest) -> _Kept:  # noqa: ARG001
             found.append(picture.look)
     else:
         samples = list(_texts(path, dict(options), refused))
-    problems = tolerate(refused, len(samples) + len(refused), "samples", str(path))
+    problems = tolerate(refused, len(samples) + len(refused), "samples", str(path), field_advice(refused))
     if not samples:
         raise InputError(f"{path} holds no samples. Put images into the folder, or texts into the file.")
     if not _are_images(options):

@@ -18,6 +18,7 @@ from audit.core.errors import InputError, nearest
 from audit.core.identity import digest_file, digest_files
 from audit.core.options import OptionTable
 from audit.core.references import ModelRef
+from audit.core.rows import Rows
 from audit.core.subjects import ModelCard
 from audit.formats.files import is_there
 from audit.formats.hostile import shown
@@ -29,6 +30,8 @@ from audit.models.trial import tried
 _MODALITIES = ("image", "text", "table", "molecule", "music")
 _CHEAP, _SECONDS = 1 << 26, 10.0
 """Bytes of weights up to which a model is tried while planning, and how long that may take."""
+_RNGS = 5
+"""Of models with two examples, each as likely, one in 2,000 draws the same two different ones from all of them."""
 _CONTRACT = (
     "It must be a class with capability methods such as sample(self, n, rng, condition=None), or a function whose "
     "return annotation is such a class; it is called as factory(state, device)."
@@ -200,11 +203,27 @@ def _try_model(ref: ModelRef, repeats: bool) -> None:
                 "Take every random number from rng: torch.randn(…, generator=torch.Generator().manual_seed(int(rng.integers(1 << "
                 "62)))), or torch.from_numpy(rng.standard_normal(…)). Dropout belongs off: .eval()."
             )
+        if repeats and _heeds_no_rng(model, first):
+            return (
+                f"The model of '{factory}' was tried: sample drew the same examples from every rng, so each part of an audit "
+                "would hold the same ones. It sets a seed of its own, or returns what is kept: take every random number from rng."
+            )
         wrong = wrong_answer(model, first, lambda: np.random.default_rng(0))
         return f"The model of '{factory}' was tried: {wrong}." if wrong else ""
 
     if wrong := tried(call, _SECONDS):
         raise InputError(wrong)
+
+
+def _heeds_no_rng(model: Any, first: Rows) -> bool:
+    """Say whether a model that draws different examples draws the same ones whatever the rng; one that has only one may."""
+    import numpy as np
+
+    if first.slice(0, 1).equals(first.slice(1, 1)):
+        return False
+    return all(
+        model.sample(2, np.random.default_rng(seed), None).equals(first) for seed in range(1, 1 + _RNGS)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,6 +159,9 @@ def _check_folder(address: StoreAddress, path: Path, *, create: bool, read_only:
         raise InputError(
             f"The store {address} may not be read. Ask its owner, or name another (--store)."
         ) from None
+    except (OSError, ValueError) as error:  # a name that is too long, a loop of links
+        why = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"The store {address} is no path ({why}). Name a folder (--store).") from None
     if is_file:
         raise InputError(f"The store {address} is a file. Name a folder with --store or AUDIT_STORE.")
     if there and not path.is_file():  # SQLite would wait for a pipe without end

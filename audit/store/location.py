@@ -95,6 +95,10 @@ def resolve(store: str | None = None, environment: Mapping[str, str] | None = No
         folder = Path(wanted).expanduser().absolute()
     except RuntimeError as error:
         raise InputError(f"The store '{wanted}' is no path: {error}. Name a folder.") from None
+    except FileNotFoundError:
+        raise InputError(
+            f"The current folder is gone, and the store '{wanted}' would lie in it. Go to another, or name the store's whole path."
+        ) from None
     return StoreAddress(blobs=folder / BLOBS, folder=folder)
 
 

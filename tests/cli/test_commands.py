@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -148,6 +149,13 @@ def test_a_log_holds_every_event_as_a_line_of_json(cli, letters_spec, tmp_path: 
     assert kinds == ["began", "needed", *["made"] * 8, "assessed", "finished"]
     assert events[-1]["verdict"] == "pass"
     assert cli("run", letters_spec(), "--store", tmp_path / "s", "--log", tmp_path / "no" / "log").code == 2
+    os.mkfifo(tmp_path / "pipe")
+    said = cli("run", letters_spec(), "--store", tmp_path / "s", "--log", tmp_path / "pipe")
+    assert (said.code, "is a pipe that nobody reads" in said.err) == (2, True)
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    cli("run", letters_spec(), "--store", tmp_path / "store", "--log", tmp_path / "pipe")
+    assert b'"event"' in os.read(reader, 1 << 16)
+    os.close(reader)
 
 
 def test_a_plan_says_what_is_shared_here_and_skipped(cli, letters_spec, run_store: Path) -> None:

@@ -44,6 +44,18 @@ def test_a_killed_run_in_postgresql_is_taken_up(
     assert digests[0] == digests[1]
 
 
+def test_a_run_from_a_folder_that_is_gone_is_refused(
+    cli, letters_spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec, gone = letters_spec(), tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    said = cli("run", spec, "--store", tmp_path / "store")
+    assert (said.code, "current folder is gone" in said.err) == (2, True), said.err
+    assert not (tmp_path / "store").exists()
+
+
 def test_a_database_that_is_not_there_is_bad_input(cli, letters_spec) -> None:
     said = cli("run", letters_spec(), "--store", "postgresql+psycopg://nobody:secret@127.0.0.1:1/none")
     assert said.code == 2

@@ -84,6 +84,8 @@ def test_an_option_that_is_several_names_is_an_array(tmp_path: Path) -> None:
         ),
         (('use = "digits"', 'use = "text"\npath = "a\\u0000b"'), ["is not a path"]),
         (('use = "digits"', 'use = "text"\npath = "~nosuchuser/b"'), ["is not a path"]),
+        (('use = "digits"', 'use = "text"\npath = ""'), ["A path is empty"]),
+        (('use = "digits"', 'use = "text"\npath = "https://example.org/a.jsonl"'), ["is an address"]),
         (("[data]", "[run]\ntime_limit = -1\n[data]"), ["run.time_limit"]),
         (("[model]", "[model"), ["not valid TOML"]),
     ],

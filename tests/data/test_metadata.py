@@ -95,6 +95,18 @@ def test_lines_of_json_with_odd_characters_and_values(tmp_path: Path, form: str)
     assert groups(tmp_path, "\n".join(lines), "t.jsonl")[2] is None
 
 
+def test_what_looks_the_same_in_a_table_is_the_same_group(tmp_path: Path) -> None:
+    folder(tmp_path / "images")
+    composed, apart = "\u00e9t\u00e9", "e\u0301te\u0301"
+    lines = ["file, g", f'{NAMES[0]}, "{composed}"', f"{NAMES[1]},{apart} ", f"{NAMES[2]}, {composed}"]
+    assert groups(tmp_path, "\n".join(lines)) == [composed] * 3
+    rows = [
+        json.dumps({"file": name, "g": value})
+        for name, value in zip(NAMES, (f" {composed}", apart, "\u00e9"), strict=True)
+    ]
+    assert groups(tmp_path, "\n".join(rows), name="t.jsonl") == [composed, composed, "\u00e9"]
+
+
 def test_two_forms_of_one_name_are_two_files(tmp_path: Path) -> None:
     forms = ["\u00e9.png", "e\u0301.png"]
     folder(tmp_path / "images", forms)
@@ -143,7 +155,7 @@ def test_what_fits_nothing_is_counted(tmp_path: Path) -> None:
         (table([name.upper() for name in NAMES]), "They differ in capitals"),
         (table([f"data/{name}" for name in NAMES]), "They name other folders"),
         (table([name.removesuffix(".png") for name in NAMES]), "They lack the ending"),
-        (table([f" {name}" for name in NAMES]), "They begin or end with a space"),
+        (table([f"{name} " for name in NAMES]), "They begin or end with a space"),
         (table([urllib.parse.quote(name) for name in NAMES[:2]]), "They are written as in web addresses"),
         (table(["x", "y"]), r"Names are relative to the folder of images, such as '2\.png'"),
     ],

@@ -119,6 +119,15 @@ def test_japanese_and_accents_are_compared_by_what_is_read() -> None:
     assert found.near == (0,)
 
 
+def test_ligatures_and_wide_letters_are_compared_by_what_is_read() -> None:
+    """As texts out of PDF files and of old Japanese systems hold them."""
+    one = "the office first offered five different files"
+    ligatures = one.replace("ffi", "\ufb03").replace("fi", "\ufb01").replace("ff", "\ufb00")
+    wide = one.translate({ord(letter): ord(letter) + 0xFEE0 for letter in "abcdefghijklmnopqrstuvwxyz"})
+    (found,) = text_copies(train=[one], holdout=[ligatures, wide, one[::-1]]).overlaps
+    assert found.near == (0, 1)
+
+
 def test_a_search_that_ends_early_says_how_far_it_came() -> None:
     form = " ".join(f"form{n}" for n in range(80))
     rng = np.random.default_rng(2)

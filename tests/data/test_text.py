@@ -205,7 +205,7 @@ def test_each_split_may_have_a_field_of_its_own(tmp_path: Path) -> None:
     options = {**places, "train_field": "document", "holdout_field": "body"}
     assert (load("train", **options), load("holdout", **options)) == (["a"], ["b"])
     assert load("holdout", **{**places, "train_field": "document", "field": "body"}) == ["b"]
-    with pytest.raises(InputError, match=r"no field 'text' among document"):
+    with pytest.raises(InputError, match=r"no field 'text' among document.*name it in the spec: field = "):
         TextFiles.refer(places)
     with pytest.raises(InputError, match="'train_field' and no split 'train'"):
         TextFiles.refer({"path": places["holdout"], "train_field": "x"})

@@ -19,6 +19,7 @@ from audit.core.references import ModelRef
 from audit.core.rows import Matrix
 from audit.engine.attempts import OUT_OF_MEMORY
 from audit.engine.executors.inline import Inline
+from audit.engine.worker import one_thread
 
 _CODE = """
 import os, sys
@@ -53,6 +54,14 @@ def test_a_blas_that_a_piece_loads_begins_with_one_thread() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "{1}"
+
+
+def test_a_model_that_empties_the_environment_ends_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = dict(os.environ)
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    with one_thread():
+        os.environ.clear()
+    os.environ.update(before)
 
 
 class Hungry:

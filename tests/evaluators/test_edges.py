@@ -13,6 +13,7 @@ from audit.core.errors import UndefinedError
 from audit.core.evaluators import Evaluator
 from audit.core.measurements import Interval, Measurement, Undefined, Unquantified
 from audit.evaluators.quality.frechet.distance import FrechetDistance
+from audit.evaluators.quality.frechet.recipes import PARTS, Distance, Extrapolation
 from audit.evaluators.quality.kid import KernelDistance
 from audit.evaluators.quality.mmd import GaussianDiscrepancy
 from audit.evaluators.quality.precision_recall import PrecisionRecall
@@ -99,6 +100,11 @@ def test_every_pair_has_numbers_that_are_some_or_a_reason(score: Any, evaluator:
                 assert outcome.p_value is None or least <= outcome.p_value <= 1
             else:
                 assert outcome.reason, (real, generated)
+
+
+def test_a_distance_below_zero_is_rounding() -> None:
+    whole = [-1.6e-14, *[0.5] * (len(PARTS) - 1)]
+    assert Extrapolation.of(map(Distance, whole)).raw == 0.0
 
 
 FLAT = ["one value", "one value without a binary form", "rounding noise"]

@@ -124,6 +124,21 @@ def test_the_tokenizer_is_the_file_whatever_class_is_named(
     assert opened.network.words.encode([text], [""])[0].tokens[1:].tolist() == own.encode(text).ids
 
 
+def test_no_text_is_cut_by_chance(tiny_lm: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_lm, tmp_path / "model"))
+    own = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    assert own.model.dropout is None
+    text = "the nurse said that the engineer was late"
+    expected = own.encode(text).ids
+    own.model.dropout = 0.5  # as left by a training with BPE-dropout
+    own.save(str(folder / "tokenizer.json"))
+    vocabulary = check(folder).vocabulary
+    assert len({tuple(own.encode(text).ids) for _ in range(20)}) > 1, "the library draws"
+    for _ in range(20):
+        assert Words.of(vocabulary).encode([text], [""])[0].tokens[1:].tolist() == expected
+    assert vocabulary.fingerprint == check(tiny_lm).vocabulary.fingerprint
+
+
 def test_a_fingerprint_tells_tokenizers_apart_and_not_their_padding(tiny_lm: Path, tmp_path: Path) -> None:
     def fingerprint(change: Any) -> str:
         folder = Path(shutil.copytree(tiny_lm, tmp_path / change.__name__))

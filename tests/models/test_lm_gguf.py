@@ -286,6 +286,24 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
         {"tensors": (EMBEDDING, ("x", (30,), 8))},
         "does not divide into blocks of 32",
     ),
+    "a tensor that the header leaves out": ({"size": 64 + 33}, "has 33 bytes that belong to no tensor"),
+    "positions with a base of 0": (
+        {"llama__rope__freq_base": (F32, 0.0)},
+        r"llama\.rope\.freq_base = 0\.0; it is a number above 0",
+    ),
+    "positions without end": ({"llama__rope__freq_base": (F32, float("inf"))}, "freq_base = inf"),
+    "an epsilon without end": (
+        {"llama__attention__layer_norm_rms_epsilon": (F32, float("inf"))},
+        "layer_norm_rms_epsilon = inf; it is a number not below 0",
+    ),
+    "heads of none": ({"llama__attention__head_count": (U32, 0)}, r"head_count is 0, and there are tensors"),
+    "layers of another width": (
+        {
+            "llama__feed_forward_length": (U32, 5),
+            "tensors": (EMBEDDING, LAYER, ("blk.0.ffn_up.weight", (4, 4), 0)),
+        },
+        "feed_forward_length is 5, and its layers are 4 wide inside",
+    ),
     "cut data": ({"size": 63}, r"is cut short: its tensors need 64 bytes, and 63 are there"),
 }
 

@@ -100,6 +100,25 @@ def tensor(name: str, value: Any) -> Spoil:
     return change
 
 
+def offsets(place: Callable[[int], tuple[int, int]]) -> Spoil:
+    """Say of the last tensor that it lies elsewhere; ``place`` is given its length. The file is as long as it says."""
+
+    def change(folder: Path) -> None:
+        data = (folder / WEIGHTS).read_bytes()
+        length = int.from_bytes(data[:8], "little")
+        header, body = json.loads(data[8 : 8 + length]), data[8 + length :]
+        last = max((k for k in header if k != "__metadata__"), key=lambda k: header[k]["data_offsets"])
+        begin, end = header[last]["data_offsets"]
+        start, stop = place(end - begin)
+        moved = (start, stop) if start == 0 else (begin + start, end + start)
+        header[last]["data_offsets"] = moved
+        text = json.dumps(header).encode()
+        body = body[:begin] if start == 0 else body[:begin] + bytes(start) + body[begin:]
+        (folder / WEIGHTS).write_bytes(len(text).to_bytes(8, "little") + text + body)
+
+    return change
+
+
 def fifo(file: str) -> Spoil:
     def change(folder: Path) -> None:
         (folder / file).unlink(missing_ok=True)
@@ -156,6 +175,12 @@ REFUSED: dict[str, tuple[Spoil, str]] = {
     "config as a list": (holding(CONFIG, "[]"), r"config\.json of 'model' is not a JSON object"),
     "config nested": (holding(CONFIG, '{"a":' * 100_000), r"config\.json of 'model' is (nested|not JSON)"),
     "config in latin": (holding(CONFIG, b'{"a": "\xe9"}'), r"config\.json of 'model' is not JSON"),
+    "config with a mark": (
+        lambda f: (f / CONFIG).write_bytes(b"\xef\xbb\xbf" + (f / CONFIG).read_bytes()),
+        r"config\.json of 'model' begins with a byte-order mark",
+    ),
+    "tensors that share bytes": (offsets(lambda n: (0, n)), "has a damaged safetensors header"),
+    "a gap between tensors": (offsets(lambda n: (8, n + 8)), "has a damaged safetensors header"),
     "config twice": (
         lambda f: (f / CONFIG).write_text((f / CONFIG).read_text().replace("{", '{"model_type": "gpt2",', 1)),
         r"config\.json of 'model' sets 'model_type' twice",
@@ -301,6 +326,18 @@ REFUSED: dict[str, tuple[Spoil, str]] = {
     "epsilon not a number": (setting(rms_norm_eps=float("nan")), "rms_norm_eps = NaN; it is a number"),
     "a flag as a number": (setting(use_cache=3), "use_cache = 3; it is true or false"),
     "a name as a list": (setting(hidden_act=["silu"]), "hidden_act = .*; it is a name"),
+    "epsilon below 0": (setting(rms_norm_eps=-1.0), r"rms_norm_eps = -1\.0; it is a number, and not below 0"),
+    "positions with a base of 0": (
+        setting(rope_parameters={"rope_type": "default", "rope_theta": 0}),
+        "config.json, rope_parameters says rope_theta = 0; it is a number above 0",
+    ),
+    "positions scaled by a word": (
+        setting(rope_parameters={"full_attention": {"rope_type": "yarn", "factor": "4"}}),
+        'rope_parameters, full_attention says factor = "4"',
+    ),
+    "layers of a number": (setting(layer_types=[1, 2]), "layer_types = .*; it is a list of names"),
+    "labels by name": (setting(id2label={"a": "b"}), "id2label = .*; it is an object of numbers"),
+    "labels without end": (setting(num_labels=20_000_000), "num_labels = 20000000; it is a whole number"),
     "positions as a list": (setting(rope_parameters=[1]), "rope_parameters = .*; it is an object"),
     "text part": (setting(text_config=[1]), r"config\.json, text_config is "),
     "another width": (setting(hidden_size=48), "does not fit its weights: the width is 48"),
@@ -483,6 +520,28 @@ def test_what_only_the_library_finds_is_said_in_our_words(folder: Path) -> None:
     ) as caught:
         CausalLM.open(refer(folder), "cpu")
     assert "audit-model-" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        setting(pad_token_id=1_000_000),
+        setting(attn_implementation="flash_attention_2"),
+        setting("generation_config.json", do_sample=False, temperature=-3, max_new_tokens="x"),
+        lambda f: save_file(
+            {k: v.double() for k, v in load_file(f / WEIGHTS).items()}, f / WEIGHTS, {"format": "pt"}
+        ),
+    ],
+    ids=["padding beyond the words", "attention of another library", "generation settings", "64 bits"],
+)
+def test_what_changes_no_score_stands_in_no_way(folder: Path, change: Spoil) -> None:
+    (folder / "generation_config.json").write_text("{}")
+    rows = text_rows(["the nurse said", "a river ran"])
+    expected = CausalLM.open(refer(folder), "cpu").log_likelihood(rows)
+    change(folder)
+    found = CausalLM.open(refer(folder), "cpu")
+    np.testing.assert_allclose(found.log_likelihood(rows), expected, rtol=1e-5)
+    assert found.sample(2, np.random.default_rng(0)).num_rows == 2
 
 
 def test_paths_that_are_none_are_refused_at_once(tmp_path: Path) -> None:

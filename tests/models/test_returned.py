@@ -35,6 +35,9 @@ IMAGE = Form("image")
         (UNIT.astype(np.float32).transpose(0, 3, 1, 2), Form("image", "0..1")),
         (torch.from_numpy(UNIT).float().requires_grad_(), Form("image", "0..1")),
         (2 * UNIT - 1, Form("image", "-1..1")),
+        (np.ma.masked_array(LEVELS), IMAGE),
+        (torch.from_numpy(LEVELS[::-1].copy()).flip(0), IMAGE),
+        (LEVELS.astype(">f4"), Form("image", "0..255")),
         (LEVELS.astype(np.float16), Form("image", "0..255")),
         (np.where(LEVELS == 255, 1.09, UNIT), Form("image", "0..1")),
     ],
@@ -47,6 +50,8 @@ def test_half_precision_is_rounded_to_the_nearest_level() -> None:
     exact = np.linspace(0, 1, 256).reshape(1, 16, 16, 1)
     rows = rows_of(torch.from_numpy(exact).bfloat16(), 1, Form("image", "0..1"))
     assert np.abs(images_of(rows).ravel().astype(int) - np.arange(256)).max() <= 1
+    eighth = torch.tensor([0.0, 0.5, 1.0, 0.25]).reshape(1, 2, 2, 1).to(torch.float8_e4m3fn)
+    assert images_of(rows_of(eighth, 1, Form("image", "0..1"))).ravel().tolist() == [0, 128, 255, 64]
     grey = rows_of(LEVELS[..., 0], 2, IMAGE)
     np.testing.assert_array_equal(images_of(grey), LEVELS[..., :1])
 
@@ -73,10 +78,16 @@ def test_a_layout_that_shapes_leave_open_is_asked_for(layout: str) -> None:
         (LEVELS.reshape(2, 6, 5, 2), IMAGE, "no axis has 1 or 3 channels"),
         (LEVELS[:1], IMAGE, "asked for 2 and returned 1"),
         (LEVELS > 4, IMAGE, "type bool; for images it must return an array or a tensor"),
+        (torch.from_numpy(LEVELS[..., 0]).float().to_sparse(), IMAGE, r"type torch\.float32; for images"),
+        (torch.empty(2, 4, 4, 1, device="meta"), IMAGE, r"Tensor of shape \(2, 4, 4, 1\) .*; for images"),
+        (np.ma.masked_array(LEVELS, mask=LEVELS > 9), IMAGE, "returned MaskedArray of shape .*; for images"),
+        (LEVELS[:, :0], IMAGE, r"shape \(2, 0, .*which has no pixels"),
         (None, IMAGE, "returned NoneType; for images it must return"),
         (["a", "b"], IMAGE, "a list of 2, the first str; for images"),
         ([LEVELS[0], LEVELS[1][:3]], IMAGE, "a list of 2"),
         (pa.table({"pixels": [1, 2]}), IMAGE, "columns pixels; for image it needs the column 'image'"),
+        (pa.table({"image": [b"x", b"y"]}), IMAGE, "column 'image' holds binary; it must hold pixels"),
+        (pa.table({"image": [[1, 2], [3, 4]]}), IMAGE, "it must hold pixels"),
         (LEVELS, Form("text"), "for text it must return a list of strings"),
         (["a", 1], Form("text"), "for text it must return a list of strings"),
         ([1, 2], Form("table"), r"for table it must return a pyarrow\.Table"),

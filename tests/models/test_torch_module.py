@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from audit.core.capabilities import Capability
 from audit.core.errors import InputError
 from audit.core.rows import images_of
+from audit.models import reads
 from audit.models.torch_module import TorchModule
 from audit.models.trial import tried
 
@@ -226,7 +227,10 @@ def test_a_file_that_the_source_names_is_part_of_the_identity(tmp_path: Path) ->
 
 def test_a_file_that_only_running_the_code_reveals_is_refused_until_it_is_declared(tmp_path: Path) -> None:
     options = reading(tmp_path, BUILT)
-    with pytest.raises(InputError, match=r"set\.json, which is no part .*files = \[\"inner/set\.json\"\]"):
+    with pytest.raises(
+        InputError,
+        match=r"set\.json, which is no part .*files = \[\"inner/set\.json\"\] or, .* files = \[\"inner\"\]",
+    ):
         TorchModule.open(TorchModule.refer(options), "cpu")
     for files in (["inner/set.json"], ["inner"], "inner"):
         declared = {**options, "files": files}
@@ -249,6 +253,25 @@ def test_a_file_read_while_sampling_is_refused_and_one_the_model_wrote_is_not(tm
     cache = 'p = HERE / ("cac" + "he"); p.write_text("1"); p.read_text()'
     assert levels(TorchModule.refer(reading(tmp_path, late=cache))) == 100
     assert (tmp_path / "secret").read_text() == "12", "only the user's code is watched"
+
+
+def test_a_library_on_the_search_path_may_read_its_own_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Packages that PYTHONPATH, a .pth file or the machine's own folder brings are no part of a model either."""
+    library = tmp_path / "packages"
+    (library / "some-1.0.dist-info").mkdir(parents=True)
+    (library / "some-1.0.dist-info" / "METADATA").write_text("Name: some")
+    (model := tmp_path / "model").mkdir()
+    late = f'pathlib.Path("{library}/some-1.0.dist-info/METADATA").read_text()'
+    options = reading(model, late=late)
+    with pytest.raises(InputError, match="METADATA, which is no part of the model's name"):
+        levels(TorchModule.refer(options))
+    monkeypatch.syspath_prepend(str(library))
+    reads._machines_own.cache_clear()
+    assert levels(TorchModule.refer(options)) == 100
+    monkeypatch.undo()
+    reads._machines_own.cache_clear()
 
 
 FLOATS = SOURCE.replace(
@@ -291,6 +314,11 @@ def test_samples_that_cannot_be_drawn_again_are_told_before_the_run(tmp_path: Pa
     TorchModule.describe(
         TorchModule.refer(written(tmp_path, source.replace("(n, 3, 4, 4)", f"(n, 3, 4, 4, {seeded})")))
     )
+    own = source.replace("        import torch\n", "        import torch\n        torch.manual_seed(0)\n")
+    with pytest.raises(InputError, match=r"drew the same examples from every rng.*seed of its own"):
+        TorchModule.describe(TorchModule.refer(written(tmp_path, own)))
+    two = "rng.integers(0, 2, (n, 1, 1, 1)).astype(np.uint8) * np.ones((1, 4, 4, 3), np.uint8)"
+    TorchModule.describe(TorchModule.refer(written(tmp_path, source.replace(drawn, f"        return {two}"))))
     said = source.replace('family = "constant"', 'family = "constant"\n    deterministic = False')
     assert not TorchModule.describe(TorchModule.refer(written(tmp_path, said)))[0].deterministic
 

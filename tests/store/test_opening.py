@@ -34,12 +34,31 @@ def test_reading_makes_no_store(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_current_folder_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (gone := tmp_path / "gone").mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(
+        InputError, match=r"current folder is gone, and the store 'audit-store' would lie in it"
+    ):
+        resolve("audit-store", {})
+    assert resolve(str(tmp_path), {}).folder == tmp_path
+
+
 def test_a_file_is_no_store(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match="is a file"):
         open_store(resolve(str(tmp_path / "file")))
     with pytest.raises(InputError, match="cannot be written"):
         open_store(resolve(str(tmp_path / "file" / "below")))
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_name_that_no_folder_can_have(tmp_path: Path, read_only: bool) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    for name in ("a" * 300, "a/" * 3000, "loop"):
+        with pytest.raises(InputError, match=r"is no path|no store at|cannot be written"):
+            open_store(resolve(str(tmp_path / name)), read_only=read_only)
 
 
 @pytest.mark.parametrize("content", [b"not a database, but long enough to look like one" * 40, b"short"])

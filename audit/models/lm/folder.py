@@ -101,7 +101,12 @@ def _refuse_odd_tensors(place: Path, tensors: Mapping[str, Tensor]) -> None:
                 "Merge them (PEFT: model.merge_and_unload()) and save it again."
             )
         whole = name.endswith(".weight") and not tensor.holds_numbers
-        if whole or _PACKED.search(name) or tensor.dtype.startswith(("F8", "F4", "F6")):
+        if (
+            whole
+            or _PACKED.search(name)
+            or tensor.dtype.startswith(("F8_", "F6_", "F4_"))
+            or tensor.dtype == "F4"
+        ):
             refuse_quantised(
                 place.name, f"packing its numbers ({tensor.dtype})", f"the tensor '{shown(name)}'"
             )

@@ -211,6 +211,11 @@ def _check_data(header: Header, held: int) -> None:
             f"is cut short: its tensors need {end:,} bytes, and {max(held, 0):,} are there. Bring it again from where it "
             "came from"
         )
+    if held - end > header.values.get("general.alignment", 32):  # the last tensor may be filled up to it
+        raise UnreadableError(
+            f"has {held - end:,} bytes that belong to no tensor, so its header leaves something out. Bring it again from where "
+            "it came from"
+        )
 
 
 def _refuse_parts(path: Path, values: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -27,6 +28,8 @@ _SIZES: Mapping[str, int] = {
     "vocab_size": 1 << 27,
 }
 _MAY_BE_NONE = ("head_count", "head_count_kv", "feed_forward_length")
+_PLAIN = ("gemma2", "gemma3", "llama", "qwen2", "qwen3", "stablelm")
+"""Of these, those whose layers keep the two halves of what they widen apart."""
 _NOT_FOLLOWED = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
 
 
@@ -46,6 +49,7 @@ def check_model(header: Header, name: str) -> None:
         )
     for field, most in _SIZES.items():
         _check_size(where, f"{kind}.{field}", values.get(f"{kind}.{field}"), most)
+    _check_numbers(where, values)
     _check_fit(header, where)
     scaling = values.get(f"{kind}.rope.scaling.type", "none")
     stretched = values.get(f"{kind}.rope.scaling.factor", 1) not in (0, 1) or scaling not in (
@@ -72,6 +76,20 @@ def _check_size(where: str, field: str, value: Any, most: int) -> None:
             )
 
 
+def _check_numbers(where: str, values: Mapping[str, Any]) -> None:
+    """Raise InputError for a base of the positions or an addend of the norms with which every score would be none."""
+    for field, value in values.items():
+        above = field.endswith((".rope.freq_base", ".rope.freq_base_swa"))
+        if not above and not field.endswith(("layer_norm_epsilon", "layer_norm_rms_epsilon")):
+            continue
+        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if not number or value < 0 or (above and value == 0):
+            raise InputError(
+                f"{where} says {shown(field)} = {shown(repr(value))}; it is a number {'above' if above else 'not below'} 0. The file "
+                "is damaged: bring it again from where it came from."
+            )
+
+
 def context_of(header: Header) -> int:
     value = header.values.get(f"{header.architecture}.context_length")
     return value if isinstance(value, int) else 0
@@ -83,6 +101,8 @@ def _check_fit(header: Header, where: str) -> None:
     words = values.get(f"{kind}.vocab_size") or len(values.get("tokenizer.ggml.tokens") or ())
     embedding = header.tensors.get("token_embd.weight")
     held = {int(match[1]) for name in header.tensors if (match := _LAYER.match(name))}
+    inner, widened = values.get(f"{kind}.feed_forward_length"), header.tensors.get("blk.0.ffn_up.weight")
+    attends = any(name.endswith((".attn_q.weight", ".attn_qkv.weight")) for name in header.tensors)
     wrong = None
     if embedding is None or len(embedding.axes) != 2:
         wrong = "it has no table of embeddings (token_embd.weight)"
@@ -92,6 +112,12 @@ def _check_fit(header: Header, where: str) -> None:
         wrong = f"{kind}.embedding_length is {width:,} and its embedding {embedding.axes[0]:,} wide"
     elif isinstance(layers, int) and held and len(held) != layers:
         wrong = f"{kind}.block_count is {layers:,} and there are tensors of {len(held):,} layers"
+    elif attends and 0 in (values.get(f"{kind}.attention.{one}") for one in ("head_count", "head_count_kv")):
+        wrong = f"{kind}.attention.head_count is 0, and there are tensors of heads"
+    elif kind in _PLAIN and isinstance(inner, int) and widened is not None and inner not in widened.axes:
+        wrong = (
+            f"{kind}.feed_forward_length is {inner:,}, and its layers are {widened.axes[-1]:,} wide inside"
+        )
     if wrong:
         raise InputError(
             f"{where} does not fit together: {wrong}. It is damaged, or a part of a model: bring the whole file again."

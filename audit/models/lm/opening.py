@@ -14,11 +14,14 @@ import torch
 
 from audit.core.errors import InputError
 from audit.formats.hostile import shown
+from audit.models.json_file import read_json
 from audit.models.lm.files import Checked
+from audit.models.lm.folder import TOKENIZER
 from audit.models.lm.gguf_followed import check_followed
 from audit.models.lm.head import Head
 from audit.models.lm.network import Network
 from audit.models.lm.probes import proven
+from audit.models.lm.settings import text_part, whole
 from audit.models.lm.tokens import Words
 from audit.models.weights import only
 
@@ -28,10 +31,14 @@ _LEFT_OVER = re.compile(
 """Tensors that old versions of transformers stored with the weights though they follow from the configuration."""
 
 
+_UNNEEDED = (*TOKENIZER, "generation_config.json")
+"""Files that are read here and not by the library: texts are cut and tokens drawn without it."""
+
+
 def load(checked: Checked, name: str, dtype: str, arithmetic: str, device: str) -> Network:
     """Open a checked model, weights rounded to ``dtype``, computing in ``arithmetic``. Downloads nothing.
 
-    The library is given a folder that holds the checked files and nothing else.
+    The library is given a folder that holds the checked weights, their configuration and nothing else.
     """
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -48,7 +55,9 @@ def load(checked: Checked, name: str, dtype: str, arithmetic: str, device: str) 
         kind["quantization_config"] = transformers.GgufConfig(dequantize=True)
     else:
         kind["use_safetensors"] = True
-    with only(checked.files) as folder, _in_our_words("open", name, str(folder)), _quiet():
+        kind.update(_instead(read_json(checked.files["config.json"])))
+    needed = {name: path for name, path in checked.files.items() if name not in _UNNEEDED}
+    with only(needed) as folder, _in_our_words("open", name, str(folder)), _quiet():
         model, said = transformers.AutoModelForCausalLM.from_pretrained(
             folder, **kind, output_loading_info=True
         )
@@ -59,6 +68,21 @@ def load(checked: Checked, name: str, dtype: str, arithmetic: str, device: str) 
     plain = Network(name, model, Words.of(checked.vocabulary), Head(None), 0, torch.device(device))
     with _in_our_words("compute with", name, name), _quiet():
         return proven(plain)
+
+
+def _instead(config: dict[str, Any]) -> dict[str, Any]:
+    """Return what the library is told in place of settings that change no number and that it may fail on.
+
+    Attention that another library computes (flash_attention_2) is computed plainly, and a padding token beyond the
+    vocabulary, which no text becomes, is none.
+    """
+    told: dict[str, Any] = {}
+    if any(config.get(name) for name in ("attn_implementation", "_attn_implementation")):
+        told["attn_implementation"] = "eager"
+    inner, words = text_part(config), whole(text_part(config), ("vocab_size",))
+    if words and isinstance(padding := inner.get("pad_token_id"), int) and padding >= words:
+        told["pad_token_id"] = None
+    return told
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ _SIZES: Mapping[str, int] = {
     **dict.fromkeys(("num_hidden_layers", "n_layer", "n_layers", "num_layers"), 10_000),
     **dict.fromkeys(("num_attention_heads", "n_head", "n_heads", "num_key_value_heads"), 1 << 16),
     **dict.fromkeys(("num_experts", "num_local_experts", "n_routed_experts", "num_experts_per_tok"), 1 << 16),
+    "num_labels": 1_000_000,  # the library makes a name for each
     **dict.fromkeys(("max_position_embeddings", "n_positions", "n_ctx", "sliding_window"), 1 << 31),
 }
 """Fields that say how large something is, with more than any model has: beyond it a number is a mistake or an attack."""
@@ -28,6 +29,7 @@ _MAY_BE_NONE = (
     "n_routed_experts",
     "num_experts_per_tok",
     "sliding_window",
+    "num_labels",
 )
 """Of these, fields that are 0 in models that do without."""
 _NUMBERS = ("_eps", "_epsilon", "initializer_range", "_dropout", "_pdrop")
@@ -36,6 +38,8 @@ _FLAGS_BY_ENDING = ("attention_bias", "mlp_bias", "qkv_bias", "conv_bias")
 _WORDS = ("hidden_act", "hidden_activation", "activation_function", "model_type")
 _TABLES = ("rope_parameters", "rope_scaling")
 """Fields, or ends of names of fields, that hold one kind of value in every architecture."""
+_POSITIVE = ("rope_theta", "factor", "original_max_position_embeddings")
+"""Ends of names in the tables of the positions that hold numbers above 0."""
 _QUANTISED = ("quantization_config", "compression_config")
 HIDDEN = ("hidden_size", "n_embd", "d_model")
 LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
@@ -90,18 +94,42 @@ def _check_size(where: str, field: str, value: Any, most: int) -> None:
 def _check_kind(where: str, field: str, value: Any) -> None:
     """Raise InputError unless a field whose name tells what it holds holds that."""
     if field.endswith(_NUMBERS):
-        right, words = _is_number(value), "a number"
+        right, words = _is_number(value) and value >= 0, "a number, and not below 0"
     elif field in _FLAGS or field.endswith(_FLAGS_BY_ENDING):
         right, words = isinstance(value, bool), "true or false"
     elif field in _WORDS:
         right, words = isinstance(value, str), "a name"
     elif field in _TABLES:
         right, words = isinstance(value, dict), "an object"
+    elif field == "layer_types":
+        right, words = (
+            isinstance(value, list) and all(isinstance(one, str) for one in value),
+            "a list of names",
+        )
+    elif field == "id2label":
+        right, words = (
+            isinstance(value, dict) and all(one.isdecimal() for one in value),
+            "an object of numbers",
+        )
     else:
         return
+    if right and field in _TABLES:
+        for name, one in value.items():
+            _check_rope(f"{where}, {field}", name, one)
     if not right:
         raise InputError(
             f"{where} says {field} = {_said(value)}; it is {words}. Bring the file again from where it came from."
+        )
+
+
+def _check_rope(where: str, field: str, value: Any) -> None:
+    """Raise InputError unless a field of the position's settings is of its kind; settings for each kind of layer stand deeper."""
+    if isinstance(value, dict):
+        for name, one in value.items():
+            _check_rope(f"{where}, {field}", name, one)
+    elif field.endswith(_POSITIVE) and value is not None and not (_is_number(value) and value > 0):
+        raise InputError(
+            f"{where} says {field} = {_said(value)}; it is a number above 0. Bring the file again from where it came from."
         )
 
 

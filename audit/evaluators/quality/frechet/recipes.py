@@ -65,7 +65,8 @@ class Extrapolation:
         """Read the distances in the order of ``PARTS``."""
         found = [one.value for one in distances]
         whole, halves, quarters = found[0], found[1:7], found[7:]
-        return cls(whole, debiased(whole, halves), residual_bias(whole, halves, quarters))
+        floor = max(whole, 0.0)  # no distance is below 0: that is rounding
+        return cls(floor, debiased(whole, halves), residual_bias(whole, halves, quarters))
 
 
 @dataclass(frozen=True)
