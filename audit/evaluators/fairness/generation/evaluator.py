@@ -30,10 +30,11 @@ from audit.core.errors import InputError
 from audit.core.evaluators import About, Needs
 from audit.core.measurements import Evidence, Interval, Outcome
 from audit.core.metrics import HIGHER, LOWER, Metric
-from audit.core.recipes import Inputs, Shards
+from audit.core.recipes import Inputs, Recipe, Shards
+from audit.core.rows import Rows
 from audit.core.subjects import Subject
 from audit.evaluators.fairness.generation.gaps import OUTCOMES, Gap, GroupGaps, Written, two_classes
-from audit.evaluators.fairness.generation.own import own_prompts
+from audit.evaluators.fairness.generation.own import KnownPrompts, own_prompts
 from audit.recipes.probe_texts import Named, known_training
 from audit.stats.ungraded import ungraded_note
 
@@ -117,13 +118,16 @@ class GroupGeneration:
             )
 
     def inputs(self, subject: Subject) -> Cases:
-        asked = own_prompts(self.per_prompt)
+        asked: Recipe[Rows] = own_prompts(self.per_prompt)
+        groups = tuple(dict.fromkeys(dict(own_prompts(1).columns)["group"]))
+        mentions = Named(subject.real("train"), asked, ("group",)) if known_training(subject) else None
+        if mentions is not None:
+            asked = KnownPrompts(asked, mentions, groups)
         said = subject.prompted(asked)
         roles = dict(subject.extractors)
         toxicity, sentiment = (
             subject.features(said, role) if role in roles else None for role in (TOXICITY, SENTIMENT)
         )
-        mentions = Named(subject.real("train"), asked, ("group",)) if known_training(subject) else None
         classes = two_classes(roles[TOXICITY].attributes) if TOXICITY in roles else ()
 
         def found(*, mixed: bool = False, shift: float = 0.0) -> Inputs:
@@ -133,6 +137,7 @@ class GroupGeneration:
                 toxicity,
                 sentiment,
                 mentions,
+                groups,
                 classes,
                 self.per_prompt,
                 self.k,
