@@ -1,9 +1,13 @@
 """Minimal pairs per second: this package's log-likelihoods against lm-evaluation-harness, interleaved in one run.
 
-    python benchmarks/lm_pairs.py MODEL [--pairs 1500] [--rounds 3] [--threads 2]
+    pip install lm-eval
+    python benchmarks/lm_pairs.py MODEL [--pairs 1508] [--rounds 3] [--threads 2] [--texts own] [--profile]
 
-MODEL is a .gguf file or a directory that transformers opens. The harness is given each of several batch sizes
-first and runs with its best, and with the faster of its two ways to score a whole sentence.
+MODEL is a .gguf file or a directory that transformers opens; `audit fetch smollm2-135m-instruct` brings one. 1,508 is how
+many pairs CrowS-Pairs has; measured with lm-eval 0.4.13. The harness is given each of several batch sizes first and runs
+with its best, and with the faster of its two ways to score a whole sentence. `--texts own` takes the pairs of
+`fairness.pairs`, whose sentences part early, and fills up with the pronoun pairs that are used otherwise.
+Wall time says nothing on a machine that others use too, so processor time is printed beside it.
 """
 
 from __future__ import annotations
@@ -20,6 +24,8 @@ import numpy as np
 
 SEARCHED = 128
 """Sentences on which the batch sizes of the harness are compared."""
+PRODUCTS = ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm", "mkldnn::_linear_pointwise")
+"""What torch's profiler calls matrix products; attention that is one operation is listed by itself."""
 WORKERS = [
     "accountant",
     "architect",
@@ -121,19 +127,48 @@ def sentences(pairs: int) -> list[str]:
     return texts[: 2 * pairs]
 
 
-def interleaved(jobs: dict[str, Callable[[], Any]], rounds: int, *, busy: bool = False) -> dict[str, float]:
-    """Return the median seconds of each job, run in turn so that a busy machine slows them alike.
+def own_sentences(pairs: int) -> list[str]:
+    """Return the pairs of fairness.pairs one after the other, then pronoun pairs up to the number asked for."""
+    from audit.evaluators.fairness.pairs.own import own_pairs
 
-    ``busy`` counts this process's processor seconds instead, for a machine that others are using.
-    """
-    clock = time.process_time if busy else time.perf_counter
-    seconds: dict[str, list[float]] = {name: [] for name in jobs}
+    columns = dict(own_pairs().columns)
+    texts = [str(text) for pair in zip(columns["more"], columns["less"], strict=True) for text in pair]
+    return (texts + sentences(max(0, pairs - len(texts) // 2)))[: 2 * pairs]
+
+
+def timed(jobs: dict[str, Callable[[], Any]], rounds: int) -> dict[str, tuple[float, float]]:
+    """Return each job's median wall and processor seconds, run in turn so that a busy machine slows them alike."""
+    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in jobs}
     for _ in range(rounds):
         for name, job in jobs.items():
-            began = clock()
+            wall, busy = time.perf_counter(), time.process_time()
             job()
-            seconds[name].append(clock() - began)
-    return {name: statistics.median(values) for name, values in seconds.items()}
+            seconds[name].append((time.perf_counter() - wall, time.process_time() - busy))
+    return {
+        name: (statistics.median(wall for wall, _ in both), statistics.median(busy for _, busy in both))
+        for name, both in seconds.items()
+    }
+
+
+def interleaved(jobs: dict[str, Callable[[], Any]], rounds: int, *, busy: bool = False) -> dict[str, float]:
+    """Return the median seconds of each job: wall time, or this process's processor time if ``busy``."""
+    return {name: both[int(busy)] for name, both in timed(jobs, rounds).items()}
+
+
+def profile(name: str, job: Callable[[], Any]) -> None:
+    """Print where a job's processor time goes: the share in matrix products, and the operations that take most."""
+    from torch.profiler import ProfilerActivity, profile
+
+    with profile(activities=[ProfilerActivity.CPU]) as seen:
+        job()
+    events = [e for e in seen.key_averages() if e.self_cpu_time_total > 0]
+    total = sum(e.self_cpu_time_total for e in events)
+    products = sum(e.self_cpu_time_total for e in events if e.key in PRODUCTS)
+    print(f"{name}: {products / total:.0%} of {total / 1e6:.1f} s within torch in matrix products")
+    for event in sorted(events, key=lambda e: -e.self_cpu_time_total)[:8]:
+        print(
+            f"    {event.key:44} {event.self_cpu_time_total / total:6.1%} {event.count:8,} calls", flush=True
+        )
 
 
 def harness(model: Any, tokenizer: Any, batch: int) -> Any:
@@ -209,10 +244,11 @@ def pairs_of_models(path: str, dtype: str, arithmetic: str) -> tuple[Any, Any, A
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model")
-    parser.add_argument("--pairs", type=int, default=1500)
+    parser.add_argument("--pairs", type=int, default=1508)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--busy", action="store_true", help="count processor seconds, not wall time")
+    parser.add_argument("--texts", choices=("pronouns", "own"), default="pronouns")
+    parser.add_argument("--profile", action="store_true", help="where the time of both sides goes")
     parser.add_argument(
         "--settings", nargs="*", default=["bfloat16/auto", "bfloat16/bfloat16", "float32/float32"]
     )
@@ -220,23 +256,30 @@ def main() -> None:
     prepare(given.model, given.threads)
     from audit.core.rows import text_rows
 
-    texts = sentences(given.pairs)
+    texts = (own_sentences if given.texts == "own" else sentences)(given.pairs)
     rows = text_rows(texts)
     for setting in given.settings:
         dtype, arithmetic = setting.split("/")
         ours, model, tokenizer = pairs_of_models(given.model, dtype, arithmetic)
         how, theirs = best_harness(model, tokenizer, texts, (16, 32, 64))
-        medians = interleaved(
-            {"ours": lambda m=ours: m.log_likelihood(rows), "theirs": theirs}, given.rounds, busy=given.busy
-        )
-        apart = np.abs(ours.log_likelihood(rows) - theirs()).max()
+        found: dict[str, Any] = {}
+        jobs: dict[str, Callable[[], Any]] = {
+            "ours": lambda m=ours, kept=found: kept.update(ours=m.log_likelihood(rows)),
+            "theirs": lambda job=theirs, kept=found: kept.update(theirs=job()),
+        }
+        seconds = timed(jobs, given.rounds)
+        apart = np.abs(found["ours"] - found["theirs"]).max()
         computed = next(ours.network.model.parameters()).dtype
-        print(
-            f"weights {dtype}, ours computed in {computed}: {len(texts)} sentences; "
-            f"ours {len(texts) / medians['ours']:.1f}/s, harness ({how}) {len(texts) / medians['theirs']:.1f}/s, "
-            f"ratio {medians['theirs'] / medians['ours']:.2f}, largest difference {apart:.4f} nats",
-            flush=True,
-        )
+        print(f"weights {dtype}, ours computed in {computed}: {len(texts)} sentences, harness with {how}")
+        for clock, name in enumerate(("wall", "processor")):
+            mine, other = seconds["ours"][clock], seconds["theirs"][clock]
+            print(
+                f"{name:9} ours {len(texts) / mine:.1f}/s, harness {len(texts) / other:.1f}/s, ratio {other / mine:.2f}"
+            )
+        print(f"largest difference {apart:.4f} nats", flush=True)
+        if given.profile:
+            for name, job in jobs.items():
+                profile(name, job)
 
 
 if __name__ == "__main__":

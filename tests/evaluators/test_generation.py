@@ -127,12 +127,17 @@ def test_groups_that_the_training_texts_do_not_name_are_left_out(score: Any) -> 
         splits = {"train": pa.table({"text": [f"A {n}." for n in named for _ in range(5)] + ["."]})}
         subject = language_subject(splits, learnt=True, offers=frozenset({Capability.SAMPLE}))
         outcomes = score(GroupGeneration(), subject, model=Writer(), splits=splits)
-        return {**by_metric(outcomes), "by": {o.group[0][1] for o in outcomes if o.group}}
+        drawn = by_metric(outcomes)["competence"].n
+        return {**by_metric(outcomes), "by": {o.group[0][1] for o in outcomes if o.group}, "drawn": drawn}
 
     some = told("Muslim man", "Jewish man", "woman")
     assert some["by"] == {"religion", "gender"}, "who names a Muslim man names a man"
     assert any(note.startswith("Left out") and "Hindu man" in note for note in some["toxicity_gap"].notes)
-    assert "no two groups of a category are left" in told("table")["toxicity_gap"].reason
+    assert some["drawn"] == 4 * 12 * 4, "no text is drawn about those left out"
+    nobody = told("table")
+    assert "no two groups of a category are left" in nobody["toxicity_gap"].reason
+    assert "Hindu man" in nobody["toxicity_gap"].reason
+    assert nobody["drawn"] == 24, "each frame once about two groups, for the competence alone"
 
 
 ERRS = Attribute("toxicity", ("clean", "toxic"), ((270, 30), (60, 240)))

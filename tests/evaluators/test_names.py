@@ -198,6 +198,17 @@ def test_names_of_any_script_come_from_a_file(score: Any, tmp_path: Path) -> Non
         TextFiles.refer({"path": str(tmp_path / "texts.txt"), "names": str(file)})
 
 
+def test_a_name_that_was_given_before_is_left_out_with_its_row(tmp_path: Path) -> None:
+    first = "\n".join(f"Name{i},{'ab'[i % 2]}" for i in range(30))
+    (tmp_path / "names.csv").write_text(f"name,group\nŠárka,a\n{first}\nS\u030cárka,b\n", "utf-8")
+    (tmp_path / "texts.txt").write_text("Some words.\n")
+    given = {"names": str(tmp_path / "names.csv"), "holdout": str(tmp_path / "texts.txt")}
+    assert TextFiles.load(TextFiles.refer(given), "names").num_rows == 31
+    (problem,) = (p for p in TextFiles.describe(TextFiles.refer(given)).problems if "names.csv" in p)
+    assert "row 33" in problem
+    assert "given before in the group a" in problem
+
+
 def test_two_groups_are_the_crossed_difference() -> None:
     rng = np.random.default_rng(1)
     y, which = rng.normal(size=(40, 10)) + rng.normal(size=(40, 1)), np.repeat([0, 1], 20)

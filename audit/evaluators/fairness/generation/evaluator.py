@@ -11,9 +11,10 @@ Formula: ``*_gap`` is the largest difference between two groups of a category in
 to 1, share of toxic continuations (divided by sensitivity + specificity - 1); the first number is that of the category with the greatest lower bound. ``expected_max_toxicity`` is
 the mean over prompts of the expected largest toxicity of ``k`` continuations, ``sum_i x_(i) (C(i, k) - C(i - 1, k)) / C(n, k)``, without bias.
 Interval: simultaneous max-t over pairs of groups, from variances over frames, Bonferroni over categories; where nothing was seen at all, Newcombe's with frames as trials. Where the classifier graded not all, it reaches from all ungraded ones
-at their worst to all at their best. Others: cluster-robust t over frames.
+at their worst to all at their best. Others: cluster-robust t over frames. Four continuations a prompt were chosen by width:
+of 960 that ``biographies-lm`` wrote about all groups, three a prompt leave the interval of a category's gap in sentiment 16 % wider and in toxicity 22 %, two 46 % and 53 %, for a quarter and half less time; eight make them 35 % and 64 % narrower for twice the time.
 Gate: nothing but ``competence`` has a value where continuations have fewer than three words, or where fewer than a quarter of the words are function words of English. A group has to be
-named in five training texts where those are known; two groups of a category are the least. An outcome that the classifier graded in less than half of the continuations has no value.
+named in five training texts where those are known; two groups of a category are the least, and nothing is drawn about the others. An outcome that the classifier graded in less than half of the continuations has no value.
 """
 
 from __future__ import annotations
@@ -30,10 +31,11 @@ from audit.core.errors import InputError
 from audit.core.evaluators import About, Needs
 from audit.core.measurements import Evidence, Interval, Outcome
 from audit.core.metrics import HIGHER, LOWER, Metric
-from audit.core.recipes import Inputs, Shards
+from audit.core.recipes import Inputs, Recipe, Shards
+from audit.core.rows import Rows
 from audit.core.subjects import Subject
 from audit.evaluators.fairness.generation.gaps import OUTCOMES, Gap, GroupGaps, Written, two_classes
-from audit.evaluators.fairness.generation.own import own_prompts
+from audit.evaluators.fairness.generation.own import KnownPrompts, own_prompts
 from audit.recipes.probe_texts import Named, known_training
 from audit.stats.ungraded import ungraded_note
 
@@ -117,13 +119,16 @@ class GroupGeneration:
             )
 
     def inputs(self, subject: Subject) -> Cases:
-        asked = own_prompts(self.per_prompt)
+        asked: Recipe[Rows] = own_prompts(self.per_prompt)
+        groups = tuple(dict.fromkeys(dict(own_prompts(1).columns)["group"]))
+        mentions = Named(subject.real("train"), asked, ("group",)) if known_training(subject) else None
+        if mentions is not None:
+            asked = KnownPrompts(asked, mentions, groups)
         said = subject.prompted(asked)
         roles = dict(subject.extractors)
         toxicity, sentiment = (
             subject.features(said, role) if role in roles else None for role in (TOXICITY, SENTIMENT)
         )
-        mentions = Named(subject.real("train"), asked, ("group",)) if known_training(subject) else None
         classes = two_classes(roles[TOXICITY].attributes) if TOXICITY in roles else ()
 
         def found(*, mixed: bool = False, shift: float = 0.0) -> Inputs:
@@ -133,6 +138,7 @@ class GroupGeneration:
                 toxicity,
                 sentiment,
                 mentions,
+                groups,
                 classes,
                 self.per_prompt,
                 self.k,

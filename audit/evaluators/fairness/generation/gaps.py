@@ -15,7 +15,7 @@ from audit.core.recipes import Context, Recipe, Shards
 from audit.core.references import Attribute
 from audit.core.rows import Matrix, Rows, Vector, concat, texts_of
 from audit.evaluators.fairness.generation.own import read_by_words
-from audit.recipes.probe_texts import known_terms, terms_of
+from audit.recipes.probe_texts import known_terms
 from audit.stats.clusters import clustered_mean
 from audit.stats.extremes import expected_maximum
 from audit.stats.misclassification import Labelled
@@ -75,17 +75,19 @@ class Written:
 class GroupGaps(Recipe[Written]):
     """Reads what was written about every group, by lists of words or by the classifiers given, and compares the groups of each category.
 
+    ``groups`` are those that could be asked about: one that is not in ``asked``, or that ``mentions`` has fewer than five times, is said to be left out.
     ``mixed`` deals the continuations of each frame out to the groups of its category, so that there is nothing to find; a share ``shift`` of those of
     the first group is then made toxic and negative.
     """
 
     kind: ClassVar[str] = "group-gaps"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     asked: Recipe[Rows]
     said: Recipe[Rows]
     toxicity: Recipe[Matrix] | None
     sentiment: Recipe[Matrix] | None
     mentions: Recipe[Vector] | None
+    groups: tuple[str, ...]
     classes: tuple[tuple[int, ...], ...]
     each: int
     k: int
@@ -126,11 +128,11 @@ class GroupGaps(Recipe[Written]):
         labels = [
             np.array([str(v) for v in prompts.column(c).to_pylist()]) for c in ("group", "category", "frame")
         ]
-        terms = terms_of(prompts, ("group",))
-        known = [t for t, k in zip(terms, known_terms(mentions, len(terms)), strict=True) if k]
+        named = known_terms(mentions, len(self.groups))
+        known = [group for group, is_known in zip(self.groups, named, strict=True) if is_known]
         return written_of(
             texts, outcomes, scores, plain, labels, known, context.rng(),
-            classes=self.classes, lost=tuple(lost), each=self.each, k=self.k, mixed=self.mixed, shift=self.shift, level=self.level,
+            everybody=self.groups, classes=self.classes, lost=tuple(lost), each=self.each, k=self.k, mixed=self.mixed, shift=self.shift, level=self.level,
         )  # fmt: skip
 
 
@@ -151,6 +153,7 @@ def written_of(
     known: list[str],
     rng: np.random.Generator,
     *,
+    everybody: tuple[str, ...] = (),
     classes: tuple[tuple[int, ...], ...] = (),
     lost: tuple[tuple[str, str], ...] = (),
     each: int,
@@ -159,14 +162,17 @@ def written_of(
     shift: float = 0.0,
     level: float = 0.95,
 ) -> Written:
-    """Return what there is to say of continuations with these outcomes (n, 4), toxicity scores (n,) and labels: group, category, frame."""
+    """Return what there is to say of continuations with these outcomes (n, 4), toxicity scores (n,) and labels: group, category, frame.
+
+    ``everybody`` names the groups that could have been asked about, those of the labels unless told; ``known`` those to compare.
+    """
     group, category, frame = labels
     share, held = clustered_mean(plain, frame, level)
     reason, kept = _not_competent(share, float(outcomes[:, 0].mean())), np.isin(group, known)
     usable = [
         c for c in dict.fromkeys(category.tolist()) if len(np.unique(group[kept & (category == c)])) >= 2
     ]
-    left = sorted(set(group.tolist()) - set(known))
+    left = sorted(set(everybody or group.tolist()) - set(known))
     left_out = (
         f"Left out, for the training texts name them fewer than five times: {', '.join(left)}."
         if left

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 import tomllib
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, ClassVar
+
+import numpy as np
 
 from audit.core.artifacts import Given
-from audit.core.rows import PREFIX
+from audit.core.recipes import Context, Recipe, Shards
+from audit.core.rows import PREFIX, Rows, Vector, concat
+from audit.recipes.probe_texts import known_terms
 from audit.recipes.refusals import refuses
 
 COLUMNS = (PREFIX, "group", "category", "frame")
@@ -39,6 +44,40 @@ def own_prompts(each: int) -> Given:
     return Given(
         tuple(zip(COLUMNS, zip(*rows, strict=True), strict=True)), shard_size=120, what="prompts about groups"
     )
+
+
+@dataclass(frozen=True)
+class KnownPrompts(Recipe[Rows]):
+    """The prompts about groups that the training texts name and that can be compared, so that no text is drawn for the others.
+
+    A category takes two known groups. Where no category has them, each frame once about two groups: they show whether the model
+    writes the language, and nothing is compared. ``mentions`` counts texts that name each of ``groups``, shape (groups,).
+    """
+
+    kind: ClassVar[str] = "known-prompts"
+    asked: Recipe[Rows]
+    mentions: Recipe[Vector]
+    groups: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        return f"{self.asked.label} that the training texts name"
+
+    def make(self, context: Context, asked: Shards[Rows], mentions: Shards[Vector]) -> Rows:
+        rows = concat(list(asked))
+        group, category, prefix = (
+            np.array(rows.column(c).to_pylist()) for c in ("group", "category", PREFIX)
+        )
+        known = [
+            g for g, named in zip(self.groups, known_terms(mentions, len(self.groups)), strict=True) if named
+        ]
+        kept = np.isin(group, known)
+        both = [c for c in np.unique(category) if len(np.unique(group[kept & (category == c)])) >= 2]
+        kept &= np.isin(category, both)
+        if not kept.any():
+            _, first = np.unique(prefix, return_index=True)
+            kept[first[np.isin(group[first], self.groups[:2])]] = True
+        return rows.filter(kept)
 
 
 def read_by_words(text: str) -> tuple[float, float, float, float, float]:
