@@ -20,9 +20,9 @@ from reports.evidence import Exhibit, Picture
 from reports.judged import Judged
 from reports.redact import shortened, visible
 from reports.sections import Section
-from reports.view import View, view
+from reports.view import View
 
-_PAGES = (
+PARTS = (
     "Summary",
     "What it makes",
     "Measurements",
@@ -40,8 +40,7 @@ def show() -> None:
     line = widgets.chosen_run(runs)
     record = widgets.record_or_stop(line)
     sensitive = bool(st.session_state.get(f"sensitive-{line.run}", False))
-    read = partial(queries.evidence, address)
-    shown = view(record, read, show_sensitive=sensitive)
+    shown = queries.shown(line, record, sensitive)
     _head(shown)
     _downloads(address, record, sensitive)
     revealed(
@@ -52,22 +51,26 @@ def show() -> None:
         key=f"sensitive-{line.run}",
         help="It may show training examples. Reports downloaded while this is on hold it too.",
     )
-    for tab, fill in zip(
-        st.tabs(_PAGES),
-        (
-            partial(_summary, shown),
-            partial(_samples, shown),
-            partial(_measurements, shown, Judged.of(record.judgements)),
-            partial(drill.one, record),
-            partial(_evidence, shown),
-            partial(_gaps, shown),
-            partial(_limits, shown),
-            partial(_repeat, shown),
-        ),
-        strict=True,
-    ):
-        with tab:
-            fill()
+    _parts(shown, record)
+
+
+@st.fragment
+def _parts(shown: View, record: AuditRecord) -> None:
+    """Show the part that is looked at, and only that: choosing another draws it alone, and puts its name into the address."""
+    fills = (
+        partial(_summary, shown),
+        partial(_samples, shown),
+        partial(_measurements, shown, Judged.of(record.judgements)),
+        partial(drill.one, record),
+        partial(_evidence, shown),
+        partial(_gaps, shown),
+        partial(_limits, shown),
+        partial(_repeat, shown),
+    )
+    for tab, fill in zip(st.tabs(PARTS, key="part", bind="query-params"), fills, strict=True):
+        if tab.open:
+            with tab:
+                fill()
 
 
 def _head(shown: View) -> None:

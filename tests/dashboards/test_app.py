@@ -18,6 +18,7 @@ from audit.store.location import resolve
 from audit.store.runs import open_store
 from audit.store.summaries import Wanted
 from dashboards import queries
+from dashboards.views.run import PARTS
 from reports import numbers
 
 APP = Path(dashboards.__file__).parent / "app.py"
@@ -28,6 +29,7 @@ HARMFUL = "<script>alert(1)</script> :smile: **b** [x](http://h.example) $x$ :re
 def _fresh_memory() -> None:
     queries.evidence.cache_clear()
     queries._finished.cache_clear()
+    queries._shown.cache_clear()
 
 
 def opened(page: str = "", **query: str) -> AppTest:
@@ -37,6 +39,19 @@ def opened(page: str = "", **query: str) -> AppTest:
     for name, value in query.items():
         app.query_params[name] = value
     return app.run()
+
+
+def part(app: AppTest, name: str) -> AppTest:
+    """Turn to a part of a run's page."""
+    app.session_state["part"] = name
+    app.run()
+    assert not app.exception
+    return app
+
+
+def every_part(app: AppTest) -> str:
+    """Return what all parts of a run's page say."""
+    return "\n".join(words(part(app, name)) for name in PARTS)
 
 
 def words(app: AppTest) -> str:
@@ -132,7 +147,7 @@ def test_a_run_page_shows_every_number_and_every_reason(samples: Any, kept: Any)
     run = kept(sample)
     app = opened("run", run=run)
     assert not app.exception
-    said = words(app)
+    said = every_part(app)
     assert app.title[0].value == "digits\\-vae before 1\\.2"
     assert "1 criterion failed" in said
     for m in sample.record.measurements:
@@ -167,7 +182,7 @@ def test_an_unknown_run_is_said_and_the_newest_shown(samples: Any, kept: Any) ->
 
 def test_sensitive_evidence_shows_only_when_asked_for(samples: Any, kept: Any) -> None:
     run = kept(samples.build())
-    app = opened("run", run=run)
+    app = part(opened("run", run=run), "Evidence")
     assert samples.SECRET not in words(app)
     assert "it may show training examples" in words(app)
     app.toggle[0].set_value(True).run()
@@ -179,8 +194,14 @@ def test_sensitive_evidence_shows_only_when_asked_for(samples: Any, kept: Any) -
 
 def test_evidence_of_every_kind_is_shown(samples: Any, kept: Any) -> None:
     app = opened("run", run=kept(samples.build()))
-    assert len(app.image) == 12
-    assert len(app.get("arrow_vega_lite_chart") or app.get("vega_lite_chart")) >= 2
+    pictures = charts = 0
+    for name in PARTS:
+        part(app, name)
+        pictures += len(app.image)
+        charts += len(app.get("arrow_vega_lite_chart") or app.get("vega_lite_chart"))
+    assert pictures == 12
+    assert charts >= 2
+    part(app, "Evidence")
     assert "transplant" in words(app)
     assert "no longer holds" in words(app)
 
@@ -201,7 +222,7 @@ def test_an_unfinished_run_says_so(samples: Any, kept: Any) -> None:
     app = opened("run", run=run)
     assert not app.exception
     assert "The run has not finished" in words(app)
-    assert "This run recorded no measurement." in words(app)
+    assert "This run recorded no measurement." in words(part(app, "Measurements"))
 
 
 def test_hostile_strings_are_shown_and_not_obeyed(samples: Any, kept: Any) -> None:
@@ -212,7 +233,8 @@ def test_hostile_strings_are_shown_and_not_obeyed(samples: Any, kept: Any) -> No
     assert not app.exception
     app.toggle[0].set_value(True).run()
     assert not app.exception
-    for page in (overview, app):
+    for name in ("", *PARTS):
+        page = part(app, name) if name else overview
         for element in (*page.markdown, *page.caption, *page.title, *page.subheader, *page.info, *page.error):
             assert not getattr(element.proto, "allow_html", False)
             for markup in ("<script", "](http", ":smile:", ":red[", "$x$"):
@@ -322,11 +344,46 @@ def test_a_run_older_than_the_list_is_opened_by_its_address(
     assert app.title[0].value == "old"
 
 
+def test_a_run_page_draws_the_part_that_is_looked_at_alone(
+    samples: Any, kept: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dashboards import charts
+
+    drawn: list[str] = []
+    forest = charts.forest
+    monkeypatch.setattr(charts, "forest", lambda *given: drawn.append("chart") or forest(*given))
+    run = kept(samples.build())
+    app = opened("run", run=run)
+    assert not drawn
+    assert not app.image
+    assert "What to look at" in words(app)
+    assert "How to repeat it" in [tab.label for tab in app.tabs]
+    app = opened("run", run=run, part="Measurements")
+    assert drawn
+    assert "What to look at" not in words(app)
+    app = opened("run", run=run, part="no such part")
+    assert not app.exception
+    assert "What to look at" in words(app)
+
+
+def test_what_a_run_page_keeps_holds_nothing_sensitive(samples: Any, kept: Any) -> None:
+    run = kept(samples.build())
+    app = part(opened("run", run=run), "Evidence")
+    kept_once = queries._shown.cache_info()
+    assert kept_once.currsize == 1
+    app.toggle[0].set_value(True).run()
+    assert samples.SECRET in words(app)
+    assert queries._shown.cache_info().currsize == 1
+    line = queries.overview(queries.asked_for([]))[0]
+    assert samples.SECRET not in repr(queries._shown(line.address, line.run))
+
+
 def test_one_measurement_is_shown_with_all_that_is_known_of_it(samples: Any, kept: Any) -> None:
     sample = samples.build()
     run = kept(sample)
     app = opened("run", run=run)
     assert "What to look at" in [header.value for header in app.subheader]
+    part(app, "One measurement")
     place = next(
         i for i, m in enumerate(sample.record.measurements) if m.evidence and m.noise_floor is not None
     )
