@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from dashboards import access
+from reports.redact import shortened, visible
 
 _WRONG = "wrong-password"
 _PAUSE = 1.0
@@ -46,6 +47,9 @@ def _by_login(asked: dict[str, Any]) -> None:
         )
         st.button("Log out", on_click=st.logout, icon=":material/logout:")
         st.stop()
+    with st.sidebar:
+        st.text(visible(shortened(email or "Logged in", 200)))
+        st.button("Log out", on_click=st.logout, icon=":material/logout:")
 
 
 def _by_password(password: str) -> None:

@@ -18,6 +18,7 @@ from audit.registry import Unavailable, catalogue
 from audit.store.location import StoreAddress, resolve
 from audit.store.runs import Store, open_store
 from audit.store.summaries import Choices, Seen, Wanted
+from dashboards import small_groups
 from reports import numbers
 from reports.view import View, view
 
@@ -190,9 +191,10 @@ def evidence(address: StoreAddress, digest: Digest) -> Rows | None:
 
 
 def shown(line: Overview, record: AuditRecord, sensitive: bool) -> View:
-    """Return what a report shows of a run. That of a finished run is kept for a few runs; with sensitive evidence, never."""
+    """Return what a report shows of a run, but for small groups. That of a finished run is kept for a few runs; with sensitive evidence, never."""
     if sensitive or line.finished is None:
-        return view(record, partial(evidence, line.address), show_sensitive=sensitive)
+        read = partial(evidence, line.address)
+        return view(small_groups.without(record), read, show_sensitive=sensitive)
     return _shown(line.address, line.run)
 
 
@@ -201,7 +203,7 @@ def _shown(address: StoreAddress, run: str) -> View:
     record, problem = _finished(address, run)
     if record is None:
         raise InputError(problem)
-    return view(record, partial(evidence, address))
+    return view(small_groups.without(record), partial(evidence, address))
 
 
 def renderers() -> dict[str, type[Renderer]]:

@@ -13,7 +13,7 @@ from audit.core.records import AuditRecord
 from audit.core.renderers import Renderer
 from audit.store.location import StoreAddress
 from audit.store.reviews import reviewed
-from dashboards import charts, drill, queries, widgets
+from dashboards import charts, drill, queries, small_groups, widgets
 from dashboards.reveals import revealed
 from dashboards.widgets import plain
 from reports.evidence import Exhibit, Picture
@@ -51,7 +51,9 @@ def show() -> None:
         key=f"sensitive-{line.run}",
         help="It may show training examples. Reports downloaded while this is on hold it too.",
     )
-    _parts(shown, record)
+    if note := small_groups.said(len(small_groups.withheld(record))):
+        st.caption(plain(note))
+    _parts(shown, small_groups.without(record))
 
 
 @st.fragment

@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 import dashboards
 from audit.core.measurements import Interval
+from audit.core.policy import Verdict
 from audit.core.records import to_plain
 from audit.store.location import resolve
 from audit.store.runs import open_store
@@ -395,3 +396,31 @@ def test_one_measurement_is_shown_with_all_that_is_known_of_it(samples: Any, kep
     assert said["Interval"] == numbers.interval_of(m)
     assert said["Noise floor"] == numbers.plain(m.noise_floor)
     assert f"audit compare {run} NEW_RUN" in words(app)
+
+
+def test_small_groups_are_withheld_on_every_page(samples: Any, kept: Any) -> None:
+    sample = samples.build()
+    one = next(m for m in sample.record.measurements if isinstance(m.uncertainty, Interval) and not m.group)
+    sizes = {"north": (400, 0.412345), "south": (300, 0.423456), "few": (4, 0.734567), "west": (90, 0.445678)}
+    groups = tuple(
+        dataclasses.replace(one, value=value, n=n, group=(("region", name),), evidence=())
+        for name, (n, value) in sizes.items()
+    )
+    judged = dataclasses.replace(sample.record.judgements[0], because=groups[2], verdict=Verdict.FAIL)
+    record = dataclasses.replace(
+        sample.record,
+        measurements=(*sample.record.measurements, *groups),
+        judgements=(*sample.record.judgements, judged),
+    )
+    first = kept(dataclasses.replace(sample, record=record), name="first")
+    second = kept(dataclasses.replace(sample, record=record), name="second", shift=1.0)
+    shown, hidden = numbers.value_of(groups[0]), [numbers.value_of(groups[i]) for i in (2, 3)]
+    run = opened("run", run=first)
+    compared = opened("compare", first=first, second=second)
+    assert not compared.exception
+    for said in (every_part(run), words(compared)):
+        assert shown in said
+        assert not [number for number in hidden if number in said]
+        assert "Numbers of groups not shown: 2" in said.replace("\\", "").replace(chr(0x2060), "")
+    said = words(part(run, "Summary"))
+    assert "Its numbers are withheld" in said
