@@ -15,7 +15,8 @@ from audit.core.measurements import Evidence, Interval, Measurement
 from audit.core.records import AuditRecord
 from audit.core.renderers import EvidenceReader
 from audit.core.rows import Rows
-from audit.stats.shrinkage import ALONE, LEAST, suppressed
+from audit.stats.shrinkage import ALONE
+from dashboards import small_groups
 from reports.charts import HEATMAP, INTERVALS
 from reports.sections import dimension_of, group_name, owners
 
@@ -75,12 +76,10 @@ def metrics(record: AuditRecord) -> list[str]:
 
 def measured(record: AuditRecord, metric: str) -> tuple[list[Slices], list[Crossing]]:
     """Return what was measured of a metric: a family for each set of attributes, and a crossing where two of them have several values."""
-    families: dict[tuple[str, ...], list[Measurement]] = {}
-    for m in record.measurements:
-        if m.metric == metric and m.group:
-            families.setdefault(tuple(name for name, _ in m.group), []).append(m)
     slices, crossings = [], []
-    for names, family in families.items():
+    for (of, names), family in small_groups.families(record).items():
+        if of != metric:
+            continue
         varied = [i for i in range(len(names)) if len({m.group[i][1] for m in family}) > 1] or [
             len(names) - 1
         ]
@@ -173,11 +172,11 @@ def _crossing(caption: str, rows: Rows) -> Crossing:
 
 def _withheld(found: Sequence[Slice]) -> list[Slice]:
     """Return slices without the numbers of groups of too few examples, their size included."""
-    known = [place for place, one in enumerate(found) if one.n is not None]
-    hidden = suppressed([found[place].n or 0 for place in known])
-    too_few = {place for place, hide in zip(known, hidden, strict=True) if hide}
-    reason = f"withheld: fewer than {LEAST} examples, or needed to hide such a group"
-    return [Slice(one.label, None, note=reason) if i in too_few else one for i, one in enumerate(found)]
+    hidden = small_groups.too_few([one.n for one in found])
+    note = f"withheld: {small_groups.REASON}"
+    return [
+        Slice(one.label, None, note=note) if hide else one for one, hide in zip(found, hidden, strict=True)
+    ]
 
 
 def _finite(value: Any) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from audit.core.errors import InputError
 from audit.core.identity import Digest
@@ -18,7 +18,9 @@ from audit.registry import Unavailable, catalogue
 from audit.store.location import StoreAddress, resolve
 from audit.store.runs import Store, open_store
 from audit.store.summaries import Choices, Seen, Wanted
+from dashboards import small_groups
 from reports import numbers
+from reports.view import View, view
 
 MOST_RUNS = 100
 """Runs in a list to choose from: the newest. Any other is found in the overview, or by its address."""
@@ -186,6 +188,22 @@ def evidence(address: StoreAddress, digest: Digest) -> Rows | None:
     """Return the rows kept under a digest, or None when the store does not hold them."""
     with reading(address) as store:
         return store.rows(digest)
+
+
+def shown(line: Overview, record: AuditRecord, sensitive: bool) -> View:
+    """Return what a report shows of a run, but for small groups. That of a finished run is kept for a few runs; with sensitive evidence, never."""
+    if sensitive or line.finished is None:
+        read = partial(evidence, line.address)
+        return view(small_groups.without(record), read, show_sensitive=sensitive)
+    return _shown(line.address, line.run)
+
+
+@lru_cache(maxsize=4)
+def _shown(address: StoreAddress, run: str) -> View:
+    record, problem = _finished(address, run)
+    if record is None:
+        raise InputError(problem)
+    return view(small_groups.without(record), partial(evidence, address))
 
 
 def renderers() -> dict[str, type[Renderer]]:

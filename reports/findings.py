@@ -111,7 +111,8 @@ def _finding(judgement: Judgement, dimension: str, question: str, place: str) ->
         found = _measured(because, rest, bound)
     else:
         group = "each group" if criterion.every_group else ""
-        found = "Not assessed: " + "; ".join(
+        told = "Not assessed" if judgement.verdict is Verdict.NOT_ASSESSED else "Its numbers are withheld"
+        found = f"{told}: " + "; ".join(
             f"needs {shortened(gap.need, 300)}, found {shortened(gap.found, 300)}" for gap in because
         )
     return Finding(

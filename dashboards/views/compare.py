@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import streamlit as st
@@ -10,8 +11,9 @@ import streamlit as st
 from audit.core.errors import InputError
 from audit.core.measurements import Interval
 from audit.engine.comparison import Change, Comparison, Difference, compare
-from dashboards import charts, queries, widgets
+from dashboards import charts, queries, small_groups, widgets
 from dashboards.queries import Overview
+from dashboards.widgets import plain
 from reports import numbers
 from reports.redact import shortened, visible
 from reports.sections import group_name
@@ -48,7 +50,14 @@ def show() -> None:
         st.stop()
     _unlike(found)
     _verdicts(found)
-    _changes(found)
+    hidden = small_groups.withheld(before) | small_groups.withheld(now)
+    _changes(replace(found, differences=_shown(found, hidden)))
+    if note := small_groups.said(len(found.differences) - len(_shown(found, hidden))):
+        st.caption(plain(note))
+
+
+def _shown(found: Comparison, hidden: frozenset[small_groups.Named]) -> tuple[Difference, ...]:
+    return tuple(d for d in found.differences if (d.metric, d.group) not in hidden)
 
 
 def _nearest(second: Overview, others: Sequence[Overview]) -> int:

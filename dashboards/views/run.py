@@ -13,14 +13,14 @@ from audit.core.records import AuditRecord
 from audit.core.renderers import Renderer
 from audit.store.location import StoreAddress
 from audit.store.reviews import reviewed
-from dashboards import charts, drill, queries, widgets
+from dashboards import charts, drill, queries, small_groups, widgets
 from dashboards.reveals import revealed
 from dashboards.widgets import plain
 from reports.evidence import Exhibit, Picture
 from reports.judged import Judged
 from reports.redact import shortened, visible
 from reports.sections import Section
-from reports.view import View, view
+from reports.view import View
 
 PARTS = (
     "Summary",
@@ -40,8 +40,7 @@ def show() -> None:
     line = widgets.chosen_run(runs)
     record = widgets.record_or_stop(line)
     sensitive = bool(st.session_state.get(f"sensitive-{line.run}", False))
-    read = partial(queries.evidence, address)
-    shown = view(record, read, show_sensitive=sensitive)
+    shown = queries.shown(line, record, sensitive)
     _head(shown)
     _downloads(address, record, sensitive)
     revealed(
@@ -52,7 +51,9 @@ def show() -> None:
         key=f"sensitive-{line.run}",
         help="It may show training examples. Reports downloaded while this is on hold it too.",
     )
-    _parts(shown, record)
+    if note := small_groups.said(len(small_groups.withheld(record))):
+        st.caption(plain(note))
+    _parts(shown, small_groups.without(record))
 
 
 @st.fragment
@@ -68,8 +69,7 @@ def _parts(shown: View, record: AuditRecord) -> None:
         partial(_limits, shown),
         partial(_repeat, shown),
     )
-    tabs = st.tabs(PARTS, key="part", on_change="rerun", bind="query-params")
-    for tab, fill in zip(tabs, fills, strict=True):
+    for tab, fill in zip(st.tabs(PARTS, key="part", bind="query-params"), fills, strict=True):
         if tab.open:
             with tab:
                 fill()

@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 import dashboards
 from audit.core.measurements import Interval
+from audit.core.policy import Verdict
 from audit.core.records import to_plain
 from audit.store.location import resolve
 from audit.store.runs import open_store
@@ -29,6 +30,7 @@ HARMFUL = "<script>alert(1)</script> :smile: **b** [x](http://h.example) $x$ :re
 def _fresh_memory() -> None:
     queries.evidence.cache_clear()
     queries._finished.cache_clear()
+    queries._shown.cache_clear()
 
 
 def opened(page: str = "", **query: str) -> AppTest:
@@ -38,6 +40,19 @@ def opened(page: str = "", **query: str) -> AppTest:
     for name, value in query.items():
         app.query_params[name] = value
     return app.run()
+
+
+def part(app: AppTest, name: str) -> AppTest:
+    """Turn to a part of a run's page."""
+    app.session_state["part"] = name
+    app.run()
+    assert not app.exception
+    return app
+
+
+def every_part(app: AppTest) -> str:
+    """Return what all parts of a run's page say."""
+    return "\n".join(words(part(app, name)) for name in PARTS)
 
 
 def words(app: AppTest) -> str:
@@ -57,17 +72,6 @@ def words(app: AppTest) -> str:
     said = [str(e.value) for kind in kinds for e in getattr(app, kind)]
     said += [frame.value.to_csv() for frame in app.dataframe]
     return "\n".join(said)
-
-
-def look(app: AppTest, part: str) -> AppTest:
-    """Turn to one part of the page of a run."""
-    app.session_state["part"] = part
-    return app.run()
-
-
-def everything(app: AppTest) -> str:
-    """Return what all parts of the page of a run say."""
-    return "\n".join(words(look(app, part)) for part in PARTS)
 
 
 @pytest.mark.parametrize("page", ["overview", "run"])
@@ -144,7 +148,7 @@ def test_a_run_page_shows_every_number_and_every_reason(samples: Any, kept: Any)
     run = kept(sample)
     app = opened("run", run=run)
     assert not app.exception
-    said = everything(app)
+    said = every_part(app)
     assert app.title[0].value == "digits\\-vae before 1\\.2"
     assert "1 criterion failed" in said
     for m in sample.record.measurements:
@@ -179,7 +183,7 @@ def test_an_unknown_run_is_said_and_the_newest_shown(samples: Any, kept: Any) ->
 
 def test_sensitive_evidence_shows_only_when_asked_for(samples: Any, kept: Any) -> None:
     run = kept(samples.build())
-    app = opened("run", run=run, part="Evidence")
+    app = part(opened("run", run=run), "Evidence")
     assert samples.SECRET not in words(app)
     assert "it may show training examples" in words(app)
     app.toggle[0].set_value(True).run()
@@ -190,24 +194,17 @@ def test_sensitive_evidence_shows_only_when_asked_for(samples: Any, kept: Any) -
 
 
 def test_evidence_of_every_kind_is_shown(samples: Any, kept: Any) -> None:
-    app = opened("run", run=kept(samples.build()), part="Evidence")
-    assert len(app.image) == 12
+    app = opened("run", run=kept(samples.build()))
+    pictures = charts = 0
+    for name in PARTS:
+        part(app, name)
+        pictures += len(app.image)
+        charts += len(app.get("arrow_vega_lite_chart") or app.get("vega_lite_chart"))
+    assert pictures == 12
+    assert charts >= 2
+    part(app, "Evidence")
     assert "transplant" in words(app)
     assert "no longer holds" in words(app)
-
-
-def charts_of(app: AppTest) -> int:
-    return len(app.get("arrow_vega_lite_chart") or app.get("vega_lite_chart"))
-
-
-def test_only_the_part_that_is_looked_at_is_drawn(samples: Any, kept: Any) -> None:
-    app = opened("run", run=kept(samples.build()))
-    assert (len(app.image), charts_of(app)) == (0, 0)
-    assert charts_of(look(app, "Measurements")) >= 1
-    assert not app.image
-    assert len(look(app, "Evidence").image) == 12
-    assert charts_of(app) >= 1
-    assert not app.exception
 
 
 def test_an_unfinished_run_says_so(samples: Any, kept: Any) -> None:
@@ -226,7 +223,7 @@ def test_an_unfinished_run_says_so(samples: Any, kept: Any) -> None:
     app = opened("run", run=run)
     assert not app.exception
     assert "The run has not finished" in words(app)
-    assert "This run recorded no measurement." in words(look(app, "Measurements"))
+    assert "This run recorded no measurement." in words(part(app, "Measurements"))
 
 
 def test_hostile_strings_are_shown_and_not_obeyed(samples: Any, kept: Any) -> None:
@@ -237,7 +234,8 @@ def test_hostile_strings_are_shown_and_not_obeyed(samples: Any, kept: Any) -> No
     assert not app.exception
     app.toggle[0].set_value(True).run()
     assert not app.exception
-    for page in (overview, app):
+    for name in ("", *PARTS):
+        page = part(app, name) if name else overview
         for element in (*page.markdown, *page.caption, *page.title, *page.subheader, *page.info, *page.error):
             assert not getattr(element.proto, "allow_html", False)
             for markup in ("<script", "](http", ":smile:", ":red[", "$x$"):
@@ -347,12 +345,46 @@ def test_a_run_older_than_the_list_is_opened_by_its_address(
     assert app.title[0].value == "old"
 
 
+def test_a_run_page_draws_the_part_that_is_looked_at_alone(
+    samples: Any, kept: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dashboards import charts
+
+    drawn: list[str] = []
+    forest = charts.forest
+    monkeypatch.setattr(charts, "forest", lambda *given: drawn.append("chart") or forest(*given))
+    run = kept(samples.build())
+    app = opened("run", run=run)
+    assert not drawn
+    assert not app.image
+    assert "What to look at" in words(app)
+    assert "How to repeat it" in [tab.label for tab in app.tabs]
+    app = opened("run", run=run, part="Measurements")
+    assert drawn
+    assert "What to look at" not in words(app)
+    app = opened("run", run=run, part="no such part")
+    assert not app.exception
+    assert "What to look at" in words(app)
+
+
+def test_what_a_run_page_keeps_holds_nothing_sensitive(samples: Any, kept: Any) -> None:
+    run = kept(samples.build())
+    app = part(opened("run", run=run), "Evidence")
+    kept_once = queries._shown.cache_info()
+    assert kept_once.currsize == 1
+    app.toggle[0].set_value(True).run()
+    assert samples.SECRET in words(app)
+    assert queries._shown.cache_info().currsize == 1
+    line = queries.overview(queries.asked_for([]))[0]
+    assert samples.SECRET not in repr(queries._shown(line.address, line.run))
+
+
 def test_one_measurement_is_shown_with_all_that_is_known_of_it(samples: Any, kept: Any) -> None:
     sample = samples.build()
     run = kept(sample)
     app = opened("run", run=run)
     assert "What to look at" in [header.value for header in app.subheader]
-    look(app, "One measurement")
+    part(app, "One measurement")
     place = next(
         i for i, m in enumerate(sample.record.measurements) if m.evidence and m.noise_floor is not None
     )
@@ -364,3 +396,31 @@ def test_one_measurement_is_shown_with_all_that_is_known_of_it(samples: Any, kep
     assert said["Interval"] == numbers.interval_of(m)
     assert said["Noise floor"] == numbers.plain(m.noise_floor)
     assert f"audit compare {run} NEW_RUN" in words(app)
+
+
+def test_small_groups_are_withheld_on_every_page(samples: Any, kept: Any) -> None:
+    sample = samples.build()
+    one = next(m for m in sample.record.measurements if isinstance(m.uncertainty, Interval) and not m.group)
+    sizes = {"north": (400, 0.412345), "south": (300, 0.423456), "few": (4, 0.734567), "west": (90, 0.445678)}
+    groups = tuple(
+        dataclasses.replace(one, value=value, n=n, group=(("region", name),), evidence=())
+        for name, (n, value) in sizes.items()
+    )
+    judged = dataclasses.replace(sample.record.judgements[0], because=groups[2], verdict=Verdict.FAIL)
+    record = dataclasses.replace(
+        sample.record,
+        measurements=(*sample.record.measurements, *groups),
+        judgements=(*sample.record.judgements, judged),
+    )
+    first = kept(dataclasses.replace(sample, record=record), name="first")
+    second = kept(dataclasses.replace(sample, record=record), name="second", shift=1.0)
+    shown, hidden = numbers.value_of(groups[0]), [numbers.value_of(groups[i]) for i in (2, 3)]
+    run = opened("run", run=first)
+    compared = opened("compare", first=first, second=second)
+    assert not compared.exception
+    for said in (every_part(run), words(compared)):
+        assert shown in said
+        assert not [number for number in hidden if number in said]
+        assert "Numbers of groups not shown: 2" in said.replace("\\", "").replace(chr(0x2060), "")
+    said = words(part(run, "Summary"))
+    assert "Its numbers are withheld" in said

@@ -12,10 +12,7 @@ import pytest
 from dashboards.widgets import plain
 from tests.dashboards.test_main_path import BROWSER, Served, page_of, settled
 
-provider_mock = pytest.importorskip(
-    "oidc_provider_mock", reason="pip install 'generative-audit[browser,login]'"
-)
-pytest.importorskip("authlib", reason="pip install 'generative-audit[browser,login]'")
+pytest.importorskip("authlib", reason="pip install 'generative-audit[login]'")
 api = pytest.importorskip("playwright.sync_api", reason="pip install 'generative-audit[browser]'")
 pytestmark = [
     pytest.mark.slow,
@@ -27,6 +24,9 @@ AUDITOR, STRANGER, UNVERIFIED = "auditor@example.com", "stranger@example.com", "
 
 @pytest.fixture
 def provider() -> Iterator[str]:
+    provider_mock = pytest.importorskip(
+        "oidc_provider_mock", reason="pip install 'generative-audit[browser]'"
+    )
     people = [
         provider_mock.User(sub=email, claims={"email": email, "email_verified": email != UNVERIFIED})
         for email in (AUDITOR, STRANGER, UNVERIFIED)
@@ -108,3 +108,12 @@ def test_a_login_that_the_provider_denies_is_no_way_in(browser: Any, served: Ser
     page.wait_for_url(f"{served.url}/**")
     page.get_by_role("button", name="Log in").wait_for()
     assert page.get_by_role("button", name="Log out").count() == 0
+
+
+def test_a_cookie_that_the_dashboard_did_not_sign_lets_nobody_in(browser: Any, served: Served) -> None:
+    page = page_of(browser, served.url)
+    forged = "2|1:0|10:1700000000|15:_streamlit_user|4:e30=|" + "0" * 64
+    page.context.add_cookies([{"name": "_streamlit_user", "value": forged, "url": served.url}])
+    page.goto(f"{served.url}/run")
+    page.get_by_role("button", name="Log in").wait_for()
+    assert "This store holds no run" not in page.inner_text("body")
