@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from audit.core.identity import Digest
@@ -15,7 +16,7 @@ from audit.core.references import DataRef
 from audit.core.register import AT_RISK
 from audit.core.rows import Rows, text_rows
 from audit.core.subjects import DataCard, Subject
-from audit.data.worlds.biographies.canaries import canaries
+from audit.data.worlds.biographies.canaries import canaries, planted
 from audit.data.worlds.biographies.world import example
 from audit.evaluators.privacy.exposure import CanaryExposure
 from audit.evaluators.privacy.extraction import Extraction
@@ -48,6 +49,12 @@ def splits(train: int, holdout: int) -> dict[str, Rows]:
     )
     texts = (paragraphs(0, train)[0], paragraphs(HOLDOUT, holdout)[0])
     return {"train": text_rows(texts[0]), "holdout": text_rows(texts[1]), "canaries": secrets}
+
+
+def with_canaries(given: dict[str, Rows]) -> dict[str, Rows]:
+    """Return splits whose 'train' holds the included canaries as often as their doses say, as the world's own does."""
+    copies = text_rows([c.prefix + c.secret for c in planted(0, 40)])
+    return {**given, "train": pa.concat_tables([given["train"], copies])}
 
 
 def subject(ref: Any, given: dict[str, Rows], samples: int = 50) -> Subject:
@@ -88,18 +95,18 @@ def risks(outcome: Measurement) -> Any:
 
 
 def test_every_canary_of_dose_two_or_more_is_found_in_the_leaky_model() -> None:
-    found = asked(CanaryExposure(), LEAKY, splits(PEOPLE, PEOPLE))
+    found = asked(CanaryExposure(), LEAKY, with_canaries(splits(PEOPLE, PEOPLE)))
     assert bounds(found["privacy.exposure.completion_limit"])[1] < 4
     rows = set(risks(found["privacy.exposure.completed"]).column("row").to_pylist())
     everyone = canaries(0, 40)
-    planted = {row for row, c in enumerate(everyone) if c.included and c.dose >= 2}
-    assert planted <= rows
+    often = {row for row, c in enumerate(everyone) if c.included and c.dose >= 2}
+    assert often <= rows
     assert not any(not everyone[row].included for row in rows)
 
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_canaries_of_few_copies_are_not_given_away_by_its_siblings(name: str) -> None:
-    found = asked(CanaryExposure(), name, splits(PEOPLE, PEOPLE))
+    found = asked(CanaryExposure(), name, with_canaries(splits(PEOPLE, PEOPLE)))
     assert bounds(found["privacy.exposure.completion_limit"])[0] >= 4
 
 
@@ -137,7 +144,7 @@ def test_samples_give_people_away_in_the_leaky_model_alone() -> None:
 
 def test_a_network_that_was_never_trained_gives_nothing_away(tiny_lm: Path) -> None:
     given = splits(PEOPLE, PEOPLE)
-    exposure = asked(CanaryExposure(), "", given, weights=str(tiny_lm))
+    exposure = asked(CanaryExposure(), "", with_canaries(given), weights=str(tiny_lm))
     assert bounds(exposure["privacy.exposure.completion_limit"])[0] > 32
     assert exposure["privacy.exposure"].p_value is not None
     assert exposure["privacy.exposure"].p_value > 0.001
