@@ -86,7 +86,8 @@ def test_the_github_workflow_has_the_right_colour_and_its_reports(
         assert (folder / name).is_file()
 
 
-@pytest.mark.parametrize(("kind", "code"), [pytest.param("fails", 1, marks=slow), ("undecided", 0)])
+@slow
+@pytest.mark.parametrize(("kind", "code"), [("fails", 1), ("undecided", 0)])
 def test_the_line_that_lets_the_undecided_through_still_stops_what_fails(
     project: Callable[[str], Path], kind: str, code: int
 ) -> None:

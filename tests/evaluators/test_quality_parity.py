@@ -227,6 +227,7 @@ def _alarms(runs: int, groups: int, n: int, narrow: float = 1.0) -> dict[str, fl
     return {measure: count / runs for measure, count in alarms.items()}
 
 
+@pytest.mark.slow
 def test_equal_groups_are_hardly_ever_told_apart() -> None:
     assert max(_alarms(8, 4, 100).values()) <= 1 / 8
     assert _alarms(3, 3, 150, 0.4)["kernel"] == 1

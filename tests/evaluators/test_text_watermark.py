@@ -58,6 +58,7 @@ def _asked(ask: Any, spread: float, marks: tuple[str, ...] = ("unigram", "gumbel
     return ask(evaluator, _subject(), Chain(spread))
 
 
+@pytest.mark.slow
 def test_power_is_high_where_the_model_has_a_choice_and_low_where_it_has_none(ask: Any) -> None:
     for spread, least, most in ((0.5, 0.5, 1.0), (60.0, 0.0, 0.3)):
         outcomes = {(o.metric, o.group): o for o in _asked(ask, spread).outcomes}

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
+
+import pytest
 
 from audit.included.families.attributes.reader import Reader
 from audit.included.families.autoencoder.model import PortraitsAE, PortraitsVAE
@@ -88,3 +91,8 @@ def card_of(name: str) -> str:
     ):
         assert words in card, words
     return card
+
+
+def only(names: Iterable[str], *quick: str) -> list[Any]:
+    """Return parameters of which all but the ``quick`` ones are left to ``make test-slow``."""
+    return [pytest.param(name, marks=() if name in quick else pytest.mark.slow) for name in names]

@@ -97,6 +97,7 @@ def test_the_collapsed_twin_has_lost_modes_that_the_clean_one_has(model: Any) ->
         assert dark < 0.15 if lost else 0.25 < dark < 0.55  # 0.4
 
 
+@pytest.mark.slow
 def test_the_skewed_twin_has_stronger_associations_than_the_clean_one(model: Any) -> None:
     """Known truth at skew 0.5 and 1: 'feminine' among nurses less among builders is 0.38, then 0.77."""
     n = 400

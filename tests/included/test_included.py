@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import shutil
+from functools import cache
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from audit.included.training.recipe import RECIPES, recorded
 from audit.models.included import Included
 from audit.registry import catalogue
 from audit.testing.models import check_adapter, check_capabilities
-from tests.included.small import card_of, kind_of
+from tests.included.small import card_of, kind_of, only
 
 FAMILIES = {
     "fashion-ddpm": "diffusion",
@@ -49,7 +50,7 @@ MUST_OFFER = {
 NAMES = sorted(FAMILIES)
 SLOW = ("portraits-ddpm-copying", "fashion-ddpm")
 """Of the network of portraits-ddpm, which is tried."""
-MOST = [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in NAMES]
+MOST = only(NAMES, *{*NAMES}.difference(SLOW))
 
 
 def opened(name: str, **options: Any) -> Any:
@@ -109,13 +110,18 @@ def test_every_family_is_here() -> None:
     assert {*FAMILIES, "digits-vae"} == set(listed)
 
 
+@cache
+def planted_defects() -> dict[str, str]:
+    return {row["name"]: row["planted_defect"] for row in listing("models", None)}
+
+
 @pytest.mark.parametrize("name", catalogue("included").names())
 def test_a_twin_says_in_catalogue_and_report_what_is_wrong_with_it(name: str) -> None:
     """The clean models and the twins of every family; a reader must not take one for the other."""
     twin = name.endswith(("-biased", "-collapsed", "-copying", "-leaky", "-overfit", "-skewed"))
     card, _ = Included.describe(Included.refer({"use": name}))
     defect = catalogue("included").load(name).defect
-    listed = {row["name"]: row["planted_defect"] for row in listing("models", None)}
+    listed = planted_defects()
     assert bool(defect) is twin
     assert listed[name] == defect
     assert any("defective twin" in note and defect in note for note in card.notes) is twin
@@ -131,7 +137,7 @@ def test_it_says_what_it_is_and_keeps_the_contract(name: str) -> None:
     check_capabilities(model, offers, pictures(name))
 
 
-@pytest.mark.parametrize("name", MOST)
+@pytest.mark.parametrize("name", only(NAMES, "portraits-ae", "portraits-gan", "portraits-superres"))
 def test_the_same_generator_gives_the_same_numbers(name: str) -> None:
     model, rows = opened(name), pictures(name)
     calls = {

@@ -39,6 +39,7 @@ def test_what_is_there_is_read() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kinds", "strength"), [(2, 0.0), (4, 0.5), (4, 1.5)])
 def test_the_interval_covers(kinds: int, strength: float) -> None:
     runs = [readable(*world(s, 400, kinds, strength, skewed=kinds == 4)) for s in range(80)]
