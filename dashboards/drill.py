@@ -118,5 +118,7 @@ def _rest(record: AuditRecord, m: Measurement) -> None:
         "With the spec of this run, the same weights and the same data; what is made already is used again."
     )
     st.code(
-        f"audit run SPEC.toml\naudit compare {shlex.quote(visible(record.run))} NEW_RUN", language="shell"
+        f"audit run SPEC.toml\naudit compare {shlex.quote(visible(record.run))} NEW_RUN",
+        language="shell",
+        wrap_lines=True,
     )

@@ -151,9 +151,9 @@ def _no_run() -> NoReturn:
 
 def _how_to_begin() -> None:
     st.write("Make a run, then come back and reload this page:")
-    st.code("audit run audit.toml", language="shell")
+    st.code("audit run audit.toml", language="shell", wrap_lines=True)
     st.write("Or name another store:")
-    st.code("audit dashboard --store FOLDER", language="shell")
+    st.code("audit dashboard --store FOLDER", language="shell", wrap_lines=True)
 
 
 def chosen_run(runs: Sequence[queries.Overview]) -> queries.Overview:

@@ -36,7 +36,7 @@ def show() -> None:
     address = queries.asked_for()
     if reason := access.may_not_start(address):
         st.info(plain(reason), icon=":material/lock:")
-        st.code("audit run audit.toml", language="shell")
+        st.code("audit run audit.toml", language="shell", wrap_lines=True)
         return
     choice = _choice()
     if choice is not None:
