@@ -32,6 +32,8 @@ PARTS = (
     "Limits",
     "How to repeat it",
 )
+_READ = "html"
+"""The format that people read; the others are for programs."""
 
 
 def show() -> None:
@@ -87,17 +89,28 @@ def _head(shown: View) -> None:
 
 
 def _downloads(address: StoreAddress, record: AuditRecord, sensitive: bool) -> None:
+    """Offer the report that people read beside a list of the other formats."""
+    formats = queries.renderers()
     with st.container(horizontal=True):
-        for name, renderer in queries.renderers().items():
-            st.download_button(
-                f"Report as {plain(name)}",
-                partial(_report, renderer, address, record, sensitive),
-                file_name=f"audit-{_file_name(record.run)}{renderer.suffix}",
-                mime=renderer.media_type,
-                icon=":material/download:",
-                on_click="ignore",
-                key=f"download-{name}",
-            )
+        if _READ in formats:
+            _download(_READ, formats[_READ], address, record, sensitive)
+        with st.popover("Other formats", icon=":material/download:"):
+            for name in sorted({*formats} - {_READ}):
+                _download(name, formats[name], address, record, sensitive)
+
+
+def _download(
+    name: str, renderer: type[Renderer], address: StoreAddress, record: AuditRecord, sensitive: bool
+) -> None:
+    st.download_button(
+        f"Report as {plain(name)}",
+        partial(_report, renderer, address, record, sensitive),
+        file_name=f"audit-{_file_name(record.run)}{renderer.suffix}",
+        mime=renderer.media_type,
+        icon=":material/download:",
+        on_click="ignore",
+        key=f"download-{name}",
+    )
 
 
 def _report(renderer: type[Renderer], address: StoreAddress, record: AuditRecord, sensitive: bool) -> bytes:
