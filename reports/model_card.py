@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from audit.core.measurements import Interval, Measurement, Unquantified
+from audit.core.measurements import Direction, Interval, Measurement, Unquantified
 from audit.core.policy import Verdict
 from audit.core.records import AuditRecord
 from audit.core.renderers import EvidenceReader
@@ -25,6 +25,8 @@ _TASKS: Mapping[str, tuple[str, str]] = {
 _ENHANCES = ("image-to-image", "Image to image")
 _LIST = 40
 """Lines of one list in the card; the rest is counted."""
+_GROUPS = 6
+"""Numbers of groups that the card gives of one metric; the rest is counted."""
 
 
 class ModelCardReport:
@@ -32,7 +34,8 @@ class ModelCardReport:
 
     Fields of the front matter are those that the Hub reads: ``pipeline_tag``, ``library_name``, ``tags`` and
     ``model-index`` with a result for each split that the model was compared with. Numbers of groups are in the table
-    alone where the metric has one for everything; a void measurement is struck through there and not in the index. The card holds no evidence, so ``show_sensitive`` changes nothing.
+    alone where the metric has one for everything, those that are judged and the worst of each metric; a void measurement is struck
+    through there and not in the index. The card holds no evidence, so ``show_sensitive`` changes nothing.
     """
 
     media_type: ClassVar[str] = "text/markdown; charset=utf-8"
@@ -68,13 +71,33 @@ def metadata(record: AuditRecord) -> dict[str, Any]:
     return found
 
 
+def told(record: AuditRecord) -> list[Measurement]:
+    """Return the measurements that the card gives: of the groups of one metric those that are judged or void, then the worst."""
+    judged, kept = Judged.of(record.judgements), []
+    groups: dict[str, list[Measurement]] = {}
+    for m in record.measurements:
+        if m.group and not m.void and judged.verdict(m) is None:
+            groups.setdefault(m.metric, []).append(m)
+        else:
+            kept.append(m)
+    for family in groups.values():
+        room = _GROUPS - sum(m.metric == family[0].metric and bool(m.group) for m in kept)
+        kept += sorted(family, key=_badness)[: max(room, 0)]
+    return kept
+
+
+def _badness(m: Measurement) -> float:
+    """Sort key: the worst first; where no direction is worse, the largest."""
+    return m.value if m.direction is Direction.HIGHER_IS_BETTER else -m.value
+
+
 def _results(record: AuditRecord, task: tuple[str, str]) -> Iterator[dict[str, Any]]:
     """Yield a result of the model index for each split that evaluators name as their reference, and one for the rest."""
     split_of = {e.name: e.parameters.get("reference") for e in record.evaluators}
     owned = owners(record)
     whole = {m.metric for m in record.measurements if not m.group}
     by_split: dict[str, list[Measurement]] = {}
-    for m in record.measurements:
+    for m in told(record):
         split = split_of.get(owned[m.metric].name) if m.metric in owned else None
         if not m.void and not (m.group and m.metric in whole):
             by_split.setdefault(split if isinstance(split, str) else "", []).append(m)
@@ -214,11 +237,13 @@ def _measurements(record: AuditRecord) -> Iterator[str]:
     if not record.measurements:
         yield "Nothing was measured."
         return
-    judged = Judged.of(record.judgements)
+    judged, shown = Judged.of(record.judgements), told(record)
     yield table(
         ("metric", "group", "value:", "interval:", "level", "noise floor:", "n:", "verdict"),
-        (_row(m, judged.verdict(m)) for m in sorted(record.measurements, key=lambda m: bool(m.group))),
+        (_row(m, judged.verdict(m)) for m in sorted(shown, key=lambda m: bool(m.group))),
     )
+    if left_out := len(record.measurements) - len(shown):
+        yield f"{numbers.count(left_out)} more numbers of groups are in the record."
     declared: dict[str, str] = {}
     for evaluator in record.evaluators:
         declared |= evaluator.metrics
@@ -226,7 +251,7 @@ def _measurements(record: AuditRecord) -> Iterator[str]:
     yield from _titled(
         "What the metrics are", (f"{name(m)}: {text(declared[m])}" for m in measured if m in declared)
     )
-    notes = dict.fromkeys(f"{name(m.metric)}: {text(n)}" for m in record.measurements for n in m.notes)
+    notes = dict.fromkeys(f"{name(m.metric)}: {text(n)}" for m in shown for n in m.notes)
     yield from _titled("Notes", notes)
     void = dict.fromkeys(
         f"{name(m.metric)}{_group(m.group)}: {text(m.void)}" for m in record.measurements if m.void
@@ -258,13 +283,16 @@ def _controls(record: AuditRecord) -> Iterator[str]:
         return
     yield "Each question was asked of cases with a known answer too."
     rows = []
-    for control in record.controls:
+    shown = [c for c in record.controls if not c.group or c.right is False]
+    for control in shown:
         dose = "" if control.dose is None else f"{control.defect}, dose {numbers.plain(control.dose)}: "
         value = "" if control.value is None else numbers.plain(control.value)
         right = {True: "as it should be", False: "**wrong**", None: "nothing can be said"}[control.right]
         metric = f"{name(control.metric)}{_group(control.group)}"
         rows.append((metric, text(f"{dose}{control.asked}"), text(value), right, text(control.because)))
     yield table(("metric", "asked of", "value:", "outcome", "why"), rows)
+    if left_out := len(record.controls) - len(shown):
+        yield f"{numbers.count(left_out)} more of groups are in the record; none is wrong."
 
 
 def _settings(record: AuditRecord) -> Iterator[str]:

@@ -12,8 +12,9 @@ import yaml
 from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 
-from audit.core.measurements import Interval
+from audit.core.measurements import Direction, Interval, Measurement, Unquantified
 from audit.core.records import AuditRecord
+from reports import model_card
 from reports.markdown import front_matter, name, text
 from reports.model_card import ModelCardReport
 from tests.reports.conftest import HOSTILE, SECRET, Sample
@@ -237,3 +238,21 @@ def test_text_shows_what_it_was_given() -> None:
             assert "".join(html.said).strip() == " ".join(f"x {nasty}".split())
             assert html.seen == {"p"}
     assert name("a b") == "a b"
+
+
+def test_of_many_groups_the_void_and_the_worst_are_told_and_the_rest_is_counted(sample: Any) -> None:
+    def of(place: int) -> Measurement:
+        group, void = (("skin_tone", f"{place:02}"),), "its control failed" if place == 39 else ""
+        better = Direction.HIGHER_IS_BETTER
+        return Measurement(
+            "quality.precision", place / 100, Unquantified("none"), 50, better, group=group, void=void
+        )
+
+    whole = [m for m in sample.record.measurements if m.metric == "quality.recall"]
+    record = dataclasses.replace(sample.record, measurements=(*whole, *map(of, range(40))), judgements=())
+    told = [dict(m.group)["skin_tone"] for m in model_card.told(record) if m.group]
+    assert told == ["39", "00", "01", "02", "03", "04"]
+    card = ModelCardReport().render(record, sample.read).decode()
+    assert "34 more numbers of groups are in the record." in card
+    assert "0.04" in card
+    assert "0.05" not in card[card.index("## Measurements") : card.index("34 more")]
