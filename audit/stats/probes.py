@@ -76,6 +76,17 @@ def readable(features: ArrayLike, codes: ArrayLike, rng: np.random.Generator, dr
     return Readable(float(scores[0]), error, float(p_value(scores[0], scores[1:])), scores[1:], n, k)
 
 
+def difference(a: Readable, b: Readable, level: float) -> Interval:
+    """Return an interval for how much more ``a`` reads than ``b``, from both errors as if independent.
+
+    Where both read the same rows they err together, and it is wider than it need be.
+    """
+    from audit.stats.proportions import normal_quantile
+
+    value, reach = a.value - b.value, normal_quantile((1 + level) / 2) * float(np.hypot(a.error, b.error))
+    return Interval(value - reach, value + reach, level, "difference of two probes, taken as independent")
+
+
 def _guess(x: Floats, labels: Ints, others: Floats, k: int) -> Ints:
     """Return the kinds that ridge regressions of every labelling (labellings, n) give other rows, shape (labellings, rows)."""
     gram = x.T @ x / len(x)

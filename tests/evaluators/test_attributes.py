@@ -15,7 +15,7 @@ from audit.core.errors import InputError
 from audit.core.measurements import Undefined
 from audit.core.rows import text_rows, texts_of
 from audit.evaluators.privacy.attributes.evaluator import AttributeInference
-from tests.evaluators.test_kid import subject
+from tests.evaluators.test_kid import D, subject
 
 N = 400
 JOBS = ("nurse", "judge", "pilot", "baker")
@@ -92,7 +92,13 @@ def by_name(found: Any) -> dict[Any, Any]:
 
 
 def asked(ask: Any, model: Any, **options: Any) -> Any:
-    return ask(AttributeInference(), case(**options), model=model, splits=TABLES)
+    return ask(AttributeInference(), case(**options), model=model, splits=TABLES, extractor=outside)
+
+
+def outside(rows: Any) -> Any:
+    """Features of an example: what anybody sees of it, and noise."""
+    x = np.array(rows.column("x").to_pylist())
+    return np.column_stack([x, np.random.default_rng(4).normal(size=(len(x), D - 1))])
 
 
 def test_what_a_code_says_of_anybody_is_readable_and_no_risk(ask: Any) -> None:
@@ -104,6 +110,25 @@ def test_what_a_code_says_of_anybody_is_readable_and_no_risk(ask: Any) -> None:
     assert found["readable",].p_value == 0.01, "not multiplied by the number of columns"
     assert found["risk",].uncertainty.low <= 0 <= found["risk",].uncertainty.high
     assert not any(o.void for o in found.values())
+
+
+class Tells(Coder):
+    """Its code says everybody's job, which no example shows."""
+
+    def encode(self, rows: Any) -> Any:
+        code = super().encode(rows)
+        jobs = [JOBS.index(job) for job in rows.column("job").to_pylist()]
+        code[np.arange(len(code)), 1 + np.array(jobs)] += 1.0
+        return code
+
+
+def test_a_code_that_says_more_than_the_example_shows_is_told_from_one_that_does_not(ask: Any) -> None:
+    told, clean = (by_name(asked(ask, model)) for model in (Tells(), Coder()))
+    assert told["beyond_features", "job"].uncertainty.low > 0.3
+    assert told["beyond_features",].value == told["beyond_features", "job"].value
+    assert "'job'" in told["beyond_features",].notes[0]
+    assert clean["beyond_features",].uncertainty.low <= 0 <= clean["beyond_features",].uncertainty.high
+    assert clean["readable", "age"].uncertainty.low > 0.15, "it can be read, off the example too"
 
 
 def test_remembered_members_are_a_risk(ask: Any) -> None:
@@ -123,6 +148,7 @@ def test_planted_memory_is_found_and_the_null_is_nothing(ask: Any) -> None:
     nulls = {c.metric.rpartition(".")[2]: c for c in controls if c.kind is CaseKind.NULL}
     assert nulls["risk"].right
     assert nulls["readable"].right
+    assert nulls["beyond_features"].right
     small, large = (c for c in controls if c.kind is CaseKind.PLANTED)
     assert small.value < large.value
     assert large.right

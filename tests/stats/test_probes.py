@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from audit.core.errors import UndefinedError
-from audit.stats.probes import readable
+from audit.stats.probes import difference, readable
 
 
 def world(seed: int, n: int, k: int, strength: float, *, skewed: bool = False) -> tuple[Any, Any, Any]:
@@ -56,3 +56,18 @@ def test_what_cannot_be_read() -> None:
         readable(rng.normal(size=(50, 2)), np.arange(50) < 3, rng)
     with pytest.raises(UndefinedError, match="do not vary"):
         readable(np.ones((50, 2)), np.arange(50) % 2, rng)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strength", [0.0, 1.0])
+def test_the_interval_of_a_difference_covers(strength: float) -> None:
+    """Two readings of one label off what says equally much of it; rows are shared, so it covers more than 95 %."""
+    rng, held, runs = np.random.default_rng(0), 0, 300
+    for _ in range(runs):
+        y = rng.integers(0, 4, 400)
+        x = strength * y + rng.normal(size=400)
+        both = (np.column_stack([x, rng.normal(size=(400, d))]) for d in (7, 5))
+        first, second = (readable(features, y, rng, 39) for features in both)
+        within = difference(first, second, 0.95)
+        held += within.low <= 0 <= within.high
+    assert 0.93 <= held / runs <= 1.0
