@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from audit.core.measurements import Measurement, Unquantified
-from audit.core.policy import GRAVEST_FIRST, Judgement, Verdict
+from audit.core.policy import Judgement, Verdict, in_order
 from audit.core.records import AuditRecord
 from reports import numbers
 from reports.redact import shortened
@@ -73,11 +73,6 @@ def findings(record: AuditRecord) -> tuple[Finding, ...]:
         )
         for judgement in in_order(record.judgements)
     )
-
-
-def in_order(judgements: Iterable[Judgement]) -> list[Judgement]:
-    """Return judgements as a reader wants them: the gravest first, of those what decides first, otherwise as they were."""
-    return sorted(judgements, key=lambda j: (GRAVEST_FIRST.index(j.verdict), not j.decides))
 
 
 def bound_of(judgement: Judgement) -> str:

@@ -10,9 +10,8 @@ from importlib.resources import files
 from typing import Any
 
 from audit.core.measurements import Measurement
-from audit.core.policy import Judgement, Verdict, gravest
+from audit.core.policy import Judgement, Verdict, gravest, in_order
 from audit.core.records import AuditRecord
-from reports.findings import in_order
 
 ORDER = ("eu-ai-act", "nist-ai-600-1", "iso-42001", "gdpr")
 """The files under ``reports/clauses``, as a reader meets them."""

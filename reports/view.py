@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from audit.core.evaluators import Dimension, Unmet
 from audit.core.measurements import Interval, Measurement
-from audit.core.policy import GRAVEST_FIRST, Judgement, Verdict, overall
+from audit.core.policy import GRAVEST_FIRST, Judgement, Verdict, in_order, overall
 from audit.core.records import AuditRecord, RecordedFailure
 from audit.core.renderers import EvidenceReader
 from audit.core.run_summaries import model_name as model_name
@@ -18,7 +18,7 @@ from reports import numbers
 from reports.axes import axis_over
 from reports.evidence import Exhibit
 from reports.figures import Bounds, interval_plot
-from reports.findings import Finding, bound_of, findings, in_order
+from reports.findings import Finding, bound_of, findings
 from reports.frameworks import Framework, Spoken, frameworks, spoken
 from reports.layers import LayerLine, layer_lines, survival_of
 from reports.limits import limits

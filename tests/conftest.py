@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 from uuid import uuid4
 
 import pytest
@@ -33,6 +34,7 @@ settings.register_profile(
 )
 settings.load_profile("steady")  # no test fails on a clock, and a failure is the same for everybody
 
+Server = TypeVar("Server", S3Server, AzureServer)
 PLUGIN_PACKAGE = Path(__file__).parent / "plugin_package"
 
 
@@ -232,18 +234,9 @@ def _new_database(server: str) -> str:
 
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[S3Server]:
-    """A real server that speaks S3; skipped where there is none. Tests that use it belong to the group ``s3``."""
+    """A real server that speaks S3; skipped on a machine without one. Tests that use it belong to the group ``s3``."""
     pytest.importorskip("obstore")
-    folder = Path(tempfile.mkdtemp(prefix="s3"))  # short: the server's sockets lie in it
-    server = S3Server(folder)
-    try:
-        server.start()
-    except MissingServerError as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        pytest.skip(str(error))
-    yield server
-    server.stop()
-    shutil.rmtree(folder, ignore_errors=True)
+    yield from _served(S3Server)
 
 
 @pytest.fixture
@@ -258,18 +251,9 @@ def new_bucket(
 
 @pytest.fixture(scope="session")
 def azure_server() -> Iterator[AzureServer]:
-    """Azurite, an emulator of Azure; skipped where there is none."""
+    """Azurite, an emulator of Azure; skipped on a machine without it."""
     pytest.importorskip("obstore")
-    folder = Path(tempfile.mkdtemp(prefix="az"))
-    server = AzureServer(folder)
-    try:
-        server.start()
-    except MissingServerError as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        pytest.skip(str(error))
-    yield server
-    server.stop()
-    shutil.rmtree(folder, ignore_errors=True)
+    yield from _served(AzureServer)
 
 
 @pytest.fixture
@@ -280,6 +264,20 @@ def new_container(
     _lead_to(azure_server.environment(), tmp_path, monkeypatch)
     yield lambda: f"az://{CONTAINER}/{uuid4().hex[:12]}"
     blobs_at.cache_clear()
+
+
+def _served(kind: Callable[[Path], Server]) -> Iterator[Server]:
+    """Start a server in a folder of its own; skip where it is not installed."""
+    folder = Path(tempfile.mkdtemp(prefix="s"))  # short: the server's sockets lie in it
+    server = kind(folder)
+    try:
+        server.start()
+    except MissingServerError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        pytest.skip(str(error))
+    yield server
+    server.stop()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _lead_to(variables: dict[str, str], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

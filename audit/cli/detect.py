@@ -211,7 +211,7 @@ def _listed(files: tuple[Path, ...]) -> list[tuple[Path, str]]:
 def outputs_in(folder: Path) -> list[tuple[str, Path, str]]:
     """Return the files of a folder by name, each with the reason why it is not read or nothing, without sidecars and certificates.
 
-    Raise InputError where there is none.
+    Raise InputError where no file is found.
     """
     from audit.formats.folders import listing
     from audit.formats.hostile import Mark

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from audit.cli.visible import visible
 from audit.core.measurements import Interval, Measurement
-from audit.core.policy import GRAVEST_FIRST, Judgement, Verdict
+from audit.core.policy import Judgement, Verdict, in_order
 from audit.core.records import AuditRecord
 
 _STYLES = {
@@ -113,7 +113,7 @@ def _criteria(record: AuditRecord, console: Console) -> None:
     for column in ("verdict", "criterion", "measured", "because"):
         table.add_column(column, overflow="fold")
     questions = {metric: e.question(metric) for e in record.evaluators for metric in e.metrics}
-    for judgement in sorted(record.judgements, key=lambda j: (GRAVEST_FIRST.index(j.verdict), not j.decides)):
+    for judgement in in_order(record.judgements):
         because = judgement.because
         if isinstance(because, Measurement):
             measured = f"{number(because.value)} {uncertainty(because)}"

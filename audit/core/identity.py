@@ -7,7 +7,7 @@ import enum
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NewType
 
@@ -39,9 +39,9 @@ def digest_file(path: Path) -> Digest:
     return Digest(state.hexdigest())
 
 
-def digest_files(files: Mapping[str, Path]) -> Digest:
-    """Return one digest for named files: of their names and bytes, not of where they lie."""
-    return digest_of(canonical({name: digest_file(path) for name, path in files.items()}))
+def digest_files(files: Mapping[str, Path], read: Callable[[Path], Digest] = digest_file) -> Digest:
+    """Return one digest for named files: of their names and bytes, not of where they lie. ``read`` gives that of one file."""
+    return digest_of(canonical({name: read(path) for name, path in files.items()}))
 
 
 def identity(default: Any = dataclasses.MISSING) -> Any:

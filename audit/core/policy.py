@@ -370,3 +370,8 @@ def overall(judgements: Iterable[Judgement]) -> Verdict:
 def gravest(verdicts: Iterable[Verdict]) -> Verdict:
     """Return the gravest of some verdicts; of none, that nothing was assessed."""
     return min(verdicts, key=GRAVEST_FIRST.index, default=Verdict.NOT_ASSESSED)
+
+
+def in_order(judgements: Iterable[Judgement]) -> list[Judgement]:
+    """Return judgements as a reader wants them: the gravest first, of those what decides first, otherwise as they were."""
+    return sorted(judgements, key=lambda j: (GRAVEST_FIRST.index(j.verdict), not j.decides))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 ROOM = 2.0
-"""A model goes on a GPU whose free memory holds its weights this many times: once, and as much again to compute with."""
+"""How many times its weights a model needs in the free memory of a GPU: once to hold them, once more to compute."""
 _QUARTER = 0.25
 """The share of what is free, once a model is opened, that its batches are made for: other workers may want as much."""
 _MOST = 16.0

@@ -12,7 +12,7 @@ from pathlib import Path
 from audit.core.errors import UndefinedError
 from audit.core.evaluators import Evaluator
 from audit.core.facts import BlobStore, Failed, Scored
-from audit.core.identity import Digest, Key, canonical, digest_file, digest_of, key_of
+from audit.core.identity import Digest, Key, digest_file, digest_files, key_of
 from audit.core.measurements import Evidence, Measurement, Outcome, Undefined
 from audit.core.plan import parameters_of
 from audit.core.recipes import Inputs
@@ -54,8 +54,7 @@ def _source_digest(own: Path) -> Digest:
         for path in sorted(folder.iterdir())
         if path.is_file()
     }
-    named = {name: _digest(path) for name, path in {**sources, "evaluator": own}.items()}
-    return digest_of(canonical(named))
+    return digest_files({**sources, "evaluator": own}, _digest)
 
 
 _digest = cache(digest_file)

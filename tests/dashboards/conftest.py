@@ -6,7 +6,7 @@ import dataclasses
 import importlib.util
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -86,3 +86,15 @@ def kept(store: Path) -> Keeper:
         return keep(store, sample, **how)
 
     return put
+
+
+@pytest.fixture
+def browser() -> Iterator[Any]:
+    """A headless Chromium that Playwright drives."""
+    api = pytest.importorskip("playwright.sync_api", reason="pip install 'generative-audit[browser]'")
+    from tests.dashboards.test_main_path import BROWSER
+
+    with api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()

@@ -53,14 +53,6 @@ def served(tmp_path: Path, provider: str) -> Iterator[Served]:
     dashboard.kill()
 
 
-@pytest.fixture
-def browser() -> Iterator[Any]:
-    with api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
 def shown(email: str) -> str:
     """Return an address as a page shows it: Markdown would make a link of it."""
     return plain(email).replace("\\", "")

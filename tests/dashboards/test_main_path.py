@@ -101,14 +101,6 @@ def served(tmp_path: Path) -> Iterator[Served]:
         time.sleep(0.1)
 
 
-@pytest.fixture
-def browser() -> Iterator[Any]:
-    with api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
 def page_of(browser: Any, url: str) -> Any:
     page = browser.new_page(viewport={"width": 1280, "height": 1000})
     page.set_default_timeout(120_000)

@@ -76,7 +76,9 @@ class Ray(Retrying[_Worker]):
 
     @property
     def slots(self) -> int:
-        ahead = 1 if self._where is None else self._size + 1  # a choice of tasks for whoever is free next
+        ahead = (
+            1 if self._where is None else self._size + 1
+        )  # so that the next free worker has several tasks to choose from
         return self._size + ahead  # at least one more than can run, so that no worker waits for the driver
 
     def submit(self, task: Task) -> None:
