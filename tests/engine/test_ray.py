@@ -299,6 +299,21 @@ def test_what_reads_a_shard_goes_to_the_machine_that_made_it(tmp_path: Path, hea
 @needs_ray
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
+def test_a_machine_that_has_just_died_is_no_reason_to_refuse_a_run(tmp_path: Path, head: str) -> None:
+    from audit.engine.executors.ray import Ray
+
+    with node(head) as second:
+        wait_for_nodes(head, 2)
+        executor = Ray(workers=1, address=head)
+        kill(second)  # Ray goes on listing it for seconds
+        (made,) = made_by(executor, [Task(Draw(5), 0, (), str(tmp_path))])
+    assert isinstance(made, Made)
+    wait_for_nodes(head, 1)
+
+
+@needs_ray
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
 def test_what_kills_every_worker_fails_after_three(tmp_path: Path, head: str) -> None:
     from audit.engine.executors.ray import Ray
 

@@ -69,6 +69,9 @@ def serving(acts: Acts, context: Any = None) -> Iterator[Served]:
                 for name, value in answer.headers.items():
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(data) if answer.length is None else answer.length))
+                self.send_header(
+                    "Connection", "close"
+                )  # said, so that no client asks on a line that is being closed
                 self.end_headers()
                 self.wfile.write(data)
             except (ConnectionError, TimeoutError):

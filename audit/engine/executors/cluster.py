@@ -9,8 +9,9 @@ import signal
 import socket
 import sys
 import threading
+import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from importlib.util import find_spec
@@ -27,6 +28,9 @@ from audit.store.location import folder_at
 _ANSWERS_WITHIN = 5.0
 """Seconds in which something has to listen at an address."""
 _LOOKS_WITHIN = 300.0
+_NOTICES_WITHIN = (
+    40.0  # Ray asks a machine every 3 seconds, and gives it up after five silences (its defaults)
+)
 """Seconds in which every machine of a cluster has to have looked: a Python process is started on each."""
 _OBJECTS = 100 << 20
 """Bytes of shared memory of a cluster of our own: shards travel through the store, so next to none is used."""
@@ -242,37 +246,45 @@ def versions_here() -> dict[str, str]:
 
 
 def look_around(sharing: Sharing) -> None:
-    """Have every machine of the cluster look, before any work starts. Raises InputError for the first that will not do."""
+    """Have every machine of the cluster look, before any work starts. Raises InputError for the first that will not do.
+
+    A machine that has died since Ray listed it, which takes Ray some seconds to notice, is none of this run's.
+    """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as On
 
     look = ray.remote(looker())
-    nodes = [node for node in ray.nodes() if node["Alive"]]
-    refs = [
+    looks = {
         look.options(num_cpus=0, max_retries=0, scheduling_strategy=On(node["NodeID"], soft=False)).remote(
             *sharing.asked
-        )
-        for node in nodes
-    ]
-    ready, silent = ray.wait(refs, num_returns=len(refs), timeout=_LOOKS_WITHIN)
-    for found in _gotten(ready):
+        ): node
+        for node in ray.nodes()
+        if node["Alive"]
+    }
+    ready, silent = ray.wait(list(looks), num_returns=len(looks), timeout=_LOOKS_WITHIN)
+    for ref in ready:
+        try:
+            found = ray.get(ref)
+        except ray.exceptions.RayError as error:
+            if _dies(looks[ref]):
+                continue
+            raise InputError(
+                f"A machine of the Ray cluster does not answer: {str(error).strip().splitlines()[-1]} See 'ray status'."
+            ) from error
         sharing.check(found)
-    if silent:
-        hosts = ", ".join(
-            n["NodeManagerHostname"] for n, ref in zip(nodes, refs, strict=True) if ref in silent
-        )
+    if hosts := ", ".join(looks[ref]["NodeManagerHostname"] for ref in silent if not _dies(looks[ref])):
         raise InputError(
             f"{hosts} did not start a Python process within {_LOOKS_WITHIN:g} seconds. See 'ray status' and Ray's logs there."
         )
 
 
-def _gotten(refs: Sequence[Any]) -> Iterator[Any]:
+def _dies(node: Mapping[str, Any]) -> bool:
+    """Say whether Ray holds a machine that did not answer for dead, or comes to do so within the time that it takes."""
     import ray
 
-    for ref in refs:
-        try:
-            yield ray.get(ref)
-        except ray.exceptions.RayError as error:
-            raise InputError(
-                f"A machine of the Ray cluster does not answer: {str(error).strip().splitlines()[-1]} See 'ray status'."
-            ) from error
+    until = time.monotonic() + _NOTICES_WITHIN
+    while any(n["Alive"] for n in ray.nodes() if n["NodeID"] == node["NodeID"]):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.5)
+    return True
