@@ -5,13 +5,14 @@ A model that has learnt a population lets an attacker guess well about anybody; 
 A language model is asked, where a text first names the value of a group column, which value is likelier given what stands before. For a
 model with a latent code a linear probe, taught on codes of other people, reads the column off the code. ``readable`` is another
 question about such codes: whether a protected attribute can be read off the code of anybody, for a code is handed on as if it were anonymous.
-``beyond_features`` is how much more of it than off the features of the same examples: a code that says no more than the picture shows is not to blame.
+``beyond_features`` is how much better codes tell it than the features of the same examples: a code that says no more than the picture shows is not to blame.
 
 Formula: ``risk = right(members) - right(non-members)``, shares of guesses that are right; ``readable = (R - 1 / k) / (1 - 1 / k)``, R the mean
-recall of the k kinds by ridge regression of five folds on the other four; ``beyond_features = readable(codes) - readable(features)``. Of all columns, the largest.
+recall of the k kinds by ridge regression of five folds on the other four; ``beyond_features = AUC(codes) - AUC(features)``, areas under the ROC curve of
+the same regressions, each kind against all others, averaged. Of all columns, the largest.
 Interval: of ``risk`` Newcombe's for a difference of two shares; of ``readable`` that of the recalls; of the largest of several columns, from the largest
-lower to the largest upper bound, each at a level that holds for all at once; of ``beyond_features`` from both errors as if independent, which is wider where
-both probes err on the same rows. The p-value of ``readable`` is by shuffled labels, for all columns at once (the largest
+lower to the largest upper bound, each at a level that holds for all at once; of ``beyond_features`` DeLong's for a difference on the same rows, made wider by how
+much more the difference of shuffled labels varies than it says. The p-value of ``readable`` is by shuffled labels, for all columns at once (the largest
 standardised score).
 Gate: skipped without group columns or below 100 members and 200 others. Left out: columns of one or more than 100 values, values of fewer than 20
 rows, columns that fewer than 100 texts of either side name.
@@ -39,6 +40,8 @@ from audit.evaluators.privacy.attributes.recipes import (
     FittedProbes,
     Guesses,
     HalfOfGuesses,
+    RankedByBoth,
+    RankedColumns,
     ReadColumns,
     ReadOffCodes,
     TextGuesses,
@@ -46,7 +49,6 @@ from audit.evaluators.privacy.attributes.recipes import (
 from audit.evaluators.privacy.holdouts import overlapping
 from audit.recipes.labelled import Reordered, RowAttributes
 from audit.recipes.latents import Codes, MeansOf, Posteriors, no_bottleneck
-from audit.stats.probes import difference
 from audit.stats.proportions import newcombe_difference
 
 LEAST = 100
@@ -87,8 +89,8 @@ class AttributeInference:
             ),
             Metric(
                 "beyond_features",
-                "How much more of a protected attribute a linear probe reads off latent codes than off the features of the same "
-                "examples; largest of all columns",
+                "How much better a linear probe tells a protected attribute by latent codes than by the features of the same examples, "
+                "as a difference of areas under ROC curves; largest of all columns",
                 LOWER,
                 null=0.0,
                 question="Does the code say more of protected attributes than the example itself shows?",
@@ -104,6 +106,7 @@ class AttributeInference:
             "Yeom, Giacomelli, Fredrikson & Jha 2018 (attribute inference as an advantage)",
             "Jayaraman & Evans 2022, Are attribute inference attacks just imputation?",
             "Hoerl & Kennard 1970 (the probe)",
+            "DeLong, DeLong & Clarke-Pearson 1988 (areas on the same rows)",
         ),
         caveats=(
             "It is one attack: a stronger one may infer more.",
@@ -150,7 +153,7 @@ class AttributeInference:
         )
         sides = subject.drawn("train", self.max_rows), others
         columns = self.columns or subject.groups
-        read = chance = shown = shown_by_chance = None
+        read = chance = both = both_by_chance = None
         guesses: tuple[Recipe[Guesses], ...]
         if coded:
             probes = FittedProbes(_codes(subject, teachers), RowAttributes(teachers, columns))
@@ -161,14 +164,16 @@ class AttributeInference:
             chance = ReadOffCodes(_codes(subject, others), Reordered(attributes), self.draws)
             if dict(subject.extractors).get("features"):
                 features = subject.features(others)
-                shown = ReadOffCodes(features, attributes, self.draws)
-                shown_by_chance = ReadOffCodes(features, Reordered(attributes), self.draws)
+                both = RankedByBoth(_codes(subject, others), features, attributes, self.draws)
+                both_by_chance = RankedByBoth(
+                    _codes(subject, others), features, Reordered(attributes), self.draws
+                )
         else:
             names = RowAttributes(others, columns)
             guesses = tuple(TextGuesses(rows, names, subject.model) for rows in sides)
         members, nonmembers = guesses
         asked = {"members": members, "nonmembers": nonmembers, "names": names}
-        asked |= {"read": read, "shown": shown, "control": False}
+        asked |= {"read": read, "both": both, "control": False}
         said = "halves of 'holdout' in place of members and others, labels dealt out at random in place of those read off codes"
 
         def halves(blind: bool = False, known: float = 0.0) -> dict[str, Any]:
@@ -179,14 +184,14 @@ class AttributeInference:
         planted = tuple(
             Case(
                 CaseKind.PLANTED,
-                {**halves(blind=True, known=dose), "read": None, "shown": None},
+                {**halves(blind=True, known=dose), "read": None, "both": None},
                 "halves of 'holdout' whose attributes are guessed among four, those of one half partly known",
                 "remembered attributes",
                 dose,
             )
             for dose in subject.doses
         )
-        null = {**halves(), "read": chance, "shown": shown_by_chance}
+        null = {**halves(), "read": chance, "both": both_by_chance}
         return Cases(asked, Case(CaseKind.NULL, null, said), planted)
 
     def measure(
@@ -195,7 +200,7 @@ class AttributeInference:
         nonmembers: Shards[Guesses],
         names: Shards[Any],
         read: Shards[ReadColumns] | None,
-        shown: Shards[ReadColumns] | None,
+        both: Shards[RankedColumns] | None,
         control: bool,
     ) -> Iterable[Outcome]:
         inside, outside = (np.concatenate(list(side)) for side in (members, nonmembers))
@@ -205,8 +210,8 @@ class AttributeInference:
             yield from self._readable(read[0], control)
         elif not control:
             yield self.about.undefined("readable", "it takes a model with a latent code")
-        if read is not None and shown is not None:
-            yield from self._beyond(read[0], shown[0], control)
+        if both is not None:
+            yield from self._beyond(both[0], control)
         elif not control:
             yield self.about.undefined(
                 "beyond_features", "it takes a model with a latent code, and features of the examples"
@@ -282,32 +287,26 @@ class AttributeInference:
                 p_value=column.read.p_value,
             )
 
-    def _beyond(self, read: ReadColumns, shown: ReadColumns, control: bool) -> Iterable[Outcome]:
-        seen = {column.name: column.read for column in shown.columns}
-        both = [
-            (column.name, column.read, seen[column.name]) for column in read.columns if column.name in seen
-        ]
-        if not both:
-            yield self.about.undefined("beyond_features", "no column can be read off codes and features")
+    def _beyond(self, found: RankedColumns, control: bool) -> Iterable[Outcome]:
+        reasons = [f"'{name}': {why}" for name, why in found.left_out]
+        if not found.columns:
+            yield self.about.undefined(
+                "beyond_features", f"no column can be used: {'; '.join(reasons) or 'none'}"
+            )
             return
-        name, code, features = max(both, key=lambda one: one[1].value - one[2].value)
-        level = 1 - (1 - self.level) / len(both)
+        level = 1 - (1 - self.level) / len(found.columns)
+        name, gap = max(found.columns, key=lambda one: one[1].value)
+        said = f"Largest of {len(found.columns)}: '{name}', area {gap.first:.3f} by codes and {gap.second:.3f} by features."
         yield self.about.measurement(
             "beyond_features",
-            code.value - features.value,
-            _largest([difference(code, features, level) for _, code, features in both], self.level),
-            code.rows,
-            notes=[
-                f"Largest of {len(both)}: '{name}', {code.value:.3f} off codes and {features.value:.3f} off features."
-            ],
+            gap.value,
+            _largest([one.interval(level) for _, one in found.columns], self.level),
+            gap.rows,
+            notes=[said, *(f"Left out: {why}." for why in reasons)],
         )
-        for name, code, features in () if control else both:
+        for name, gap in () if control else found.columns:
             yield self.about.measurement(
-                "beyond_features",
-                code.value - features.value,
-                difference(code, features, self.level),
-                code.rows,
-                group=(("column", name),),
+                "beyond_features", gap.value, gap.interval(self.level), gap.rows, group=(("column", name),)
             )
 
 

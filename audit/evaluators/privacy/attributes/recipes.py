@@ -20,7 +20,7 @@ from audit.core.rows import Matrix, Rows, text_rows, texts_of
 from audit.recipes.labelled import Attributes
 from audit.stats.discriminant import Discriminant
 from audit.stats.permutation import p_value
-from audit.stats.probes import Readable, readable
+from audit.stats.probes import AreaGap, Readable, area_gap, readable
 
 Guesses = NDArray[np.int64]
 
@@ -254,3 +254,48 @@ def _of_the_best(found: list[Readable]) -> float:
     spread = np.maximum(draws.std(axis=0), 1e-12)
     largest = ((draws - draws.mean(axis=0)) / spread).max(axis=1)
     return p_value(float(((values - draws.mean(axis=0)) / spread).max()), largest)
+
+
+@dataclass(frozen=True, slots=True)
+class RankedColumns:
+    """How much better codes rank each column than features do, and the columns left out with reasons."""
+
+    columns: tuple[tuple[str, AreaGap], ...]
+    left_out: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class RankedByBoth(Recipe[RankedColumns]):
+    """Cross-fitted linear probes of every column on codes and on features of the same rows; ``draws`` shuffles for the error."""
+
+    kind: ClassVar[str] = "ranked-by-both"
+    codes: Recipe[Matrix]
+    features: Recipe[Matrix]
+    attributes: Recipe[Attributes]
+    draws: int
+
+    @property
+    def label(self) -> str:
+        return f"attributes in {self.codes.label} and in {self.features.label}"
+
+    def make(
+        self,
+        context: Context,
+        codes: Shards[Matrix],
+        features: Shards[Matrix],
+        attributes: Shards[Attributes],
+    ) -> RankedColumns:
+        ours, theirs, rng = np.concatenate(list(codes)), np.concatenate(list(features)), context.rng(0)
+        columns, left_out = [], []
+        for column in attributes[0].columns:
+            known = column.codes >= 0
+            if len(column.kinds) < 2:
+                left_out.append((column.name, column.left_out))
+                continue
+            try:
+                gap = area_gap(ours[known], theirs[known], column.codes[known], rng, self.draws)
+            except UndefinedError as error:
+                left_out.append((column.name, str(error)))
+                continue
+            columns.append((column.name, gap))
+        return RankedColumns(tuple(columns), tuple(left_out))
