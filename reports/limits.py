@@ -96,9 +96,9 @@ def _about_subject(record: AuditRecord) -> Iterator[str]:
             "Chance did not decide which examples the model was trained on, so a difference between the splits may come "
             "from how they were drawn rather than from training."
         )
-    problems = record.data.get("problems") or ()
-    if problems:
-        yield f"About the data: {' '.join(str(problem) for problem in problems)}"
+    for what, of in (("outputs", record.model), ("data", record.data)):
+        if problems := of.get("problems") or ():
+            yield f"About the {what}: {' '.join(str(problem) for problem in problems)}"
 
 
 def _listed(words: list[str]) -> str:

@@ -103,6 +103,8 @@ def print_plan(described: dict[str, Any], console: Console, *, verbose: bool = F
         console.print(
             f"device: {clean(described['device'])}: {clean(described['why_there'])}", highlight=False
         )
+    for problem in described["model"]["problems"]:
+        console.print(f"[yellow]samples[/] {clean(problem)}", highlight=False)
     for problem in data["problems"]:
         console.print(f"[yellow]data[/] {clean(problem)}", highlight=False)
     _print_evaluators(described, console)

@@ -100,6 +100,7 @@ def describe(plan: AuditPlan, made: dict[str, int]) -> dict[str, Any]:
             "modality": subject.card.modality,
             "parameters": subject.card.parameters,
             "offers": sorted(subject.offers),
+            "problems": list(subject.card.problems),
         },
         "reference_models": [
             {"adapter": r.model.adapter, "weights": r.model.weights, "called": r.called}

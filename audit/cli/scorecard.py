@@ -179,6 +179,8 @@ def together(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def _absent(record: AuditRecord, console: Console) -> None:
+    for problem in record.model.get("problems") or ():
+        console.print(f"[yellow]samples[/]    {clean(str(problem))}")
     for problem in record.data.get("problems") or ():
         console.print(f"[yellow]data[/]       {clean(str(problem))}")
     for m in record.measurements:

@@ -101,7 +101,8 @@ class Pictures:
     ``shape`` is (height, width, channels). ``sizes`` counts (width, height) as
     stored and ``formats`` the kinds of file, the most frequent first. ``grey``
     pictures have no colour, whatever their file says; ``several`` are
-    animations or have pages; ``credentials`` carry a C2PA manifest.
+    animations or have pages; ``credentials`` carry a C2PA manifest; of ``transparent`` ones some pixel lets
+    through the white that they are laid on.
     """
 
     split: str
@@ -112,6 +113,7 @@ class Pictures:
     grey: int
     several: int
     credentials: int
+    transparent: int = 0
 
     def counted(self) -> dict[str, Any]:
         """Return its numbers as the record holds them: the most frequent sizes alone, and kinds of file likewise."""
@@ -126,6 +128,7 @@ class Pictures:
             "grey": self.grey,
             "several": self.several,
             "credentials": self.credentials,
+            "transparent": self.transparent,
         }
 
     def sentence(self) -> str:
@@ -142,8 +145,8 @@ class Pictures:
 def differences(one: Pictures, other: Pictures) -> tuple[str, ...]:
     """Say in what two sets of pictures differ before anything that they show is compared.
 
-    Size and colour are told from the most frequent size and from the share of
-    grey pictures, the kind of file from the most frequent one: saving as JPEG changes pixels,
+    Size and colour are told from the most frequent size and from the shares of
+    grey and of transparent pictures, the kind of file from the most frequent one: saving as JPEG changes pixels,
     and a comparison finds that too.
     """
     said = []
@@ -152,8 +155,12 @@ def differences(one: Pictures, other: Pictures) -> tuple[str, ...]:
     elif one.sizes[0][0] != other.sizes[0][0]:
         (w, h), (v, g) = one.sizes[0][0], other.sizes[0][0]
         said.append(f"most are {w}×{h} against {v}×{g} before resizing")
-    if abs(one.grey / one.total - other.grey / other.total) > 0.5:
-        said.append(f"{one.grey / one.total:.0%} against {other.grey / other.total:.0%} are grey")
+    for what, a, b in (
+        ("grey", one.grey, other.grey),
+        ("transparent and laid on white", one.transparent, other.transparent),
+    ):
+        if abs(a / one.total - b / other.total) > 0.5:
+            said.append(f"{a / one.total:.0%} against {b / other.total:.0%} are {what}")
     kinds = one.formats[0][0], other.formats[0][0]
     if (kinds[0] in _LOSSY) != (kinds[1] in _LOSSY):
         said.append(f"most are {kinds[0]} against {kinds[1]} files")

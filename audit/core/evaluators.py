@@ -81,8 +81,7 @@ class Needs:
             gaps.append(
                 Unmet(
                     f"at least {self.min_rows} samples",
-                    f"{subject.sample_count} samples",
-                    f"write samples = {self.min_rows} or more at the top of the spec",
+                    *subject.too_few_samples(self.min_rows),
                 )
             )
         if "train" in self.splits and card.trained_on not in (None, subject.data):

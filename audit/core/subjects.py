@@ -46,6 +46,8 @@ class ModelCard:
     notes: tuple[str, ...] = ()
     most_samples: int | None = None
     trained_on: DataRef | None = None
+    problems: tuple[str, ...] = field(default=(), compare=False, metadata={"identity": False})
+    """Sentences about outputs that were drawn before: what was left out, or looks wrong. The digest names what was kept."""
     pictures: Pictures | None = None
     """What pictures that were drawn before were, before they were made alike."""
     files: str = ""
@@ -153,6 +155,14 @@ class Subject:
         """How many samples this audit draws."""
         most = self.card.most_samples
         return self.sample_size if most is None else min(self.sample_size, most)
+
+    def too_few_samples(self, least: int) -> tuple[str, str]:
+        """Return how many samples there are, in words, and what brings ``least`` of them."""
+        count, most = self.sample_count, self.card.most_samples
+        found = "1 sample" if count == 1 else f"{count:,} samples"
+        if most is not None and most < least:
+            return found, "bring more outputs: no more can be drawn from those that were made before"
+        return found, f"write samples = {least} or more at the top of the spec"
 
     def extractor(self, role: str = "features") -> ExtractorRef:
         """Return the feature extractor of a role. Raise InputError when the audit names none."""

@@ -254,6 +254,7 @@ def _model(plan: AuditPlan) -> dict[str, Any]:
         "deterministic": subject.card.deterministic,
         "offers": sorted(subject.offers),
         "withheld": {capability.value: placeless(reason) for capability, reason in subject.card.withheld},
+        "problems": [placeless(problem) for problem in subject.card.problems],
         "notes": [placeless(note) for note in subject.card.notes],
         "pictures": subject.card.pictures.counted() if subject.card.pictures else None,
     }

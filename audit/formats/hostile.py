@@ -68,7 +68,7 @@ def tolerate(
         if len(bad) > MAX_BAD * total:
             remedy = f"More than {MAX_BAD:.0%} is too many: remove or repair them, then run again."
             raise InputError(" ".join(filter(None, (found, remedy, advice))))
-        said.append(f"{found} They were left out.")
+        said.append(f"{found} {'It was' if len(bad) == 1 else 'They were'} left out.")
     if beside := [entry for entry in refused if entry.mark is Mark.BESIDE]:
         files = "1 other file was" if len(beside) == 1 else f"{len(beside):,} other files were"
         names = _named(entry.name for entry in beside)

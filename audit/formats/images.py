@@ -87,6 +87,7 @@ class Look:
     grey: bool
     several: bool
     credentials: bool
+    transparent: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,6 +111,7 @@ def looks(split: str, shape: tuple[int, ...], each: Sequence[Look]) -> Pictures:
         grey=sum(look.grey for look in each),
         several=sum(look.several for look in each),
         credentials=sum(look.credentials for look in each),
+        transparent=sum(look.transparent for look in each),
     )
 
 
@@ -189,7 +191,7 @@ def _read(
                 upright = _upright(image)
                 seen, fitted = _array(upright), _fitted(upright, rules)
                 several = animated or (kind != "MPO" and _is_animated(image))
-                look = Look(kind, upright.size, _is_grey(seen), several, credentials)
+                look = Look(kind, upright.size, _is_grey(seen), several, credentials, _is_transparent(image))
                 return Picture(name, seen if fitted is upright else _array(fitted), look)
     except UnreadableError:
         raise
@@ -307,6 +309,13 @@ def _is_grey(pixels: NDArray[np.uint8]) -> bool:
         if any((some[..., 0] != some[..., channel]).any() for channel in range(1, pixels.shape[2])):
             return False
     return True
+
+
+def _is_transparent(image: Any) -> bool:
+    """Say whether some pixel of a decoded picture lets through what lies behind it; many files have a channel for it that is full."""
+    if not image.has_transparency_data:
+        return False
+    return bool(image.mode.startswith("I") or image.convert("RGBA").getchannel("A").getextrema()[0] < 255)
 
 
 def _array(image: Any) -> NDArray[np.uint8]:

@@ -85,8 +85,8 @@ def described(location: Mapping[str, str], options: Options) -> tuple[ModelCard,
         notes=(
             f"{len(found.pairs):,} restorations lie on disk, each beside the original of the same name; no other picture can "
             "be restored.",
-            *found.problems,
         ),
+        problems=found.problems,
     )
     return card, frozenset({Capability.RECONSTRUCT})
 

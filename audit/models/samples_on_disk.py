@@ -108,8 +108,8 @@ class SamplesOnDisk:
             notes=(
                 f"{len(kept.samples):,} samples lie on disk; no more can be drawn, and none for a given condition.",
                 f"Their order is drawn from their {what} matter to it.",
-                *kept.problems,
             ),
+            problems=kept.problems,
             most_samples=len(kept.samples),
             pictures=kept.pictures,
             files=_files(ref, kept),

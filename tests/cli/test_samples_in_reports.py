@@ -82,3 +82,25 @@ def test_texts_come_out_as_text(cli: Any, tmp_path: Path) -> None:
     assert "{{ 7*7 }}" in page.text
     assert "\u202e" not in text
     assert len(text) < 200_000
+
+
+def test_what_is_left_out_of_a_folder_of_outputs_is_said_by_plan_run_and_report(
+    cli: Any, tmp_path: Path
+) -> None:
+    ours, real = (pictures(tmp_path / name, 40, i) for i, name in enumerate(("samples", "real")))
+    (ours / "torn.png").write_bytes(b"")
+    path = spec(tmp_path, f'path = "{ours}"', f'use = "images"\npath = "{real}"')
+    planned = cli("plan", path, "--store", tmp_path / "store")
+    done = cli("run", path, "--store", tmp_path / "store")
+    report = cli("report", "--store", tmp_path / "store", "--format", "markdown")
+    for said in (planned.out, done.out, report.out):
+        assert "torn.png (empty)" in " ".join(said.split())
+
+
+def test_outputs_that_are_too_few_are_not_asked_for_in_the_spec(cli: Any, tmp_path: Path) -> None:
+    ours, real = pictures(tmp_path / "samples", 1, 0), pictures(tmp_path / "real", 40, 1)
+    path = spec(tmp_path, f'path = "{ours}"', f'use = "images"\npath = "{real}"')
+    path.write_text(path.read_text("utf-8").replace("quality.samples", "quality.kid"), encoding="utf-8")
+    said = " ".join(cli("plan", path, "--store", tmp_path / "store").out.split())
+    assert "found 1 sample; bring more outputs" in said
+    assert "write samples =" not in said

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from audit.cli.scorecard import print_record
 from audit.core.measurements import Measurement
+from reports.limits import limits
 from tests.reports.conftest import sample  # noqa: F401 - a fixture
 
 
@@ -27,6 +28,13 @@ def test_the_question_stands_above_its_bound(sample: Any) -> None:  # noqa: F811
 def test_what_is_wrong_with_the_data_stands_below_the_scorecard(sample: Any) -> None:  # noqa: F811 - the fixture
     (problem,) = sample.record.data["problems"]
     assert problem in shown(sample.record)
+
+
+def test_what_was_left_out_of_outputs_made_before_stands_there_too(sample: Any) -> None:  # noqa: F811 - the fixture
+    model = {**sample.record.model, "problems": ["1 of 80 samples cannot be used: x.png (too many pixels)."]}
+    record = dataclasses.replace(sample.record, model=model)
+    assert "samples    1 of 80 samples cannot be used: x.png (too many pixels)." in shown(record)
+    assert "About the outputs: 1 of 80 samples cannot be used: x.png (too many pixels)." in limits(record)
 
 
 def test_what_fails_comes_first_and_says_why(sample: Any) -> None:  # noqa: F811 - the fixture

@@ -280,6 +280,7 @@ def test_every_kind_is_seen_as_a_person_sees_it(tmp_path: Path) -> None:
         assert found.look.grey == bool((wanted == wanted[..., :1]).all()), name
         assert found.look.several == (name.startswith("moving") or "pages" in name), name
         assert not found.look.credentials, name
+        assert found.look.transparent == (name.startswith("alpha") or "hole" in name), name
 
 
 def test_the_same_pixels_of_every_lossless_kind_are_equal(tmp_path: Path) -> None:
@@ -492,3 +493,15 @@ def test_what_pictures_were_is_counted_and_compared(tmp_path: Path) -> None:
         differences(colour, looks("samples", (4, 4, 3), each[2:]))[0]
         == "most are 9×6 against 5×4 before resizing"
     )
+
+
+def test_pictures_with_a_full_alpha_channel_are_not_transparent_and_others_are_told(tmp_path: Path) -> None:
+    for name, opacity in (("full", 255), ("half", 128)):
+        (tmp_path / name).mkdir()
+        saved(tmp_path / name / "a.png", np.dstack([COLOUR, np.full(COLOUR.shape[:2], opacity, np.uint8)]))
+    full, half = (
+        looks(name, (6, 9, 3), [p.look for p in pictures(listing(tmp_path / name), ImageRules(), [])])
+        for name in ("full", "half")
+    )
+    assert (full.transparent, half.transparent) == (0, 1)
+    assert differences(half, full) == ("100% against 0% are transparent and laid on white",)

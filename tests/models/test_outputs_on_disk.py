@@ -93,7 +93,7 @@ def test_conversations_are_samples_with_prompts_and_bad_lines_are_named(tmp_path
     assert offers == {Capability.SAMPLE}
     assert card.modality == "text"
     assert any(
-        "line 41 (no message of the role 'assistant', only system, user)" in note for note in card.notes
+        "line 41 (no message of the role 'assistant', only system, user)" in note for note in card.problems
     )
     rows = model.sample_range(0, 40).to_pylist()
     assert {(row["prefix"], row["text"]) for row in rows} == {
@@ -110,7 +110,7 @@ def test_completions_without_their_prompt_are_named_with_the_fields_there_are(tm
     card, _ = SamplesOnDisk.describe(
         SamplesOnDisk.refer({"path": path, "field": "completion", "prefix": "question"})
     )
-    assert any("line 41 (no field 'question' among completion)" in note for note in card.notes)
+    assert any("line 41 (no field 'question' among completion)" in note for note in card.problems)
     with pytest.raises(InputError, match="no field 'prompt' among question, completion"):
         SamplesOnDisk.describe(SamplesOnDisk.refer({"path": path, "field": "completion", "prefix": "prompt"}))
 
@@ -220,7 +220,7 @@ def test_restorations_without_an_original_of_their_size_are_named(pairs: tuple[P
     card, _ = SamplesOnDisk.describe(
         SamplesOnDisk.refer({"path": str(restored), "originals": str(originals)})
     )
-    noted = " ".join(card.notes)
+    noted = " ".join(card.problems)
     assert "further.png (has no partner in 'originals')" in noted
     assert "3.bmp (is 4×4 and its original 8×8)" in noted
     for path in list((restored / "a").iterdir())[:10]:

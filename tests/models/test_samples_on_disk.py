@@ -99,7 +99,7 @@ def test_bad_samples_are_left_out_and_counted(tmp_path: Path) -> None:
     (tmp_path / "s" / "bad.png").write_text("x")
     card, _ = SamplesOnDisk.describe(SamplesOnDisk.refer(options))
     assert card.most_samples == 40
-    assert "bad.png (not an image)" in card.notes[2]
+    assert "bad.png (not an image)" in card.problems[0]
     (tmp_path / "s" / "worse.png").write_text("x")
     (tmp_path / "s" / "worst.png").write_text("x")
     with pytest.raises(InputError, match="More than 5%"):

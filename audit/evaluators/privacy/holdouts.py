@@ -34,5 +34,4 @@ def few_samples(subject: Subject) -> tuple[Unmet, ...]:
     """Say that there are too few samples to look for leaks in, if so."""
     if subject.sample_count >= LEAST_SAMPLES:
         return ()
-    remedy = f"write samples = {LEAST_SAMPLES} or more at the top of the spec"
-    return (Unmet(f"at least {LEAST_SAMPLES} samples", f"{subject.sample_count} samples", remedy),)
+    return (Unmet(f"at least {LEAST_SAMPLES} samples", *subject.too_few_samples(LEAST_SAMPLES)),)
