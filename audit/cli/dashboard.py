@@ -87,6 +87,7 @@ def command(
             "--server.enableStaticServing=false",
             "--server.showEmailPrompt=false",
             "--server.fileWatcherType=none",
+            "--runner.magicEnabled=false",  # a page shows what it is told to, not every sentence that stands in its source
             "--browser.gatherUsageStats=false",
             "--client.toolbarMode=minimal",
             "--client.showErrorDetails=none",

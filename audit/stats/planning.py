@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from audit.core.measurements import Interval
 from audit.stats.proportions import exact_interval, normal_quantile, upper_bound, wilson_bounds
@@ -23,12 +23,14 @@ class Needed:
     """How many units would decide if the estimate stayed as it is.
 
     ``n`` is that number, or the rows there are where those do not suffice: then ``decides`` is False and ``wanted``
-    says how many would (None where no number would, because the estimate is the bound).
+    says how many would (None where no number would, because the estimate is the bound). ``at_the_end`` says that the estimate
+    ends its own interval, as a count of nothing does: then more units do decide, and how many the interval does not tell.
     """
 
     n: int
     decides: bool
     wanted: int | None
+    at_the_end: bool = False
 
     def sentence(self) -> str:
         """Return what to tell a reader.
@@ -38,6 +40,8 @@ class Needed:
         """
         if self.decides:
             return f"At this estimate {self.n:,} units would decide."
+        if self.wanted is None and self.at_the_end:
+            return "The estimate is the bound itself: more units decide once the interval holds nothing else; how many, it does not tell."
         if self.wanted is None:
             return "The estimate is the bound itself: no number of units would decide."
         return f"All {self.n:,} units there are would not decide; at this estimate it takes about {self.wanted:,}."
@@ -135,7 +139,7 @@ def rows_for_interval(
     gap = abs(value - bound)
     side = interval.high - value if bound > value else value - interval.low
     if gap == 0:
-        return _capped(None, available)
+        return replace(_capped(None, available), at_the_end=value in (interval.low, interval.high))
     return _capped(min(MOST, max(2, math.ceil(n * (side / gap) ** 2))), available)
 
 

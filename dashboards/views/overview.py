@@ -20,6 +20,7 @@ from reports.redact import shortened, visible
 from reports.sections import group_name
 
 AT_ONCE = 50  # runs on one page
+_VERDICT = 118  # pixels, which hold the longest verdict
 _VERDICTS = (*(v.value for v in Verdict), UNFINISHED)
 
 
@@ -27,8 +28,7 @@ def show() -> None:
     """Show the page."""
     address = widgets.store_or_stop()
     st.title("Audits")
-    st.text(f"Store: {visible(str(address))}")
-    head = st.container()
+    head = st.container(horizontal=True, vertical_alignment="center")
     with queries.reading(address) as store:
         choices = store.summaries.choices()
     wanted = _wanted(choices)
@@ -36,6 +36,7 @@ def show() -> None:
     page = queries.page(address, wanted, first, AT_ONCE)
     with head:
         _figures(page.everything)
+        st.text(f"Store: {visible(str(address))}", width="content")
     _table(page.runs)
     _turn(first, page.total)
     _unreadable([line for line in page.runs if line.problem])
@@ -43,22 +44,22 @@ def show() -> None:
 
 
 def _figures(counts: Mapping[str, int]) -> None:
-    columns = st.columns(6)
-    columns[0].metric("Runs", sum(counts.values()), border=True)
-    for column, verdict in zip(columns[1:], _VERDICTS, strict=True):
-        column.metric(f"{widgets.SYMBOLS[verdict]} {verdict}", counts.get(verdict, 0), border=True)
+    st.badge(numbers.counted(sum(counts.values()), "run"), color="blue")
+    for verdict in _VERDICTS:
+        widgets.badge(verdict, f"{numbers.count(counts.get(verdict, 0))} {verdict}")
 
 
 def _wanted(choices: Choices) -> Wanted:
-    left, right = st.columns([2, 3], vertical_alignment="bottom")
-    words = left.text_input(
+    search, model, data, began = st.columns([3, 2, 2, 3])
+    words = search.text_input(
         "Search", placeholder="Name, model or run", icon=":material/search:", key="search"
     )
-    verdicts = right.pills("Verdict", _VERDICTS, selection_mode="multi", key="verdicts")
-    model, data, began = st.columns(3)
     models = model.multiselect("Model", choices.models, format_func=_short, key="models")
     sources = data.multiselect("Data", choices.data, format_func=_short, key="data")
     days = began.date_input("Began between", value=[], min_value=date(2000, 1, 1), key="days")
+    verdicts = st.pills(
+        "Verdict", _VERDICTS, selection_mode="multi", key="verdicts", label_visibility="collapsed"
+    )
     since, until = _days(days)
     return Wanted(words or "", tuple(models), tuple(sources), tuple(verdicts or ()), since, until)
 
@@ -136,7 +137,7 @@ def _table(runs: Sequence[Summary]) -> None:
                 width="large",
                 help="What did not pass: its value, its interval and its bound",
             ),
-            **{d: st.column_config.TextColumn(d.capitalize(), width="small") for d in dimensions},
+            **{d: st.column_config.TextColumn(d.capitalize(), width=_VERDICT) for d in dimensions},
         },
     )
     for position in chosen.selection.rows[:1]:
@@ -148,10 +149,10 @@ def _row(line: Summary, dimensions: Sequence[str]) -> dict[str, Any]:
     return {
         "Verdict": widgets.word(line.verdict),
         "Name": shortened(visible(line.name), 200),
-        "Model": shortened(visible(line.model), 80),
-        "Data": shortened(visible(line.data), 80),
         **{d: widgets.word(said[d]) if d in said else "" for d in dimensions},
         "Decisive": _decisive(line.decisive),
+        "Model": shortened(visible(line.model), 80),
+        "Data": shortened(visible(line.data), 80),
         "Began": _when(line.began),
         "Seconds": numbers.elapsed(line.began, line.finished),
         "Lost": line.failures,

@@ -32,8 +32,7 @@ PARTS = (
     "Limits",
     "How to repeat it",
 )
-_READ = "html"
-"""The format that people read; the others are for programs."""
+_READ = "html"  # the format that people read; the others are for programs
 
 
 def show() -> None:
@@ -44,15 +43,16 @@ def show() -> None:
     sensitive = bool(st.session_state.get(f"sensitive-{line.run}", False))
     shown = queries.shown(line, record, sensitive)
     _head(shown)
-    _downloads(address, record, sensitive)
-    revealed(
-        address,
-        line.run,
-        "Show sensitive evidence",
-        "sensitive evidence",
-        key=f"sensitive-{line.run}",
-        help="It may show training examples. Reports downloaded while this is on hold it too.",
-    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        _downloads(address, record, sensitive)
+        revealed(
+            address,
+            line.run,
+            "Show sensitive evidence",
+            "sensitive evidence",
+            key=f"sensitive-{line.run}",
+            help="It may show training examples. Reports downloaded while this is on hold it too.",
+        )
     if note := small_groups.said(len(small_groups.withheld(record))):
         st.caption(plain(note))
     _parts(shown, small_groups.without(record))
@@ -81,22 +81,21 @@ def _head(shown: View) -> None:
     st.title(plain(shown.title, 200))
     verdict = shown.verdict if shown.finished else "unfinished"
     widgets.banner(verdict, shown.headline, shown.sentence)
-    columns = st.columns(len(shown.facts) or 1)
-    for column, (name, value) in zip(columns, shown.facts, strict=False):
-        with column.container(gap=None):
-            st.caption(plain(name))
-            st.text(visible(value))
+    with st.container(horizontal=True):
+        for name, value in shown.facts:
+            with st.container(gap=None, width="content"):
+                st.caption(plain(name))
+                st.text(visible(value))
 
 
 def _downloads(address: StoreAddress, record: AuditRecord, sensitive: bool) -> None:
     """Offer the report that people read beside a list of the other formats."""
     formats = queries.renderers()
-    with st.container(horizontal=True):
-        if _READ in formats:
-            _download(_READ, formats[_READ], address, record, sensitive)
-        with st.popover("Other formats", icon=":material/download:"):
-            for name in sorted({*formats} - {_READ}):
-                _download(name, formats[name], address, record, sensitive)
+    if _READ in formats:
+        _download(_READ, formats[_READ], address, record, sensitive)
+    with st.popover("Other formats", icon=":material/download:"):
+        for name in sorted({*formats} - {_READ}):
+            _download(name, formats[name], address, record, sensitive)
 
 
 def _download(
@@ -124,18 +123,20 @@ def _file_name(run: str) -> str:
 
 
 def _summary(shown: View) -> None:
+    if shown.findings:
+        st.subheader("What to look at")
+        drill.ranked(shown.findings)
+    st.subheader("Scorecard")
     for column, card in zip(st.columns(len(shown.cards)), shown.cards, strict=True):
         with column.container(border=True, height="stretch"):
             st.markdown(f"**{plain(card.dimension.capitalize())}**")
             st.caption(plain(card.question))
-            for tally in card.tallies:
-                widgets.badge(tally.verdict, f"{tally.count} {tally.verdict}")
+            with st.container(horizontal=True, gap="small"):
+                for tally in card.tallies:
+                    widgets.badge(tally.verdict, f"{tally.count} {tally.verdict}")
             if not card.tallies:
                 st.caption("The policy asks nothing here.")
             st.caption(plain(f"Measurements: {card.measurements}. Evaluators: {card.evaluators or 'none'}."))
-    if shown.findings:
-        st.subheader("What to look at")
-        drill.ranked(shown.findings)
     st.subheader("Criteria")
     st.caption("Each bound was chosen before the run. The whole interval decides.")
     widgets.table(

@@ -112,7 +112,9 @@ def test_the_overview_lists_runs_newest_first(samples: Any, kept: Any) -> None:
     assert list(table["quality"]) == ["≈ inconclusive"] * 2
     assert "asked for" in table["Decisive"][0]
     assert list(table["Open"]) == [f"run?run={newer}", f"run?run={older}"]
-    assert [m.value for m in app.metric] == ["2", "0", "2", "0", "0", "0"]
+    told = words(app)
+    for badge in ("2 runs", "0 pass", "2 fail", "0 inconclusive", "0 not assessed", "0 unfinished"):
+        assert badge in told
 
 
 def test_the_overview_can_be_searched_and_filtered(samples: Any, kept: Any) -> None:
@@ -308,7 +310,7 @@ def test_the_overview_turns_its_pages_and_reads_no_record(
     app = opened()
     assert not app.exception
     assert "Runs on one page" not in words(app)
-    assert app.metric[0].value == "52"
+    assert "52 runs" in words(app)
     assert list(app.dataframe[0].value["Name"])[::49] == ["run 51", "run 2"]
     next(b for b in app.button if b.label == "Older").click().run()
     assert list(app.dataframe[0].value["Name"]) == ["run 1", "run 0"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import contextlib
 import dataclasses
@@ -19,6 +20,7 @@ from types import ModuleType
 
 import pytest
 
+import dashboards
 from audit.cli.dashboard import browse, names
 from audit.core.errors import InputError
 from audit.core.records import to_plain
@@ -240,3 +242,11 @@ def test_a_browser_is_opened_once_the_server_listens_and_not_before(monkeypatch:
         server.listen()
         browse("127.0.0.1", port, lambda: True)
     assert opened == [f"http://127.0.0.1:{port}"]
+
+
+def test_no_page_shows_a_sentence_of_its_source() -> None:
+    """Streamlit writes bare strings of a page's source onto the page, unless it is told not to."""
+    for view in sorted((Path(dashboards.__file__).parent / "views").glob("*.py")):
+        after = ast.parse(view.read_text(encoding="utf-8")).body[1:]
+        bare = [s.value for s in after if isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant)]
+        assert not bare, view.name

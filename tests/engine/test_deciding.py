@@ -40,6 +40,14 @@ def test_other_intervals_shrink_with_the_root_of_n() -> None:
     assert on_the_bound == (None, "The estimate is the bound itself: no number of units would decide.")
 
 
+def test_a_count_of_nothing_may_still_be_decided_by_more() -> None:
+    """None of the kinds is dropped, one may be: with more samples none may be, which an interval of one run cannot foresee."""
+    found = of(0.0, Interval(0.0, 1.0, 0.95, "closed testing"), 2000)
+    n, said = deciding(Criterion("m", at_most=0.0), found)
+    assert n is None
+    assert said.startswith("The estimate is the bound itself: more units decide once")
+
+
 @pytest.mark.parametrize("bound", [0.1, 0.9])
 def test_a_decided_verdict_needs_nothing(bound: float) -> None:
     found = of(0.5, Interval(0.4, 0.6, 0.95, "z"), 100)
