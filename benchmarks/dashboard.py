@@ -2,10 +2,13 @@
 
     python benchmarks/dashboard.py --runs 1000 --evidence 100 --sessions 10
     python benchmarks/dashboard.py --store FOLDER        # keeps the store, and uses it again
+    python benchmarks/dashboard.py --sessions 1 --clients 9
     python benchmarks/dashboard.py --store 'postgresql+psycopg://user@host/database?blobs=/folder'
 
 Writes runs and rows of evidence with the store's own functions, starts ``audit dashboard``, and opens and changes pages in headless
 Chromium, each session a browser context of its own. A page is there when its own content is drawn and Streamlit has stopped running.
+``--clients`` are sessions beside them that speak Streamlit's protocol and draw nothing, as people do whose browsers run on machines of
+their own: they open and change the same pages, and a page is there when the last of its messages has come.
 Goals: a page opens in under 2 s, and is changed in under 1 s. Needs playwright and Chromium, which nothing else here does.
 """
 
@@ -193,14 +196,50 @@ async def _drawn(page: Any, kind: str) -> None:
     await page.locator(ENDED).wait_for(timeout=_PATIENCE)
 
 
-async def look(url: str, sessions: int, rounds: int) -> dict[str, list[float]]:
+async def client(url: str, taken: dict[str, list[float]], rounds: int) -> None:
+    """Open and change pages as a browser asks for them, without one."""
+    import websockets
+    from streamlit.proto.BackMsg_pb2 import BackMsg
+    from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+
+    async with websockets.connect(
+        f"{url.replace('http', 'ws')}_stcore/stream",
+        origin=websockets.Origin(url.rstrip("/")),
+        subprotocols=[websockets.Subprotocol("streamlit")],
+        max_size=None,
+    ) as line:
+        pages: dict[str, str] = {}
+
+        async def ask(page: str, what: str) -> None:
+            message, began = BackMsg(), time.perf_counter()
+            message.rerun_script.page_script_hash = pages.get(page, "")
+            await line.send(message.SerializeToString())
+            while True:
+                told = ForwardMsg.FromString(await line.recv())
+                kind = told.WhichOneof("type")
+                if kind == "navigation":
+                    pages.update({one.page_name: one.page_script_hash for one in told.navigation.app_pages})
+                if kind == "script_finished" and told.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN:
+                    break
+            taken.setdefault(f"{what}, no browser", []).append(time.perf_counter() - began)
+
+        await ask("", "open the overview")
+        for _ in range(rounds):
+            for name in PAGES:
+                await ask(name, f"go to {name}")
+
+
+async def look(url: str, sessions: int, clients: int, rounds: int) -> dict[str, list[float]]:
     from playwright.async_api import async_playwright
 
     taken: dict[str, list[float]] = {}
     path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     async with async_playwright() as started:
         browser = await started.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        await asyncio.gather(*(session(browser, url, taken, rounds) for _ in range(sessions)))
+        await asyncio.gather(
+            *(session(browser, url, taken, rounds) for _ in range(sessions)),
+            *(client(url, taken, rounds) for _ in range(clients)),
+        )
         await browser.close()
     return taken
 
@@ -210,7 +249,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--store", help="where to keep the store; else it is made anew and thrown away")
-    for name, default in (("runs", 1000), ("evidence", 100), ("sessions", 10), ("rounds", 1), ("port", 8765)):
+    for name, default in (
+        ("runs", 1000),
+        ("evidence", 100),
+        ("sessions", 10),
+        ("clients", 0),
+        ("rounds", 1),
+        ("port", 8765),
+    ):
         parser.add_argument(f"--{name}", type=int, default=default)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -224,10 +270,10 @@ def main() -> None:
         process = serve(address, given.port)
         try:
             print(f"listening after {listening(given.port, process):.2f} s, {memory(process):.0f} MB")
-            for sessions in sorted({1, given.sessions}):
-                taken = asyncio.run(look(f"http://127.0.0.1:{given.port}/", sessions, given.rounds))
+            for sessions, clients in sorted({(1, 0), (given.sessions, given.clients)}):
+                taken = asyncio.run(look(f"http://127.0.0.1:{given.port}/", sessions, clients, given.rounds))
                 print(
-                    f"{sessions} at once, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors, {memory(process):.0f} MB"
+                    f"{sessions} in browsers and {clients} without at once, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors, {memory(process):.0f} MB"
                 )
                 for name, times in taken.items():
                     ordered = sorted(times)

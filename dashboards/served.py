@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 
@@ -21,6 +22,8 @@ def main() -> None:
 
     for name in LOADED_FIRST:
         importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # Streamlit looks through every object there is after each page; what is loaded here never goes
     sys.argv[0] = "streamlit"
     streamlit()
 

@@ -6,6 +6,7 @@ import ast
 import asyncio
 import contextlib
 import dataclasses
+import gc
 import os
 import signal
 import socket
@@ -26,6 +27,7 @@ from audit.core.errors import InputError
 from audit.core.records import to_plain
 from audit.store.location import resolve
 from audit.store.runs import open_store
+from dashboards import served as served_module
 
 EVIL = "evil.example"
 SETTINGS = """
@@ -250,3 +252,16 @@ def test_no_page_shows_a_sentence_of_its_source() -> None:
         after = ast.parse(view.read_text(encoding="utf-8")).body[1:]
         bare = [s.value for s in after if isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant)]
         assert not bare, view.name
+
+
+def test_what_is_loaded_first_is_not_looked_through_after_each_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streamlit collects garbage after every page, a tenth of a second in which no other session goes on."""
+    frozen: list[int] = []
+    monkeypatch.setattr(sys, "argv", ["served"])
+    monkeypatch.setattr("streamlit.web.cli.main", lambda: frozen.append(gc.get_freeze_count()))
+    before = gc.get_freeze_count()
+    try:
+        served_module.main()
+    finally:
+        gc.unfreeze()
+    assert frozen[0] - before > 10_000
