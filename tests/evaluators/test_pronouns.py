@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import zlib
 from dataclasses import replace
 from typing import Any
@@ -316,6 +317,12 @@ def test_the_datas_own_probes_say_how_much_stronger_the_model_is(score: Any, str
     assert interval.low <= strength <= interval.high
     assert (interval.low > 1.25) == (strength == 2.0)
     assert found["slope"].value == pytest.approx(found["amplification"].value)
+    if strength == 2.0:
+        named = re.findall(
+            r"([\w -]+) (\d+)% \((\d+)%\)", found["amplification"].notes[0].partition("for ")[2]
+        )
+        assert len(named) == 3
+        assert all(abs(int(said) - 50) > abs(int(share) - 50) for _, said, share in named)
     assert isinstance(found["swapped_slope"], Undefined)
     assert isinstance(found["they_share"], Undefined)
     planted = np.array(splits["pronouns"].column("share").to_pylist())

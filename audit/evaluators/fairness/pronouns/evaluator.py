@@ -249,7 +249,15 @@ class PronounAssociation:
             found.odds[draws.occupations], found.resampled(draws.occupations, draws.neutral, draws.items)
         )
         value, interval = float(slopes(found.odds, found.g)), percentile_interval(boots, found.units)
-        return self.about.measurement("amplification", value, interval, found.units, available=found.units)
+        beyond = np.sign(found.odds) * (found.g - found.odds)
+        furthest = ", ".join(
+            f"{found.names[i]} {1 / (1 + np.exp(-found.g[i])):.0%} ({found.share[i]:.0%})"
+            for i in np.argsort(-beyond, kind="stable")[:3]
+        )
+        note = f"Furthest beyond the data: 'she' rather than 'he' for {furthest}; in brackets the share in the data."
+        return self.about.measurement(
+            "amplification", value, interval, found.units, notes=(note,), available=found.units
+        )
 
     def _slope(self, found: Association, draws: Draws, own: bool = False) -> Outcome:
         value = float(slopes(found.odds, found.g))
