@@ -15,7 +15,8 @@ from reports.frameworks import Framework, Spoken, frameworks, spoken
 from reports.limits import limits
 from reports.markdown import name, table, text
 from reports.sections import group_name
-from reports.view import facts, headline, sentence
+from reports.verdict_words import headline, sentence
+from reports.view import facts
 
 _MOST = 12
 """Lines of evidence beside one clause; the rest is counted."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from audit.core.evaluators import Dimension
 from audit.core.measurements import Interval, Unquantified
-from audit.core.records import AuditRecord
+from audit.core.records import AuditRecord, not_asked
 from reports import numbers
 from reports.sections import dimension_of, owners
 
@@ -63,6 +63,8 @@ def _about_scope(record: AuditRecord) -> Iterator[str]:
             f"{numbers.counted(len(record.skipped), 'evaluator')} could not run on this model and data; "
             "what they would have found is unknown."
         )
+    if elsewhere := not_asked(record):
+        yield f"Criteria of the policy about models of another kind were not asked: {', '.join(elsewhere)}."
     yield from (sentence for dimension, sentence in _OF_DIMENSION.items() if dimension.value in measured)
 
 

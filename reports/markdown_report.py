@@ -13,7 +13,8 @@ from reports.findings import findings
 from reports.limits import limits
 from reports.markdown import name, table, text
 from reports.review import reviewed
-from reports.view import Card, cards, criteria, facts, headline, sentence
+from reports.verdict_words import headline, sentence
+from reports.view import Card, cards, criteria, facts
 
 _SIGNS: Mapping[str, str] = {
     Verdict.PASS: "\N{WHITE HEAVY CHECK MARK}",

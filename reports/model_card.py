@@ -15,7 +15,8 @@ from reports.limits import limits
 from reports.markdown import front_matter, name, table, text
 from reports.redact import flattened
 from reports.sections import group_name, owners
-from reports.view import CriterionLine, criteria, facts, headline, model_name, sentence
+from reports.verdict_words import headline, sentence
+from reports.view import CriterionLine, criteria, facts, model_name
 
 _TASKS: Mapping[str, tuple[str, str]] = {
     "text": ("text-generation", "Text generation"),

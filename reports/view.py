@@ -34,16 +34,10 @@ from reports.sections import (
     owners,
     sections,
 )
+from reports.verdict_words import headline, sentence
 
-HEADLINES: Mapping[Verdict, str] = {
-    Verdict.PASS: "Every criterion passed",
-    Verdict.FAIL: "A criterion failed",
-    Verdict.INCONCLUSIVE: "Inconclusive",
-    Verdict.NOT_ASSESSED: "Not fully assessed",
-}
 SHOWS = ("quality.samples", "quality.reconstruction")
 """Evaluators whose evidence stands before any number."""
-_NAMED_AT_MOST = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,75 +179,6 @@ def _apart(
     apart = sorted((s for s in every if s.name in places), key=lambda s: places[s.name])
     samples = tuple(item for section in apart for item in section.exhibits)
     return tuple(replace(s, exhibits=()) if s.name in places else s for s in every), samples
-
-
-def headline(record: AuditRecord) -> str:
-    """Return the verdict in a few words."""
-    if record.finished is None:
-        return "The run has not finished"
-    if record.verdict is Verdict.FAIL:
-        failed = sum(j.verdict is Verdict.FAIL for j in record.judgements if j.decides)
-        return f"{numbers.counted(failed, 'criterion', 'criteria')} failed"
-    return HEADLINES[record.verdict]
-
-
-def sentence(record: AuditRecord) -> str:
-    """Return what the verdict means, in one plain sentence."""
-    deciding = [j for j in record.judgements if j.decides]
-    of = {verdict: [j for j in deciding if j.verdict is verdict] for verdict in Verdict}
-    total = len(deciding)
-    rest = _also(of) + _beside(record)
-    if record.finished is None:
-        return (
-            f"What was recorded so far: {numbers.counted(len(record.measurements), 'measurement')} and "
-            f"{numbers.counted(total, 'judgement')}. Run it again to resume."
-        )
-    match record.verdict:
-        case Verdict.FAIL:
-            return (
-                f"{len(of[Verdict.FAIL])} of {numbers.counted(total, 'judgement')} failed: the whole interval of "
-                f"{_named(of[Verdict.FAIL])} lies outside its bound.{rest}"
-            )
-        case Verdict.INCONCLUSIVE:
-            return (
-                f"Nothing failed, but {len(of[Verdict.INCONCLUSIVE])} of {numbers.counted(total, 'judgement')} could not "
-                f"be decided: the interval of {_named(of[Verdict.INCONCLUSIVE])} lies across its bound.{rest}"
-            )
-        case Verdict.NOT_ASSESSED if total:
-            return (
-                f"Nothing that was measured failed, but {len(of[Verdict.NOT_ASSESSED])} of "
-                f"{numbers.counted(total, 'judgement')} could not be made: {_named(of[Verdict.NOT_ASSESSED])}.{_beside(record)}"
-            )
-        case Verdict.NOT_ASSESSED:
-            return "The policy names no criterion, so there is nothing to pass or to fail."
-        case Verdict.PASS:
-            return f"Each of {numbers.counted(total, 'judgement')} passed: the whole interval lies within its bound.{_beside(record)}"
-
-
-def _beside(record: AuditRecord) -> str:
-    """Say what the verdict does not rest on, where there is such."""
-    waived = sum(j.waived for j in record.judgements)
-    advice = sum(not j.criterion.blocking and j.verdict is not Verdict.PASS for j in record.judgements)
-    said = f" {numbers.counted(waived, 'criterion is', 'criteria are')} waived." if waived else ""
-    return said + (
-        f" {numbers.counted(advice, 'advice is', 'pieces of advice are')} not met." if advice else ""
-    )
-
-
-def _also(of: Mapping[Verdict, Sequence[Judgement]]) -> str:
-    parts = []
-    if of[Verdict.FAIL] and of[Verdict.INCONCLUSIVE]:
-        parts.append(f"{len(of[Verdict.INCONCLUSIVE])} could not be decided")
-    if of[Verdict.NOT_ASSESSED]:
-        parts.append(f"{len(of[Verdict.NOT_ASSESSED])} could not be assessed")
-    return f" {' and '.join(parts)}." if parts else ""
-
-
-def _named(judgements: Sequence[Judgement]) -> str:
-    names = list(dict.fromkeys(shortened(j.criterion.metric, 80) for j in judgements))
-    more = len(names) - _NAMED_AT_MOST
-    listed = ", ".join(names[:_NAMED_AT_MOST])
-    return f"{listed} and {more} more" if more > 0 else listed
 
 
 def facts(record: AuditRecord) -> tuple[tuple[str, str], ...]:

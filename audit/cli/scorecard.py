@@ -15,7 +15,7 @@ from rich.text import Text
 from audit.cli.visible import visible
 from audit.core.measurements import Interval, Measurement
 from audit.core.policy import Judgement, Verdict, in_order
-from audit.core.records import AuditRecord
+from audit.core.records import AuditRecord, not_asked
 
 _STYLES = {
     Verdict.PASS: ("green", "PASS"),
@@ -89,7 +89,7 @@ def print_record(record: AuditRecord, console: Console, *, groups: bool = False)
     if record.finished is None:
         console.print("This run has not finished; the command that began it resumes it.", style="yellow")
     else:
-        console.print(Text.assemble(word(record.verdict), f"  {_SENTENCES[record.verdict]}"))
+        console.print(Text.assemble(word(record.verdict), f"  {_sentence(record)}"))
     lock = record.settings.get("lock")
     if isinstance(lock, Mapping):
         departs = lock.get("deviations") or ()
@@ -104,6 +104,17 @@ def print_record(record: AuditRecord, console: Console, *, groups: bool = False)
     _absent(record, console)
     for spending in record.spending:
         console.print(f"[cyan]tokens[/]     {clean(spending.sentence())}", highlight=False)
+
+
+def _sentence(record: AuditRecord) -> str:
+    """Return what the verdict means in a few words."""
+    waived = [j for j in record.judgements if j.waived and j.criterion.blocking]
+    if not any(j.decides for j in record.judgements) and not waived:
+        return "no criterion of the policy decides about this audit"
+    if record.verdict is Verdict.PASS and waived:
+        what = "one that is waived" if len(waived) == 1 else f"{len(waived)} that are waived"
+        return f"every criterion of the policy was met but for {what}"
+    return _SENTENCES[record.verdict]
 
 
 def _criteria(record: AuditRecord, console: Console) -> None:
@@ -179,6 +190,8 @@ def together(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def _absent(record: AuditRecord, console: Console) -> None:
+    if elsewhere := not_asked(record):
+        console.print(f"[cyan]not asked[/]  {clean(', '.join(elsewhere))}: about models of another kind")
     for problem in record.model.get("problems") or ():
         console.print(f"[yellow]samples[/]    {clean(str(problem))}")
     for problem in record.data.get("problems") or ():
@@ -193,6 +206,8 @@ def _absent(record: AuditRecord, console: Console) -> None:
     )
     for why, names in together(zip(whys, (skip.evaluator for skip in record.skipped), strict=True)):
         console.print(f"[cyan]skipped[/]    {clean(names)}: {clean(why)}")
+    if lost := [e.name for e in record.evaluators if e.status == "failed"]:
+        console.print(f"[red]no result[/]  {clean(', '.join(lost))}")
     for failure in record.failures[:_FAILURES]:
         told = f"{failure.what}, shard {failure.shard}: {failure.error}"
         console.print(f"[red]failed[/]     {clean(told)}")

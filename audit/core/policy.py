@@ -349,6 +349,8 @@ def _judged(
         if isinstance(found, Unmet):
             return Judgement(criterion, Verdict.NOT_ASSESSED, (found,))
         basis = found
+    elif criterion.on(measurement) is None and not measurement.void:
+        return Judgement(criterion, Verdict.NOT_ASSESSED, (_no_floor(criterion),))
     judgement = Judgement(criterion, criterion.judge(measurement), measurement, basis=basis)
     if basis is not None:
         verdict = criterion.on_difference(measurement.direction).verdict(basis.interval)
@@ -357,6 +359,14 @@ def _judged(
         n, said = deciding(*judgement.held)
         return replace(judgement, n_to_decide=n, to_decide=said)
     return judgement
+
+
+def _no_floor(criterion: Criterion) -> Unmet:
+    return Unmet(
+        f"a noise floor of {criterion.metric}",
+        "this metric has none in this audit, or neither of its sides is better",
+        "write at_least or at_most in place of within_floor",
+    )
 
 
 def overall(judgements: Iterable[Judgement]) -> Verdict:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from audit.core.errors import InputError, nearest
 from audit.core.measurements import Direction
 from audit.core.metrics import Metric
-from audit.core.policy import Policy
+from audit.core.policy import Criterion, Policy
 
 
 def check_policy(policy: Policy, declared: Mapping[str, Metric], unknown: Iterable[str] = ()) -> None:
@@ -41,6 +42,14 @@ def check_policy(policy: Policy, declared: Mapping[str, Metric], unknown: Iterab
             )
         if not criterion.why.strip():
             raise InputError(f"{where} has no 'why'. Say where the threshold comes from: why = \"…\".")
+    seen: set[Criterion] = set()
+    for criterion in policy.criteria:
+        bare = replace(criterion, why="", family="", blocking=True, required=True)
+        if bare in seen:
+            raise InputError(
+                f"Policy '{policy.name}' asks twice for the same bound on '{criterion.metric}'. Leave one of the two out."
+            )
+        seen.add(bare)
     asked = {criterion.metric for criterion in policy.criteria}
     for waiver in policy.waivers:
         if waiver.metric not in asked:

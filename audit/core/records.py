@@ -134,6 +134,19 @@ def to_json(record: AuditRecord) -> str:
     return json.dumps(to_plain(record), indent=2, ensure_ascii=False, allow_nan=False)
 
 
+def not_asked(record: AuditRecord) -> tuple[str, ...]:
+    """Return the metrics of the policy's criteria that are about models of another kind than this one."""
+    modality = record.model.get("modality")
+    criteria = record.policy.get("criteria") or ()
+    return tuple(
+        dict.fromkeys(
+            str(c.get("metric"))
+            for c in criteria
+            if c.get("modalities") and modality and modality not in c["modalities"]
+        )
+    )
+
+
 def to_plain(record: AuditRecord) -> dict[str, Any]:
     """Return the record as dictionaries, lists, strings and numbers."""
     return {

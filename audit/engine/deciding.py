@@ -27,7 +27,10 @@ def deciding(criterion: Criterion, measurement: Measurement) -> tuple[int | None
 
 def _needed(measurement: Measurement, interval: Interval, bound: float) -> Needed:
     available = measurement.available
-    if interval.method.startswith(("Clopper-Pearson", "Wilson")) and 0 <= bound <= 1:
+    if (
+        interval.method.startswith(("Clopper-Pearson", "Wilson"))
+        and 0 <= min(bound, measurement.value) <= max(bound, measurement.value) <= 1
+    ):
         exact = interval.method.startswith("Clopper-Pearson")
         return rows_for_rate(measurement.value, bound, available, interval.level, exact=exact)
     return rows_for_interval(measurement.value, interval, measurement.n, bound, available)

@@ -229,3 +229,21 @@ def test_what_decides_nothing_here_is_not_assessed_with_the_reason() -> None:
         Verdict.PASS,
         Verdict.FAIL,
     ]
+
+
+def test_a_bound_over_a_noise_floor_that_is_not_there_says_what_to_write() -> None:
+    found = replace(measured(0.1, 0.2), direction=Direction.LOWER_IS_BETTER)
+    (judgement,) = Policy("p", "1", (Criterion("m", within_floor=0.05),)).judge([found], {})
+    assert judgement.verdict is Verdict.NOT_ASSESSED
+    assert judgement.because[0].remedy == "write at_least or at_most in place of within_floor"
+
+
+def test_the_same_bound_twice_is_refused() -> None:
+    declared = {"m": Metric("m", "A metric.", direction=Direction.LOWER_IS_BETTER)}
+    twice = Policy("p", "1", tuple(Criterion("m", at_most=0.5, why=why) for why in ("one", "another")))
+    with pytest.raises(InputError, match="asks twice for the same bound on 'm'"):
+        check_policy(twice, declared)
+    check_policy(
+        replace(twice, criteria=(*twice.criteria[:1], Criterion("m", at_most=0.7, why="w", blocking=False))),
+        declared,
+    )

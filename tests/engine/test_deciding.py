@@ -56,3 +56,11 @@ def test_a_decided_verdict_needs_nothing(bound: float) -> None:
         None,
         "",
     )
+
+
+def test_an_excess_below_nothing_is_no_rate() -> None:
+    """A difference of shares may be negative: its interval shrinks with the root of n, and nothing stops."""
+    found = of(-0.01, Interval(-0.05, 0.04, 0.95, "Clopper-Pearson, difference"), 120)
+    n, said = deciding(Criterion("m", at_most=0.03), found)
+    assert n is not None
+    assert "units would decide" in said

@@ -119,9 +119,26 @@ def test_empty_samples(score: Callable[..., Any]) -> None:
         model=Speaker([""] * 50),
         splits={"train": text_rows(_texts(rng, 50)), "holdout": text_rows(_texts(rng, 50))},
     )
-    assert [o.value for o in found] == [0.0, 0.0]
-    assert any("could not count" in note for note in found[0].notes)
+    assert [o.metric for o in found] == ["privacy.verbatim"]
+    assert found[0].reason.startswith("no sample is 110 bytes long")
     assert "50 samples" in ASKED.unmet(_subject(50, 50, 10))[0].need
+
+
+def test_samples_that_are_too_short_to_repeat_as_much_do_not_count(score: Callable[..., Any]) -> None:
+    """Copies of the training file pass nothing where each is shorter than what is looked for."""
+    rng = np.random.default_rng(2)
+    train, holdout = (text_rows(_texts(rng, 50)) for _ in range(2))
+    spoken = [*_texts(rng, 30), *["short"] * 20]
+    splits = {"train": train, "holdout": holdout}
+    found = score(VerbatimOverlap(least=20), _subject(50, 50, 50), model=Speaker(spoken), splits=splits)
+    assert found[0].n == 30
+    assert any("20 more samples are shorter than 20 bytes" in note for note in found[0].notes)
+    copies = Speaker(texts_of(train))
+    (told,) = score(VerbatimOverlap(least=2000), _subject(50, 50, 50), model=copies, splits=splits)
+    assert told.reason.startswith("no sample is 2000 bytes long")
+    longer = Speaker([text * 20 for text in texts_of(train)])
+    (told,) = score(VerbatimOverlap(least=2000), _subject(50, 50, 50), model=longer, splits=splits)
+    assert told.reason.startswith("no training document is 2000 bytes long")
 
 
 def test_a_holdout_that_stands_in_train_is_no_control() -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from audit.core.measurements import Direction, Interval, Measurement, Undefined
-from audit.core.policy import GRAVEST_FIRST, Criterion, Policy, Verdict, overall
+from audit.core.policy import GRAVEST_FIRST, Criterion, Policy, Verdict, Waiver, overall
 from audit.core.records import AuditRecord
 from reports.judged import Judged
 from reports.limits import limits
 from reports.sections import families, owners, sections
-from reports.view import criteria, sentence, view
+from reports.verdict_words import headline, sentence
+from reports.view import criteria, view
 
 
 def record_with(
@@ -38,7 +40,7 @@ def metric(name: str, low: float, high: float, **more: Any) -> Measurement:
 @pytest.mark.parametrize(
     ("at_most", "verdict", "beginning"),
     [
-        (3.0, Verdict.PASS, "Each of 1 judgement passed"),
+        (3.0, Verdict.PASS, "The one judgement passed"),
         (0.5, Verdict.FAIL, "1 of 1 judgement failed: the whole interval of a lies outside"),
         (
             1.5,
@@ -57,9 +59,39 @@ def test_the_sentence_follows_the_verdict(
 
 def test_a_policy_without_criteria_passes_nothing(sample: Any) -> None:
     record = record_with(sample, (metric("a", 1.0, 2.0),))
-    shown = view(record, sample.read)
+    shown = view(replace(record, policy={**record.policy, "criteria": []}), sample.read)
     assert shown.headline == "Not fully assessed"
     assert "names no criterion" in shown.sentence
+    assert "The policy's 8 criteria could not be asked" in sentence(record)
+
+
+def test_advice_alone_decides_nothing(sample: Any) -> None:
+    record = record_with(sample, (metric("a", 1.0, 2.0),), Criterion("a", at_most=0.5, blocking=False))
+    assert sentence(record).startswith("The policy holds advice alone")
+
+
+def test_what_passes_because_a_criterion_is_waived_says_so(sample: Any) -> None:
+    record = record_with(sample, (metric("a", 1.0, 2.0),), Criterion("a", at_most=0.5))
+    waiver = Waiver("a", "an owner", "a reason", "2027-01-01")
+    judged = tuple(replace(j, waiver=waiver) for j in record.judgements)
+    record = replace(record, judgements=judged, verdict=overall(judged))
+    assert headline(record) == "Passed but for 1 waived criterion"
+    assert sentence(record) == "Nothing but what is waived was asked. 1 criterion is waived."
+
+
+def test_several_metrics_lie_outside_the_bound_for_each(sample: Any) -> None:
+    both = metric("a", 1.0, 2.0), metric("b", 1.0, 2.0)
+    record = record_with(sample, both, Criterion("a", at_most=0.5), Criterion("b", at_most=0.5))
+    assert "the whole interval of a, b lies outside the bound for each of them" in sentence(record)
+
+
+def test_criteria_about_models_of_another_kind_are_named(sample: Any) -> None:
+    record = record_with(sample, (metric("a", 1.0, 2.0),), Criterion("a", at_most=3.0))
+    policy = {**record.policy, "criteria": [{"metric": "quality.bits_per_byte", "modalities": ["text"]}]}
+    told = limits(replace(record, policy=policy))
+    assert (
+        "Criteria of the policy about models of another kind were not asked: quality.bits_per_byte." in told
+    )
 
 
 def test_the_gravest_come_first_and_otherwise_in_order(sample: Any) -> None:

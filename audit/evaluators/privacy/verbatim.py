@@ -144,7 +144,16 @@ class VerbatimOverlap:
             reason = f"{sizes[0]} training documents and {sizes[1]} others; it takes {LEAST} of each"
             yield self.about.undefined("verbatim", reason)
             return
-        n, factor = len(inside.length), sizes[0] / max(1, sizes[1])
+        short = 0 if outputs is None else _shorter(outputs, self.least)
+        brief = 0 if documents is None else _shorter(documents, self.least)
+        n, factor = len(inside.length) - short, sizes[0] / max(1, sizes[1])
+        if n == 0 or brief == sizes[0]:
+            who = "sample" if n == 0 else "training document"
+            reason = (
+                f"no {who} is {self.least} bytes long, so none could repeat as much; set a smaller 'least'"
+            )
+            yield self.about.undefined("verbatim", reason)
+            return
         a, b = (int((side.length >= self.least).sum()) for side in (inside, outside))
         value, interval = scaled_difference(a, n, b, n, factor)
         notes = [
@@ -154,13 +163,10 @@ class VerbatimOverlap:
         ]
         evidence: list[Evidence] = []
         if outputs is not None and documents is not None and numbers is not None:
-            short = sum(
-                len((t or "").encode()) < self.least
-                for rows in outputs
-                for t in rows.column("text").to_pylist()
-            )
             if short:
-                notes.append(f"{short:,} samples are shorter than {self.least} bytes and could not count.")
+                notes.append(
+                    f"{short:,} more samples are shorter than {self.least} bytes and could not count."
+                )
             evidence = [
                 _curve(inside, outside),
                 *self._longest(inside, outputs),
@@ -177,10 +183,10 @@ class VerbatimOverlap:
         )
         if outputs is None:
             return
-        first, last = median_bounds(n)
         lengths = np.sort(inside.length)
+        first, last = median_bounds(len(lengths))
         span = Interval(float(lengths[first]), float(lengths[last]), 0.95, "order statistics (exact)")
-        yield self.about.measurement("longest_median", float(np.median(lengths)), span, n)
+        yield self.about.measurement("longest_median", float(np.median(lengths)), span, len(lengths))
 
     def _longest(self, inside: Matches, outputs: Shards[Rows]) -> Iterator[Evidence]:
         import pyarrow as pa
@@ -235,6 +241,11 @@ def _asked(samples: Recipe[Rows], documents: Recipe[Rows], others: Recipe[Rows])
         "others": LongestMatches(samples, others),
         "sizes": (_count(documents), _count(others)),
     }
+
+
+def _shorter(shards: Shards[Rows], least: int) -> int:
+    """Return how many texts are shorter than ``least`` bytes."""
+    return sum(len((t or "").encode()) < least for rows in shards for t in rows.column("text").to_pylist())
 
 
 def _count(rows: Recipe[Rows]) -> int:
