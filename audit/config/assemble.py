@@ -79,7 +79,7 @@ def assemble(spec: AuditSpec) -> Assembled:
         model = replace(model, options=(*model.options, ("device", kind)))
     if card.most_samples is not None and card.most_samples < spec.samples:
         fewer = f"{spec.samples:,} samples were asked for; there are {card.most_samples:,}."
-        card = replace(card, notes=(*card.notes, fewer))
+        card = replace(card, problems=(*card.problems, fewer))
     named, options = _data_of(spec, card)
     loader = catalogue("datasets").load(named)
     data = loader.refer(options)

@@ -104,3 +104,11 @@ def test_outputs_that_are_too_few_are_not_asked_for_in_the_spec(cli: Any, tmp_pa
     said = " ".join(cli("plan", path, "--store", tmp_path / "store").out.split())
     assert "found 1 sample; bring more outputs" in said
     assert "write samples =" not in said
+
+
+def test_fewer_outputs_than_asked_for_are_said(cli: Any, tmp_path: Path) -> None:
+    ours, real = (pictures(tmp_path / name, 30, i) for i, name in enumerate(("samples", "real")))
+    path = spec(tmp_path, f'path = "{ours}"', f'use = "images"\npath = "{real}"')
+    said = "40 samples were asked for; there are 30."
+    assert said in " ".join(cli("plan", path, "--store", tmp_path / "store").out.split())
+    assert said in " ".join(cli("run", path, "--store", tmp_path / "store").out.split())
