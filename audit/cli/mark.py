@@ -120,6 +120,8 @@ def command(
             f"'{wrong[0]}' is a mark of texts: it is put in while a model writes, not afterwards."
         )
     blocks(size)
+    if aigc_producer is not None and not aigc_producer.strip():
+        raise InputError("--aigc-producer is empty. Name the producer that the AIGC label is to state.")
     identity = _identity(certificate, key, test_identity, embed_texts)
     files = _files(source, out)
     wanted = Wanted(identity, signing_context(), asked, size, label, aigc_producer)
