@@ -280,7 +280,8 @@ def _read(path: Path, options: Options, files: Digest) -> _Kept:  # noqa: ARG001
             found.append(picture.look)
     else:
         samples = list(_texts(path, dict(options), refused))
-    problems = tolerate(refused, len(samples) + len(refused), "samples", str(path), field_advice(refused))
+    advice = field_advice(refused, dict(options))
+    problems = tolerate(refused, len(samples) + len(refused), "samples", str(path), advice)
     if not samples:
         raise InputError(f"{path} holds no samples. Put images into the folder, or texts into the file.")
     if not _are_images(options):

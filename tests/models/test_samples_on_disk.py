@@ -86,6 +86,17 @@ def test_texts_with_their_prefix(tmp_path: Path) -> None:
     assert all(row["prefix"] == row["text"].replace("text", "prompt") for row in rows)
 
 
+@pytest.mark.parametrize(
+    ("key", "asked"),
+    [("field", {"field": "txt"}), ("prefix", {"prefix": "promt"}), ("messages", {"messages": "massages"})],
+)
+def test_the_advice_names_the_key_that_asks_for_a_field_which_is_not_there(
+    tmp_path: Path, key: str, asked: dict[str, str]
+) -> None:
+    with pytest.raises(InputError, match=rf"no field '{asked[key]}' among text, prompt.*spec: {key} = "):
+        SamplesOnDisk.refer(jsonl(tmp_path / "a.jsonl", 5, **asked))
+
+
 def test_sampling_draws_without_replacement_from_the_generator(tmp_path: Path) -> None:
     model = SamplesOnDisk.open(SamplesOnDisk.refer(jsonl(tmp_path / "a.jsonl", 50)), "cpu")
     one, same, other = (model.sample(20, np.random.default_rng(seed)) for seed in (1, 1, 2))
