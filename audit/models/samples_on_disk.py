@@ -290,7 +290,7 @@ def _read(path: Path, options: Options, files: Digest) -> _Kept:  # noqa: ARG001
         raise InputError(
             f"No sample in {shown(str(path))} is in a subfolder. Leave out 'folders', or put each class in its own."
         )
-    one_shape(shapes, str(path))
+    one_shape(shapes, str(path), "[model]")
     return _Kept(tuple(sorted(samples)), problems, looks("samples", shapes[0], found))
 
 

@@ -137,6 +137,13 @@ def test_places_options_and_changes_are_refused(tmp_path: Path) -> None:
         SamplesOnDisk.open(ref, "cpu")
 
 
+def test_the_advice_for_mixed_sizes_is_the_most_frequent_one_and_names_the_table(tmp_path: Path) -> None:
+    options = images(tmp_path / "s", 20)
+    Image.new("L", (8, 8)).save(tmp_path / "s" / "000.png")
+    with pytest.raises(InputError, match=r"4×4 \(19\), 8×8 \(1\)\. Add size = 4 to \[model\] to make all"):
+        SamplesOnDisk.refer(options)
+
+
 def patterns(count: int) -> list[np.ndarray]:
     rng = np.random.default_rng(3)
     return [rng.integers(0, 256, (6, 5, 3)).astype(np.uint8) for _ in range(count)]
