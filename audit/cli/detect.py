@@ -36,7 +36,7 @@ Examples:
 Exit codes:
   0  every file carries a mark
   1  some file carries none that was asked about
-  2  bad input, or some file of a folder cannot be read
+  2  bad input, or some file cannot be read
   3  some credential or label is broken
 """
 
@@ -144,7 +144,16 @@ def parse_mark(said: str) -> tuple[str, int]:
 
 def examine(place: Path, ask: Ask, verifier: Verifier, *, strict: bool = True) -> list[Finding]:
     """Return what each technique says of a file. What cannot be read is an InputError, or a finding where not ``strict``."""
-    from audit.marks.detect import UNKNOWN, Finding, credential, held_of, label, unread, watermarks
+    from audit.marks.detect import (
+        UNKNOWN,
+        Finding,
+        credential,
+        held_of,
+        label,
+        unread,
+        verdict,
+        watermarks,
+    )
     from audit.marks.manifests.carriers import kind_of
 
     if place.is_file() and place.stat().st_size == 0:
@@ -170,10 +179,13 @@ def examine(place: Path, ask: Ask, verifier: Verifier, *, strict: bool = True) -
     )
     if not is_text:
         findings.append(label(file))
+    pictured = not is_text and is_named_picture(place)
+    pixels = pixels_of(place) if not is_text and (ask.marks or (held is None and pictured)) else None
+    if isinstance(pixels, str):
+        if pictured and verdict(findings) == "unmarked":
+            return [unread(pixels)]
+        return [*findings, Finding("watermark", UNKNOWN, pixels)] if ask.marks else findings
     if ask.marks:
-        pixels = None if is_text else _pixels(place)
-        if isinstance(pixels, str):
-            return [*findings, Finding("watermark", UNKNOWN, pixels)]
         findings += watermarks(pixels, file.decode("utf-8", errors="replace") if is_text else None, ask)
     return findings
 
@@ -183,13 +195,20 @@ def named_text(place: Path) -> bool:
     return place.suffix.lower() in _ENDINGS
 
 
+def is_named_picture(place: Path) -> bool:
+    """Say whether a file's ending is one of a picture, whatever it holds."""
+    from audit.formats.picture_formats import ENDINGS
+
+    return place.suffix.lower() in ENDINGS
+
+
 def _beside(place: Path) -> Iterator[Path]:
     if place.suffix != ".c2pa":
         yield place.with_suffix(".c2pa")
         yield place.with_name(f"{place.name}.c2pa")
 
 
-def _pixels(place: Path) -> Any:
+def pixels_of(place: Path) -> Any:
     """Return the pixels of a picture, or why there are none."""
     from audit.formats.hostile import UnreadableError
     from audit.formats.images import ImageRules, read_image

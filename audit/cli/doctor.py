@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from importlib import resources
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from inspect import signature
+from pathlib import Path
 from typing import Any
 
 import click
@@ -30,6 +32,7 @@ _GIVES = {
     "ray": "the executor 'ray', for a cluster of machines",
     "shared": "blobs in a bucket: s3://, gs://, az://",
     "login": "a login by OpenID Connect for the dashboard",
+    "browser": "the slow tests that drive a browser",
     "bench": "the peers that benchmarks/ compares with",
     "rivagan": "the neural watermark of images",
     "text-credentials": "credentials inside plain texts",
@@ -92,10 +95,18 @@ def _store(store: str | None) -> dict[str, Any]:
 
 
 def _assets() -> list[dict[str, Any]]:
+    """Return which assets are here; of one that the package ships in another form, none is asked for."""
     from audit import assets
 
+    weights = resources.files("audit") / "features" / "weights"
+    shipped = {Path(file.name).stem for file in weights.iterdir()}
     return [
-        {"name": a.name, "here": a.present, "remedy": None if a.present else f"audit fetch {a.name}"}
+        {
+            "name": a.name,
+            "here": a.present,
+            "shipped": a.name in shipped,
+            "remedy": None if a.present or a.name in shipped else f"audit fetch {a.name}",
+        }
         for a in assets.survey()
     ]
 
@@ -149,7 +160,10 @@ def _print(found: dict[str, Any], console: Console) -> None:
             said = clean(f"{plugin['kind']} {plugin['name']}: {plugin['lacks']}")
             console.print(f"  [yellow]waiting[/] {said}", highlight=False)
     for asset in found["assets"]:
-        state = "[green]here[/]" if asset["here"] else f"[yellow]absent[/]: run {clean(asset['remedy'])}"
+        if asset["shipped"]:
+            state = "[green]here[/]: its weights ship with this package"
+        else:
+            state = "[green]here[/]" if asset["here"] else f"[yellow]absent[/]: run {clean(asset['remedy'])}"
         console.print(f"asset {clean(asset['name'])}: {state}", highlight=False)
     for extra in found["extras"]:
         state = "[green]installed[/]" if extra["installed"] else f"missing: {clean(extra['remedy'])}"

@@ -84,7 +84,13 @@ def command(
     FILES are logs of Inspect (.eval or JSON), lm-evaluation-harness (results and samples), garak (report.jsonl) or
     Every Eval Ever 0.3 of one model.
     """
-    from audit.config.imported_tasks import dimension_of, parse_dimensions, parse_ranges, range_of
+    from audit.config.imported_tasks import (
+        dimension_of,
+        parse_dimensions,
+        parse_ranges,
+        range_of,
+        refuse_idle,
+    )
     from audit.config.policies import policy_file
     from audit.core.records import to_plain
     from audit.engine.environment import environment
@@ -99,6 +105,8 @@ def command(
     found = measured(
         logs, lambda task: dimension_of(task, said), model, lambda metric: range_of(metric, ends)
     )
+    refuse_idle("--dimension", (p for p, _ in said), [e.name for e in found.evaluators], "task")
+    refuse_idle("--range", (p for p, *_ in ends), [o.metric for o in found.outcomes], "metric")
     if rules is not None:
         _check(rules, found)
     with open_store(where) as opened:

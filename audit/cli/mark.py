@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from audit.cli.detect import MOST_SIDE, blocks, named_text, outputs_in, parse_mark, read_bytes
+from audit.cli.detect import (
+    MOST_SIDE,
+    blocks,
+    is_named_picture,
+    named_text,
+    outputs_in,
+    parse_mark,
+    pixels_of,
+    read_bytes,
+)
 from audit.cli.options import format_option, print_json
 from audit.cli.visible import say, visible
 from audit.core.errors import InputError
@@ -120,6 +129,8 @@ def command(
             f"'{wrong[0]}' is a mark of texts: it is put in while a model writes, not afterwards."
         )
     blocks(size)
+    if aigc_producer is not None and not aigc_producer.strip():
+        raise InputError("--aigc-producer is empty. Name the producer that the AIGC label is to state.")
     identity = _identity(certificate, key, test_identity, embed_texts)
     files = _files(source, out)
     wanted = Wanted(identity, signing_context(), asked, size, label, aigc_producer)
@@ -221,7 +232,8 @@ def _image(name: str, path: Path, file: bytes, wanted: Wanted) -> tuple[bytes, s
 
     kind = kind_of(file)
     if kind is None:
-        raise ValueError("its format cannot hold a credential")
+        unread = pixels_of(path) if is_named_picture(path) else None
+        raise ValueError(unread if isinstance(unread, str) else "its format cannot hold a credential")
     labels = wanted.label or wanted.producer is not None
     if not wanted.marks and not labels:
         return file, kind.mime

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from audit.core.errors import InputError, nearest
@@ -19,6 +20,9 @@ _KNOWN = (
     ("*.winogender*", Dimension.FAIRNESS),
     ("*.simple_cooccurrence_bias*", Dimension.FAIRNESS),
 )
+
+_LISTED = 5
+"""How many names an error lists, the nearest first."""
 
 
 def parse_dimensions(said: Sequence[str]) -> tuple[tuple[str, Dimension], ...]:
@@ -69,3 +73,15 @@ def parse_ranges(said: Sequence[str]) -> tuple[tuple[str, float, float], ...]:
 def range_of(metric: str, said: Sequence[tuple[str, float, float]]) -> tuple[float, float] | None:
     """Return the range of a score of ``TOOL.TASK.METRIC`` by the first pattern that fits, None where none does."""
     return next(((least, most) for pattern, least, most in said if fnmatchcase(metric, pattern)), None)
+
+
+def refuse_idle(option: str, patterns: Iterable[str], names: Sequence[str], what: str) -> None:
+    """Raise InputError for the first pattern that fits none of ``names``, with the names there are; ``what`` is their noun."""
+    for pattern in patterns:
+        if any(fnmatchcase(name, pattern) for name in names):
+            continue
+        near = difflib.get_close_matches(pattern, names, n=_LISTED, cutoff=0)
+        more = f" and {len(names) - _LISTED:,} more" if len(names) > _LISTED else ""
+        raise InputError(
+            f"{option}: no {what} of the files fits the pattern '{pattern}'. They have {', '.join(near)}{more}."
+        )

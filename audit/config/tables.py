@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from audit.core.errors import InputError, nearest
-from audit.core.options import belongs
+from audit.core.options import as_written, belongs
 from audit.formats.hostile import UnreadableError, printable
 from audit.formats.texts import read_whole
 
@@ -162,7 +162,7 @@ class Table:
 def _shown(value: object) -> str:
     """Return a value as a message shows it; Python itself refuses to print integers of thousands of digits."""
     try:
-        text = repr(value)
+        text = as_written(value)
     except ValueError:
         return "a number of thousands of digits"
     return text if len(text) <= 60 else f"{text[:57]}..."

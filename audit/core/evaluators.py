@@ -35,6 +35,16 @@ class Unmet:
     remedy: str
 
 
+def groups_in_spec(modality: str) -> str:
+    """Return the lines of a spec that name group columns: pictures have theirs in a table beside them."""
+    if modality != "image":
+        return '[data] groups = "column, another"'
+    return (
+        "[data] metadata = \"groups.csv\", a table with a column 'file' and one for each group, "
+        'and groups = "column, another" where not all of them are meant'
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Needs:
     """What an evaluator cannot do without.
@@ -93,7 +103,7 @@ class Needs:
                 )
             )
         if self.groups and not subject.data_card.groups:
-            remedy = 'name group columns in the spec: [data] groups = "column, another"'
+            remedy = f"name group columns in the spec: {groups_in_spec(subject.data_card.modality)}"
             gaps.append(Unmet("data with group columns", "no group column", remedy))
         known = dict(subject.extractors)
         gaps += [

@@ -31,6 +31,20 @@ def belongs(name: str, here: str) -> str:
     return "" if home == here else f"'{name}' belongs {'in' if home[0] == '[' else 'to'} {home}. "
 
 
+def as_written(value: object) -> str:
+    """Return a value as a spec writes it: booleans are lower case in TOML.
+
+    >>> as_written(True), as_written(["a", False]), as_written(0.5)
+    ('true', "['a', false]", '0.5')
+    """
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case list():
+            return f"[{', '.join(map(as_written, value))}]"
+    return repr(value)
+
+
 @dataclass(frozen=True, slots=True)
 class OptionTable:
     """Options given to an adapter or a dataset, read with their types checked.
@@ -66,7 +80,7 @@ class OptionTable:
                 f"{_first_upper(self.owner)} needs the option '{name}'. Add {name} = \"…\" to its table."
             )
         if not isinstance(value, str) or not value:
-            raise InputError(f"The option '{name}' of {self.owner} is {value!r}; give a string.")
+            raise InputError(f"The option '{name}' of {self.owner} is {as_written(value)}; give a string.")
         return value
 
     def whole(self, name: str, default: int, least: int, most: int) -> int:
@@ -74,7 +88,7 @@ class OptionTable:
         value = self.values.get(name, default)
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
             raise InputError(
-                f"The option '{name}' of {self.owner} is {value!r}; give a whole number from {least:,} to {most:,}."
+                f"The option '{name}' of {self.owner} is {as_written(value)}; give a whole number from {least:,} to {most:,}."
             )
         return value
 
@@ -83,7 +97,7 @@ class OptionTable:
         value = self.values.get(name, default)
         if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
             raise InputError(
-                f"The option '{name}' of {self.owner} is {value!r}; give a number from {least:g} to {most:g}."
+                f"The option '{name}' of {self.owner} is {as_written(value)}; give a number from {least:g} to {most:g}."
             )
         return float(value)
 
@@ -91,7 +105,9 @@ class OptionTable:
         """Return true or false."""
         value = self.values.get(name, default)
         if not isinstance(value, bool):
-            raise InputError(f"The option '{name}' of {self.owner} is {value!r}; give true or false.")
+            raise InputError(
+                f"The option '{name}' of {self.owner} is {as_written(value)}; give true or false."
+            )
         return value
 
     def choice(self, name: str, default: str, accepted: Iterable[str]) -> str:
@@ -108,10 +124,12 @@ class OptionTable:
             value = [part.strip() for part in value.split(",")]
         if not isinstance(value, list | tuple) or not all(isinstance(v, str) and v for v in value):
             raise InputError(
-                f"The option '{name}' of {self.owner} is {value!r}; give names with commas between them."
+                f"The option '{name}' of {self.owner} is {as_written(value)}; give names with commas between them."
             )
         if len(set(value)) != len(value):
-            raise InputError(f"The option '{name}' of {self.owner} names something twice: {value!r}.")
+            raise InputError(
+                f"The option '{name}' of {self.owner} names something twice: {as_written(value)}."
+            )
         return tuple(value)
 
     def path(self, name: str) -> Path | None:

@@ -174,6 +174,7 @@ def _survey_all(
     one_shape(
         (survey.shape for survey in splits.values() for _ in survey.digests),
         " and ".join(str(each.folder) for each in listed.values()),
+        "[data]",
     )
     if metadata:
         problems += metadata.problems(entries, {split: survey.names for split, survey in splits.items()})
@@ -204,7 +205,7 @@ def _survey(
             f"No picture in {printable(where)} is in a subfolder. Leave out 'folders', or put each class in its own."
         )
     keys, digests, shapes, seen, small_ones, names = zip(*sorted(kept, key=lambda k: k[0]), strict=True)
-    shape = one_shape(shapes, where)
+    shape = one_shape(shapes, where, "[data]")
     return _Survey(names, digests, _content(keys), shape, seen, np.stack(small_ones)), problems
 
 

@@ -294,7 +294,7 @@ def _read(ref: DataRef, split: str) -> _Split:
     else:
         parts = paragraphs(place, most, refused)
         rows = [_Row(text, (), f"paragraph {number}") for number, text in parts]
-    advice = LINK_ADVICE if leads_out(refused) else field_advice(refused)
+    advice = LINK_ADVICE if leads_out(refused) else field_advice(refused, options)
     problems = tolerate(refused, len(rows) + len(refused), "texts", str(place), advice)
     if not rows:
         other = " ".join(("", *problems))

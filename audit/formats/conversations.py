@@ -24,13 +24,22 @@ def field_of(record: Mapping[str, Any], name: str) -> Any:
 
 
 _LACKS = "no field"
+_OF_SPLITS = ("train_field", "holdout_field")
+_NAMING = ("messages", "prefix", *_OF_SPLITS, "field")
+"""Keys of a spec that name a field; where two name the same one, the last of them is meant."""
 
 
-def field_advice(refused: Sequence[Refused]) -> str:
-    """Say what to do where no line has the field that was looked for; an empty string where some have."""
+def field_advice(refused: Sequence[Refused], options: Mapping[str, Any]) -> str:
+    """Say what to do where no line has a field that ``options`` name; an empty string where some have."""
     if not refused or not all(one.reason.startswith(_LACKS) for one in refused):
         return ""
-    return 'If what is meant stands in another field, name it in the spec: field = "…".'
+    named = {shown(str(options[key])): key for key in _NAMING if key in options}
+    key = next(
+        (key for name, key in named.items() if refused[0].reason.startswith(f"{_LACKS} '{name}' ")), "field"
+    )
+    if key in _OF_SPLITS and len({options.get(one, options[key]) for one in _OF_SPLITS}) == 1:
+        key = "field"  # the one for all splits
+    return f'If what is meant stands in another field, name it in the spec: {key} = "…".'
 
 
 def reply_in(record: Mapping[str, Any], name: str, most: int) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ MAX_BAD = 0.05
 _REASONS = 5
 _NAMES = 5
 _SHOWN = 60
+_PLACE = re.compile(r" at (byte|character) [\d,]+")
+"""Where in a file or line something is wrong: a part of a reason that no two have in common."""
 
 
 class Mark(enum.Enum):
@@ -82,13 +85,16 @@ def tolerate(
 
 
 def _grouped(bad: Sequence[Refused]) -> str:
-    """List names by reason, the reasons in the order in which they were met."""
-    reasons: dict[str, list[str]] = {}
+    """List names by reason, the reasons in the order in which they were met; those that differ in a place alone are one."""
+    reasons: dict[str, list[Refused]] = {}
     for entry in bad:
-        reasons.setdefault(entry.reason, []).append(entry.name)
-    listed = [f"{_named(names)} ({why})" for why, names in list(reasons.items())[:_REASONS]]
+        reasons.setdefault(_PLACE.sub("", entry.reason), []).append(entry)
+    listed = []
+    for why, entries in list(reasons.items())[:_REASONS]:
+        same = len({entry.reason for entry in entries}) == 1
+        listed.append(f"{_named(e.name for e in entries)} ({entries[0].reason if same else why})")
     if len(reasons) > _REASONS:
-        rest = sum(len(names) for names in list(reasons.values())[_REASONS:])
+        rest = sum(len(entries) for entries in list(reasons.values())[_REASONS:])
         listed.append(f"{rest:,} more for other reasons")
     return "; ".join(listed)
 

@@ -333,13 +333,16 @@ def _fitted(image: Any, rules: ImageRules) -> Any:
     return image
 
 
-def one_shape(shapes: Iterable[tuple[int, ...]], where: str) -> tuple[int, ...]:
-    """Return the shape that all images share. Raise InputError listing the sizes when they differ."""
+def one_shape(shapes: Iterable[tuple[int, ...]], where: str, table: str) -> tuple[int, ...]:
+    """Return the shape that all images share. Raise InputError listing the sizes when they differ, with what to add to ``table`` of the spec."""
     counted = Counter(shapes)
     if len(counted) > 1:
         sizes = ", ".join(f"{w}×{h} ({n:,})" for (h, w, *_), n in counted.most_common(5))
+        ((height, width, *_), _), *_ = counted.most_common(1)
+        side = min(height, width)
         raise InputError(
             f"The images in {printable(where)} have {len(counted)} different sizes: {sizes}"
-            f"{', …' if len(counted) > 5 else ''}. Add size = 64 (or another side length) to resize them all."
+            f"{', …' if len(counted) > 5 else ''}. Add size = {side} to {table} to make all of them {side}×{side}"
+            f"{', the most frequent size' if height == width else ', cut to squares'}, or take out those that differ."
         )
     return next(iter(counted))

@@ -104,7 +104,7 @@ def _aigc(text: str) -> tuple[Mapping[str, str] | None, list[str]]:
     if label.get("Label") not in _AIGC_LABELS:
         problems.append("the AIGC label's 'Label' is not 1, 2 or 3")
     if empty := [name for name in _AIGC_NEEDED if name in label and not label[name].strip()]:
-        problems.append(f"the AIGC label's {' and '.join(empty)} are empty")
+        problems.append(f"the AIGC label's {' and '.join(empty)} {'is' if len(empty) == 1 else 'are'} empty")
     return label, problems
 
 

@@ -126,7 +126,7 @@ def _paired(path: str, originals: str, options: Options, stamp: Digest) -> Paire
         raise InputError(
             f"No file in {shown(path)} goes by the name of one in {shown(originals)}, endings aside."
         )
-    one_shape(shapes, path)
+    one_shape(shapes, path, "[model]")
     copies = len(pairs) - len({original for original, _, _ in pairs})
     said = (
         (f"{copies:,} originals show the same picture as another; the first restoration of it counts.",)

@@ -280,7 +280,8 @@ def _read(path: Path, options: Options, files: Digest) -> _Kept:  # noqa: ARG001
             found.append(picture.look)
     else:
         samples = list(_texts(path, dict(options), refused))
-    problems = tolerate(refused, len(samples) + len(refused), "samples", str(path), field_advice(refused))
+    advice = field_advice(refused, dict(options))
+    problems = tolerate(refused, len(samples) + len(refused), "samples", str(path), advice)
     if not samples:
         raise InputError(f"{path} holds no samples. Put images into the folder, or texts into the file.")
     if not _are_images(options):
@@ -289,7 +290,7 @@ def _read(path: Path, options: Options, files: Digest) -> _Kept:  # noqa: ARG001
         raise InputError(
             f"No sample in {shown(str(path))} is in a subfolder. Leave out 'folders', or put each class in its own."
         )
-    one_shape(shapes, str(path))
+    one_shape(shapes, str(path), "[model]")
     return _Kept(tuple(sorted(samples)), problems, looks("samples", shapes[0], found))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from audit.core.capabilities import Capability, implemented
 from audit.core.errors import InputError, nearest
+from audit.core.options import as_written
 from audit.core.references import ModelRef, Option
 from audit.core.rows import Rng, Rows, Vector
 from audit.core.subjects import ModelCard
@@ -205,12 +206,12 @@ def _check(name: str, value: Any) -> None:
     default = _DEFAULTS[name]
     if isinstance(default, str):
         if value not in _DTYPES:
-            raise InputError(f"[model] {name} is {value!r}. {nearest(str(value), _DTYPES)}")
+            raise InputError(f"[model] {name} is {as_written(value)}. {nearest(str(value), _DTYPES)}")
         return
     wanted = (int, float) if isinstance(default, float) else (int,)
     if isinstance(value, bool) or not isinstance(value, wanted):
         kind = "a number" if isinstance(default, float) else "a whole number"
-        raise InputError(f"[model] {name} is {kind}, not {value!r}.")
+        raise InputError(f"[model] {name} is {kind}, not {as_written(value)}.")
     low, high = _BOUNDS[name]
     if not low <= value <= high:
         raise InputError(f"[model] {name} is {value}; it lies between {low:g} and {high:g}.")

@@ -262,6 +262,12 @@ def test_doctor_names_what_is_broken_and_the_remedy(cli, letters: Path, tmp_path
     assert {extra["name"] for extra in found["extras"]} == {
         *("bench", "browser", "dev", "login", "postgres", "ray", "rivagan", "shared", "text-credentials"),
     }
+    assert all(extra["gives"] for extra in found["extras"])
+    shipped = [asset for asset in found["assets"] if asset["shipped"]]
+    assert [(asset["name"], asset["remedy"]) for asset in shipped] == [("efficientnet-lite0", None)]
+    plain = cli("doctor", "--store", tmp_path / "store").out
+    assert "asset efficientnet-lite0: here: its weights ship with this package" in plain
+    assert "extra browser (the slow tests that drive a browser): " in plain
 
 
 def test_lists_name_what_specs_may_say(cli) -> None:

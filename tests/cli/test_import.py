@@ -157,6 +157,30 @@ def test_a_task_stands_where_the_command_says(cli, tmp_path: Path) -> None:
     assert "no dimension 'security'" in said.err
 
 
+@pytest.mark.parametrize(
+    ("option", "said", "words"),
+    [
+        (
+            "--dimension",
+            "garak.promptinjection.*=privacy",
+            "no task of the files fits the pattern 'garak.promptinjection.*'. They have garak.promptinject.HijackKillHumans,",
+        ),
+        (
+            "--range",
+            "garak.promptinject=0:1",
+            "no metric of the files fits the pattern 'garak.promptinject'. They have garak.",
+        ),
+    ],
+)
+def test_a_pattern_that_fits_nothing_is_refused(
+    cli, tmp_path: Path, option: str, said: str, words: str
+) -> None:
+    refused = cli("import", REPEAT, "--store", tmp_path / "s", option, said)
+    assert refused.code == 2
+    assert f"{option}: {words}" in " ".join(refused.err.split())
+    assert not (tmp_path / "s").exists()
+
+
 @pytest.mark.parametrize("form", ["html", "markdown", "json", "csv", "junit", "sarif", "model-card", "annex"])
 def test_every_report_shows_an_import_and_escapes_its_names(cli, tmp_path: Path, form: str) -> None:
     lines = REPEAT.read_text(encoding="utf-8").replace(

@@ -189,6 +189,7 @@ def test_files_that_cannot_be_marked_are_named_and_the_others_are(
         (("mark", "{out}", "{tmp}/new"), "Say who signs"),
         (("mark", "{out}", "{tmp}/new", "--certificate", "{out}/text.txt"), "belong together"),
         (("mark", "{out}", "{tmp}/new", "--test-identity", "--mark", "kgw:1"), "mark of texts"),
+        (("mark", "{out}", "{tmp}/new", "--test-identity", "--aigc-producer", " "), "producer is empty"),
         (("mark", "{out}", "{out}/inside", "--test-identity"), "inside SOURCE"),
         (("mark", "{out}", "{tmp}", "--test-identity"), "Nothing is overwritten"),
         (("mark", "{out}/0.png", "{tmp}/new", "--test-identity"), "is no folder"),

@@ -102,10 +102,11 @@ def test_animated_and_deep_pictures_have_a_reason_or_an_answer(
     Image.new("RGB", (3, 3)).save(folder / "tiny.png")
     (folder / "empty.png").write_bytes(b"")
     code, found = _detect(folder, capsys, *MARKS)
-    assert code in (0, 1)  # a picture of one colour may carry anything; nothing is broken
+    assert code == 2  # no watermark can be looked for in float.tiff; nothing is broken
     for name, one in found.items():
         assert one["findings"], name
         assert all(finding["said"] for finding in one["findings"]), name
+    assert [name for name, one in found.items() if one["verdict"] == "not read"] == ["float.tiff"]
     assert "too small" in found["tiny.png"]["findings"][-1]["said"]
     assert found["empty.png"]["findings"][0]["said"] == "it is empty"
 
@@ -226,6 +227,28 @@ def test_what_cannot_be_read_in_a_folder_is_named_and_the_rest_is_read(
     assert audit.main(["mark", str(folder), str(out), "--test-identity"], standalone_mode=False) == 3
     assert "not marked: link.txt: it is not read" in capsys.readouterr().out
     assert not (out / "picture.txt.c2pa").exists()
+
+
+@pytest.mark.parametrize("words", [(), ("--mark", "dwt_dct:7")])
+def test_a_picture_that_cannot_be_read_is_not_called_unmarked(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    (folder / "junk.png").write_text("junk", encoding="utf-8")
+    (folder / "data.bin").write_text("no picture", encoding="utf-8")
+    Image.new("RGB", (32, 32)).save(folder / "sound.bmp")
+    code, found = _detect(folder, capsys, *words)
+    assert code == 2
+    assert {name: one["verdict"] for name, one in found.items()} == {
+        "junk.png": "not read",
+        "data.bin": "unmarked",
+        "sound.bmp": "unmarked",
+    }
+    assert found["junk.png"]["findings"][0]["said"] == "it is no picture that can be read: not an image"
+    out = tmp_path / "out"
+    assert audit.main(["mark", str(folder), str(out), "--test-identity"], standalone_mode=False) == 3
+    said = capsys.readouterr().out
+    assert "not marked: junk.png: it is no picture that can be read: not an image" in said
+    assert "not marked: sound.bmp: its format cannot hold a credential" in said
 
 
 def test_a_watermark_that_a_picture_does_not_hold_is_not_claimed(

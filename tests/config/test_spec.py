@@ -59,7 +59,7 @@ def test_an_option_that_is_several_names_is_an_array(tmp_path: Path) -> None:
         (("name =", "nmae ="), ["'nmae'", "Did you mean 'name'"]),
         (('name = "x"', 'name = "x"\nsamples = "many"'), ["samples", "'many'", "a string", "whole number"]),
         (('name = "x"', 'name = "x"\nsamples = 0'), ["samples", "0", "at least 1"]),
-        (('name = "x"', 'name = "x"\nseed = true'), ["seed", "True", "a boolean"]),
+        (('name = "x"', 'name = "x"\nseed = true'), ["seed is true (a boolean)"]),
         (('name = "x"', 'name = "x"\nsample = 5'), ["'sample'", "Did you mean 'samples'"]),
         (("[model]", "[modle]"), ["model", "missing", "Did you mean 'model'"]),
         (('use = "digits-vae"', 'use = "digits-vae"\nadapter = "included"'), ["'use' and 'adapter'"]),

@@ -25,6 +25,13 @@ def test_a_whole_number_is_one_and_in_range(value: object) -> None:
         table(seed=value).whole("seed", 0, 0, 10)
 
 
+def test_a_boolean_is_quoted_as_a_spec_writes_it() -> None:
+    with pytest.raises(InputError, match=r"is true; give a whole number"):
+        table(seed=True).whole("seed", 0, 0, 10)
+    with pytest.raises(InputError, match=r"is \['a', false\]; give names"):
+        table(groups=["a", False]).names("groups")
+
+
 def test_defaults_hold_when_nothing_is_given() -> None:
     assert table().whole("seed", 7, 0, 10) == 7
     assert table().text("mode", "RGB") == "RGB"

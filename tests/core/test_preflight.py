@@ -56,6 +56,22 @@ def planned(n: int, *criteria: Criterion, **card: Any) -> AuditPlan:
     return replace(audit, steps=(Planned(Asked(attack), Cases({})),))
 
 
+@pytest.mark.parametrize(
+    ("modality", "lines"),
+    [
+        ("table", ('[data] groups = "column, another"',)),
+        ("image", ('[data] metadata = "groups.csv"', 'groups = "column, another"')),
+    ],
+)
+def test_who_lacks_groups_is_told_which_lines_of_a_spec_bring_them(
+    modality: str, lines: tuple[str, ...]
+) -> None:
+    subject = replace(planned(10).subject, data_card=DataCard(modality, (("holdout", 500),)))
+    (gap,) = (one for one in Needs(groups=True).unmet(subject) if one.need == "data with group columns")
+    assert all(line in gap.remedy for line in lines)
+    assert ("metadata" in gap.remedy) == (modality == "image")
+
+
 def test_an_audit_too_small_to_pass_is_told_so_and_from_which_value_it_fails() -> None:
     bound = Criterion("privacy.attack.auc", at_most=0.6)
     (small,), (large,) = (forecasts(planned(n, bound)) for n in (25, 1000))

@@ -207,6 +207,10 @@ def test_each_split_may_have_a_field_of_its_own(tmp_path: Path) -> None:
     assert load("holdout", **{**places, "train_field": "document", "field": "body"}) == ["b"]
     with pytest.raises(InputError, match=r"no field 'text' among document.*name it in the spec: field = "):
         TextFiles.refer(places)
+    with pytest.raises(InputError, match=r"no field 'txt' among body.*name it in the spec: holdout_field = "):
+        TextFiles.refer({**places, "train_field": "document", "holdout_field": "txt"})
+    with pytest.raises(InputError, match=r"no field 'promt' among body.*name it in the spec: prefix = "):
+        TextFiles.refer({"path": places["holdout"], "field": "body", "prefix": "promt"})
     with pytest.raises(InputError, match="'train_field' and no split 'train'"):
         TextFiles.refer({"path": places["holdout"], "train_field": "x"})
 

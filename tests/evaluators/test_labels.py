@@ -110,7 +110,12 @@ def test_files_are_judged_by_their_labels_and_by_their_manifest_beside_them(ask:
     assert found["aigc"].value == pytest.approx(1 / 5)
     assert found["faulty"].value == pytest.approx(2 / 5)
     assert "the manifest says that a model made it" in " ".join(found["faulty"].notes)
-    assert "are empty" in " ".join(found["faulty"].notes)
+    assert "ContentProducer and ProduceID are empty" in " ".join(found["faulty"].notes)
+
+
+def test_one_empty_entry_is_named_in_the_singular() -> None:
+    (problem,) = labels_in(xmp(aigc={**AIGC, "ContentProducer": " "})).problems
+    assert problem == "the AIGC label's ContentProducer is empty"
 
 
 def test_controls_find_labels_that_are_there_and_wrong_ones(ask: Any, tmp_path: Path) -> None:

@@ -363,3 +363,9 @@ def test_nan_is_read_as_python_writes_it() -> None:
 def test_a_broken_document_is_refused(text: bytes, words: str) -> None:
     with pytest.raises(UnreadableError, match=words):
         list(JsonDocument(io.BytesIO(text), most=100_000).names())
+
+
+def test_an_empty_object_is_called_empty(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(b" {}\n")
+    with pytest.raises(InputError, match="it is empty: a JSON object that holds nothing"):
+        read_logs([tmp_path / "a.json"])

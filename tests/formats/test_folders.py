@@ -167,3 +167,15 @@ def test_reasons_are_given_once_for_many_files() -> None:
     assert tolerate(noted, 13, "images", "F") == ("3 of 10 images in F are of two kinds.",)
     with pytest.raises(InputError, match=r"More than 5% .* then run again\. Do this\.$"):
         tolerate(refused, 100, "images", "F", "Do this.")
+
+
+def test_reasons_that_differ_in_a_place_alone_are_one() -> None:
+    refused = [
+        Refused("line 1", "not UTF-8 at byte 175: save it as UTF-8"),
+        Refused("line 2", "empty"),
+        Refused("line 3", "not UTF-8 at byte 1,180: save it as UTF-8"),
+    ]
+    (said,) = tolerate(refused, 1000, "texts", "F")
+    assert "cannot be used: line 1, line 3 (not UTF-8: save it as UTF-8); line 2 (empty)." in said
+    (said,) = tolerate(refused[:2], 1000, "texts", "F")
+    assert "line 1 (not UTF-8 at byte 175: save it as UTF-8)" in said

@@ -86,6 +86,17 @@ def test_texts_with_their_prefix(tmp_path: Path) -> None:
     assert all(row["prefix"] == row["text"].replace("text", "prompt") for row in rows)
 
 
+@pytest.mark.parametrize(
+    ("key", "asked"),
+    [("field", {"field": "txt"}), ("prefix", {"prefix": "promt"}), ("messages", {"messages": "massages"})],
+)
+def test_the_advice_names_the_key_that_asks_for_a_field_which_is_not_there(
+    tmp_path: Path, key: str, asked: dict[str, str]
+) -> None:
+    with pytest.raises(InputError, match=rf"no field '{asked[key]}' among text, prompt.*spec: {key} = "):
+        SamplesOnDisk.refer(jsonl(tmp_path / "a.jsonl", 5, **asked))
+
+
 def test_sampling_draws_without_replacement_from_the_generator(tmp_path: Path) -> None:
     model = SamplesOnDisk.open(SamplesOnDisk.refer(jsonl(tmp_path / "a.jsonl", 50)), "cpu")
     one, same, other = (model.sample(20, np.random.default_rng(seed)) for seed in (1, 1, 2))
@@ -124,6 +135,13 @@ def test_places_options_and_changes_are_refused(tmp_path: Path) -> None:
     jsonl(tmp_path / "a.jsonl", 4)
     with pytest.raises(InputError, match="have changed"):
         SamplesOnDisk.open(ref, "cpu")
+
+
+def test_the_advice_for_mixed_sizes_is_the_most_frequent_one_and_names_the_table(tmp_path: Path) -> None:
+    options = images(tmp_path / "s", 20)
+    Image.new("L", (8, 8)).save(tmp_path / "s" / "000.png")
+    with pytest.raises(InputError, match=r"4×4 \(19\), 8×8 \(1\)\. Add size = 4 to \[model\] to make all"):
+        SamplesOnDisk.refer(options)
 
 
 def patterns(count: int) -> list[np.ndarray]:

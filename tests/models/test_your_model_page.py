@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from audit.core.capabilities import Capability
+from audit.data.images import _OPTIONS, ImageFolder
 from audit.models import diffusers, samples_on_disk
 from audit.models.pipelines.kinds import CODECS, PIPELINES
 from audit.models.torch_module import TorchModule
@@ -129,3 +131,16 @@ def test_the_page_names_every_option_and_every_kind() -> None:
         name for name in (*named, *PIPELINES, *CODECS) if f"`{name}`" not in PAGE and f"{name} =" not in PAGE
     ]
     assert missing == []
+
+
+def test_the_table_of_groups_on_the_page_is_read(folder: Path) -> None:
+    (block,) = re.findall(r"```toml\n(\[data\]\n.*?)```", PAGE, flags=re.DOTALL)
+    (table,) = re.findall(r"```csv\n(.*?)```", PAGE, flags=re.DOTALL)
+    (folder / "data" / "groups.csv").write_text(table, encoding="utf-8")
+    data = tomllib.loads(block)["data"]
+    assert data.pop("use") == "images"
+    data = {k: str(folder / v) if k in ("train", "holdout", "metadata") else v for k, v in data.items()}
+    card = ImageFolder.describe(ImageFolder.refer(data))
+    assert (card.groups, card.randomised) == (("skin_tone", "age"), True)
+    assert any("77 of 80 images have no entry" in said for said in card.problems)
+    assert [name for name in _OPTIONS if f"`{name}`" not in PAGE and f"{name} = " not in PAGE] == []

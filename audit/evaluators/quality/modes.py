@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from audit.core.cases import Case, CaseKind, Cases
 from audit.core.errors import InputError, UndefinedError
-from audit.core.evaluators import About, Needs, Unmet
+from audit.core.evaluators import About, Needs, Unmet, groups_in_spec
 from audit.core.measurements import Evidence, Interval, Outcome
 from audit.core.metrics import HIGHER, LOWER, Metric
 from audit.core.recipes import Inputs, Recipe, Shards
@@ -184,7 +184,10 @@ class Modes:
             return lacking(subject, self.columns)
         if subject.groups:
             return ()  # a column that is not there is a mistake in the spec: ``inputs`` names it
-        remedy = f'name group columns in the spec ([data] groups = "column, another"), or an attribute classifier ([features] {ROLE} = "…")'
+        lines = groups_in_spec(subject.data_card.modality)
+        remedy = (
+            f'name group columns in the spec ({lines}), or an attribute classifier ([features] {ROLE} = "…")'
+        )
         return (Unmet("data with group columns, or an attribute classifier", "neither", remedy),)
 
     def inputs(self, subject: Subject) -> Cases:

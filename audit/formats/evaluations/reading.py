@@ -144,6 +144,8 @@ def _kind(file: BinaryIO) -> Kind:
                 return kind
         if len(seen) > _MOST_NAMES:
             break
+    if not seen:
+        raise UnreadableError("it is empty: a JSON object that holds nothing")
     raise UnreadableError(
         f"it is JSON of no kind that is read here (it begins with {', '.join(shown(n) for n in list(seen)[:3])}). Read are logs of "
         "Inspect (.eval, .json), lm_eval (results and samples), garak (report.jsonl) and Every Eval Ever"
