@@ -186,7 +186,7 @@ def facts(record: AuditRecord) -> tuple[tuple[str, str], ...]:
     model, data, policy = record.model, record.data, record.policy
     seconds = numbers.elapsed(record.began, record.finished)
     parameters = model.get("parameters")
-    size = f"{numbers.count(parameters)} parameters" if isinstance(parameters, int) else ""
+    size = f"{numbers.count(parameters)} parameters" if isinstance(parameters, int) and parameters else ""
     found = [
         ("Model", _joined(model_name(model), model.get("family"), model.get("modality"), size)),
         ("Weights", str(model.get("weights", ""))[:12]),

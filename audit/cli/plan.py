@@ -90,9 +90,9 @@ def print_plan(described: dict[str, Any], console: Console, *, verbose: bool = F
 
     model, data = described["model"], described["data"]
     console.print(f"[bold]{clean(described['name'])}[/]")
+    size = f"{model['parameters']:,} parameters, " if model["parameters"] else ""
     console.print(
-        f"model: {clean(model['family'])} of {model['modality']}, {model['parameters']:,} parameters, "
-        f"offers {', '.join(model['offers'])}",
+        f"model: {clean(model['family'])} of {model['modality']}, {size}offers {', '.join(model['offers'])}",
         highlight=False,
     )
     for reference in described["reference_models"]:

@@ -29,7 +29,11 @@ def lock_of(plan: AuditPlan, settings: Mapping[str, Any], written: str) -> dict[
         "the model's weights": subject.model.weights,
         "the data": subject.data.loader,
         "the content of the data": subject.data.content,
-        **{f"the setting '{key}'": value for key, value in settings.items() if key not in ("run", "lock")},
+        **{
+            f"the setting '{key}'": value
+            for key, value in settings.items()
+            if key not in ("run", "lock", "samples_asked")
+        },
         "the policy": f"{plan.policy.name} {plan.policy.version}",
         "the criteria of the policy": [asdict(criterion) for criterion in plan.policy.criteria],
         "the waivers of the policy": [asdict(waiver) for waiver in plan.policy.waivers],

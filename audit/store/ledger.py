@@ -202,7 +202,7 @@ def _may(path: Path, mode: int) -> bool:
 def _cannot_write(address: StoreAddress, why: str) -> InputError:
     return InputError(
         f"The store {address} cannot be written: {why}. Name a folder you may write with --store or "
-        "AUDIT_STORE; 'audit show', 'audit list' and 'audit report' work on this one."
+        "AUDIT_STORE; 'audit show', 'audit list' and 'audit report' work on a store that is there."
     )
 
 

@@ -128,9 +128,10 @@ def _planned(found: Mapping[str, Any]) -> None:
             said += " No earlier run of these weights says how long that takes."
         st.markdown(plain(said, 600))
         model, data = found["model"], found["data"]
+        size = f", {numbers.count(model['parameters'])} parameters" if model["parameters"] else ""
         st.caption(
             plain(
-                f"{model['family']} of {model['modality']}, {numbers.counted(model['parameters'], 'parameter')}, on "
+                f"{model['family']} of {model['modality']}{size}, on "
                 f"{data['loader']}: {', '.join(f'{name} {rows:,}' for name, rows in data['splits'].items())}. "
                 f"{numbers.counted(len(found['criteria']), 'criterion', 'criteria')} to judge.",
                 1_000,
