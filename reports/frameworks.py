@@ -12,9 +12,11 @@ from typing import Any
 from audit.core.measurements import Measurement
 from audit.core.policy import Judgement, Verdict, gravest, in_order
 from audit.core.records import AuditRecord
+from reports.redact import shortened
 
 ORDER = ("eu-ai-act", "nist-ai-600-1", "iso-42001", "gdpr")
 """The files under ``reports/clauses``, as a reader meets them."""
+_NAMED_AT_MOST = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,17 @@ def _gap(
         s.evaluator for s in record.skipped if any(s.evaluator.startswith(one) for one in clause.evidence)
     ]
     if measured or judged:
-        return "A part of what speaks to it was not assessed."
+        bare = dict.fromkeys(j.criterion.metric for j in judged if j.verdict is Verdict.NOT_ASSESSED)
+        part = (
+            "A part of what" if measured or len(bare) < len({j.criterion.metric for j in judged}) else "What"
+        )
+        return f"{part} speaks to it was not assessed: {_some(list(bare))}."
     because = f" Skipped: {', '.join(skipped)}." if skipped else ""
     return f"Nothing was measured that speaks to it ({wanted}).{because}"
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return the first names of a list, and how many more there are."""
+    more = len(names) - _NAMED_AT_MOST
+    listed = ", ".join(shortened(name, 100) for name in names[:_NAMED_AT_MOST])
+    return f"{listed} and {more} more" if more > 0 else listed
