@@ -11,6 +11,7 @@ from audit.core.measurements import Interval, Measurement, Unquantified
 from audit.core.policy import Judgement, gravest
 from audit.core.records import AuditRecord
 from audit.core.renderers import EvidenceReader
+from reports.failures import failed
 from reports.findings import bound_of
 from reports.judged import Judged, lacking
 from reports.redact import shortened, visible
@@ -27,7 +28,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 class CsvReport:
     """Renders the measurements of a record as CSV (RFC 4180), numbers in full precision, with the verdict on each.
 
-    A metric without a value has a row with the reason in ``unquantified``, as has a criterion that was not assessed. Text that a spreadsheet would take for a
+    A metric without a value has a row with the reason in ``unquantified``, as has a criterion that was not assessed, and a metric whose evaluator failed. Text that a spreadsheet would take for a
     formula begins with an apostrophe. The table holds no evidence, so ``show_sensitive`` changes nothing.
     """
 
@@ -66,6 +67,21 @@ def _rows(record: AuditRecord) -> Iterator[list[object]]:
     for j in judged.left([*record.measurements, *record.undefined]):
         metric, group = j.criterion.metric, "each group" if j.criterion.every_group else ""
         yield _bare(record, dimension_of(metric, owned), metric, group, lacking(j), [j])
+    for metric, reason in _failed(record):
+        yield _bare(record, dimension_of(metric, owned) if metric else "", metric, "", reason, ())
+
+
+def _failed(record: AuditRecord) -> Iterator[tuple[str, str]]:
+    """Return each metric that has no row because its evaluator failed, with the reason; no metric where none lacks one."""
+    declared = {e.name: tuple(e.metrics) for e in record.evaluators}
+    there = {m.metric for m in record.measurements} | {u.metric for u in record.undefined}
+    there |= {j.criterion.metric for j in record.judgements}
+    for failure in record.failures:
+        lost = [metric for name in failure.evaluators for metric in declared.get(name) or (name,)]
+        for metric in lost or [""]:
+            if metric not in there:
+                there.add(metric)
+                yield metric, failed(failure)
 
 
 def _bare(

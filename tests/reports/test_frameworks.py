@@ -126,6 +126,17 @@ def test_the_annex_says_which_part_was_not_assessed_and_why(sample: Sample) -> N
     assert "A part of what speaks to it was not assessed: privacy." in page
 
 
+def test_an_evaluator_that_failed_is_named_beside_its_clause(sample: Sample) -> None:
+    clause = dataclasses.replace(CLAUSE, evidence=("quality.bits_per_dimension",))
+    found = of(sample, clause)
+    assert found.gap == (
+        "Nothing was measured that speaks to it (quality.bits_per_dimension). "
+        "Failed, so without a result: quality.bits_per_dimension."
+    )
+    other = of(sample, CLAUSE, judged("privacy.copies.excess", Verdict.PASS))
+    assert other.gap == ""
+
+
 def test_hostile_names_stay_text_in_the_annex(hostile: Sample) -> None:
     page = AnnexReport().render(hostile.record, hostile.read).decode("utf-8")
     assert "<script" not in page
