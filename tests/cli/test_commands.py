@@ -370,6 +370,23 @@ def test_a_name_of_any_length_is_shown(cli, letters_spec, tmp_path: Path) -> Non
         assert said.out.count("n") >= len(name)
 
 
+def test_a_plan_counts_the_criteria_that_the_run_judges(cli, letters_spec, tmp_path: Path) -> None:
+    spec, store = letters_spec(), tmp_path / "store"
+    more = '[[policy.criteria]]\nmetric = "quality.{}"\nat_{} = 1\nwhy = "x"\nrequired = {}\n'
+    added = more.format("frechet", "most", "false") + more.format("familiar", "least", "true")
+    text = spec.read_text().replace("[run]", f"{added}[run]")
+    spec.write_text(text)
+    plain = json.loads(cli("plan", spec, "--store", store, "--format", "json").out)
+    record = json.loads(cli("run", spec, "--store", store, "--format", "json").out)
+    assert [c["metric"] for c in plain["left_out"]] == ["quality.frechet"]
+    judged = [j["criterion"]["metric"] for j in record["judgements"]]
+    assert [c["metric"] for c in plain["criteria"]] == judged == ["quality.vowels", "quality.familiar"]
+    said = " ".join(cli("plan", spec, "--store", store).out.split())
+    assert (
+        "2 criteria to judge (1 that is not required is left out: nothing that will run reports its" in said
+    )
+
+
 def test_a_plan_opens_with_what_runs_and_says_what_it_costs_by_an_earlier_run(
     cli, letters_spec, run_store: Path, tmp_path: Path
 ) -> None:
@@ -378,6 +395,7 @@ def test_a_plan_opens_with_what_runs_and_says_what_it_costs_by_an_earlier_run(
     said = cli("plan", letters_spec(samples=900), "--store", run_store).out
     assert "of one core by run" in said
     assert "artifact  " not in said
+    assert "; 1 criterion to judge. --verbose" in said
     assert said.index("will run") < said.index("shards to make")
     assert "Artifacts" in cli("plan", letters_spec(samples=900), "--store", run_store, "--verbose").out
     plain = json.loads(cli("plan", letters_spec(samples=900), "--store", run_store, "--format", "json").out)
