@@ -12,6 +12,7 @@ from rich.table import Table
 from audit.cli.options import address, format_option, print_json, store_option
 from audit.cli.scorecard import clean, number, terminal, word
 from audit.cli.show import evidence_reader
+from audit.cli.visible import counted
 from audit.core.measurements import Group, Interval
 from audit.engine.comparison import Change, Comparison, Difference, compare
 
@@ -145,7 +146,8 @@ def _print(comparison: Comparison, console: Console, everything: bool) -> None:
 def _print_verdicts(comparison: Comparison, console: Console) -> None:
     if not comparison.verdicts:
         console.print(
-            f"[bold]No verdict changed[/] ({comparison.kept} criteria in both runs)", highlight=False
+            f"[bold]No verdict changed[/] ({counted(comparison.kept, 'criterion', 'criteria')} in both runs)",
+            highlight=False,
         )
         return
     console.print(

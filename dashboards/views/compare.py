@@ -82,7 +82,8 @@ def _verdicts(found: Comparison) -> None:
     st.subheader("Verdicts")
     if not found.verdicts:
         st.success(
-            f"No verdict changed; both runs judged {found.kept} criteria.", icon=":material/check_circle:"
+            f"No verdict changed; both runs judged {numbers.counted(found.kept, 'criterion', 'criteria')}.",
+            icon=":material/check_circle:",
         )
         return
     widgets.table(
@@ -96,7 +97,9 @@ def _verdicts(found: Comparison) -> None:
             for v in found.verdicts
         ],
     )
-    st.caption(f"{found.kept} criteria kept their verdict.")
+    st.caption(
+        f"{numbers.counted(found.kept, 'criterion', 'criteria')} kept {'its' if found.kept == 1 else 'their'} verdict."
+    )
 
 
 def _changes(found: Comparison) -> None:

@@ -209,9 +209,20 @@ def test_compare_gives_differences_with_intervals(cli, run_store: Path) -> None:
     assert any("seed" in note for note in said["unlike"])
     short = cli("compare", a, b, "--store", run_store, "--fail-on", "worse")
     assert short.code == 0
-    assert "No verdict changed" in short.out
+    assert "No verdict changed (1 criterion in both runs)" in short.out
     assert "within noise" not in short.out
     assert "within noise" in cli("compare", a, b, "--store", run_store, "--all").out
+
+
+def test_the_help_of_report_lists_every_format_that_ships(cli) -> None:
+    from audit.registry import catalogue
+
+    said = "".join(cli("report", "--help").out.split())
+    ours = [
+        name for name, kind in catalogue("reports").survey().items() if kind.__module__.startswith("reports.")
+    ]
+    assert "annex" in ours
+    assert [name for name in ours if f"{name}," not in said] == []
 
 
 def test_report_writes_every_format(cli, run_store: Path, tmp_path: Path) -> None:
