@@ -209,7 +209,7 @@ def test_compare_gives_differences_with_intervals(cli, run_store: Path) -> None:
     assert any("seed" in note for note in said["unlike"])
     short = cli("compare", a, b, "--store", run_store, "--fail-on", "worse")
     assert short.code == 0
-    assert "No verdict changed (1 criterion in both runs)" in short.out
+    assert "No criterion changed its verdict (1 criterion in both runs)" in short.out
     assert "within noise" not in short.out
     assert "within noise" in cli("compare", a, b, "--store", run_store, "--all").out
 
