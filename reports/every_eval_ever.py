@@ -11,7 +11,7 @@ from audit.core.measurements import Direction, Interval, Measurement, Unquantifi
 from audit.core.policy import gravest
 from audit.core.records import AuditRecord, RecordedEvaluator
 from audit.core.renderers import EvidenceReader
-from reports.failures import failed, without
+from reports.failures import failed
 from reports.findings import bound_of
 from reports.judged import Judged, lacking
 from reports.redact import shortened
@@ -61,7 +61,10 @@ def document(record: AuditRecord) -> dict[str, Any]:
                     "verdict": record.verdict.value,
                     "policy": f"{record.policy.get('name', '')} {record.policy.get('version', '')}".strip(),
                     "left_out": f"void, because a control misbehaved: {', '.join(void)}" if void else "",
-                    "failed": " ".join(f"{failed(f)}. {without(f)}".strip() for f in record.failures),
+                    "failed": "; ".join(dict.fromkeys(failed(f) for f in record.failures)),
+                    "failed_evaluators": ", ".join(
+                        dict.fromkeys(name for f in record.failures for name in f.evaluators)
+                    ),
                     "without_a_result": _without_a_result(record, judged, shown),
                 }
             ),
