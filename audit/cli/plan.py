@@ -133,10 +133,16 @@ def print_plan(described: dict[str, Any], console: Console, *, verbose: bool = F
     missing = sum(a["shards"] - a["made"] for a in described["artifacts"])
     console.print(
         f"\n{counted(missing, 'shard')} to make{cost_in_words(described['cost'])}; "
-        f"{counted(len(described['criteria']), 'criterion', 'criteria')} to judge{_left_out(described)}."
+        f"{judged_in_words(described['criteria'])} to judge{_left_out(described)}."
         + ("" if verbose else " --verbose lists every artifact."),
         highlight=False,
     )
+
+
+def judged_in_words(criteria: list[dict[str, Any]]) -> str:
+    """Say how many criteria a run judges, at most where one that is not required may find nothing to judge."""
+    sure = all(c["required"] for c in criteria)
+    return ("" if sure else "up to ") + counted(len(criteria), "criterion", "criteria")
 
 
 def _left_out(described: dict[str, Any]) -> str:

@@ -123,7 +123,8 @@ def describe(plan: AuditPlan, made: dict[str, int]) -> dict[str, Any]:
             for step in plan.skipped
         ],
         "criteria": [
-            {"metric": c.metric, "bound": c.bound, "why": c.why} for c in _criteria(plan, asked=True)
+            {"metric": c.metric, "bound": c.bound, "why": c.why, "required": c.required}
+            for c in _criteria(plan, asked=True)
         ],
         "left_out": [{"metric": c.metric, "bound": c.bound} for c in _criteria(plan, asked=False)],
         "preflight": [
@@ -147,7 +148,10 @@ def describe(plan: AuditPlan, made: dict[str, int]) -> dict[str, Any]:
 
 
 def _criteria(plan: AuditPlan, *, asked: bool) -> list[Criterion]:
-    """Return the criteria that the run will judge, or those that it leaves out: not required, and nothing reports their metric."""
+    """Return the criteria that the run will judge, or those that it leaves out: not required, and nothing reports their metric.
+
+    One that is not required may be left out all the same, where its evaluator runs and finds nothing to report on it.
+    """
     reported = {metric for step in plan.planned for metric in step.about.declared}
     return [
         c

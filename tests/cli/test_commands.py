@@ -394,8 +394,11 @@ def test_a_plan_counts_the_criteria_that_the_run_judges(cli, letters_spec, tmp_p
     assert [c["metric"] for c in plain["criteria"]] == judged == ["quality.vowels", "quality.familiar"]
     said = " ".join(cli("plan", spec, "--store", store).out.split())
     assert (
-        "2 criteria to judge (1 that is not required is left out: nothing that will run reports its" in said
+        "; 2 criteria to judge (1 that is not required is left out: nothing that will run reports its" in said
     )
+    maybe = 'why = "5 of 26 letters are vowels"\nrequired = false'
+    spec.write_text(text.replace('why = "5 of 26 letters are vowels"', maybe))
+    assert "; up to 2 criteria to judge" in " ".join(cli("plan", spec, "--store", store).out.split())
 
 
 def test_a_plan_opens_with_what_runs_and_says_what_it_costs_by_an_earlier_run(
