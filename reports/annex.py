@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
-from audit.core.measurements import Interval
+from audit.core.measurements import Interval, Measurement
 from audit.core.policy import Judgement
 from audit.core.records import AuditRecord
 from audit.core.renderers import EvidenceReader
 from reports import numbers
 from reports.findings import bound_of
 from reports.frameworks import Framework, Spoken, frameworks, spoken
+from reports.judged import lacking
 from reports.limits import limits
 from reports.markdown import name, table, text
 from reports.sections import group_name
@@ -80,8 +81,8 @@ def _row(one: Spoken) -> list[str]:
 
 
 def _evidence(one: Spoken) -> list[str]:
-    lines = [_judged(judgement) for judgement in one.judgements if not isinstance(judgement.because, tuple)]
-    judged = {j.criterion.metric for j in one.judgements}
+    lines = [_judged(judgement) for judgement in one.judgements]
+    judged = {j.because.metric for j in one.judgements if isinstance(j.because, Measurement)}
     lines += [
         f"{name(m.metric)} {numbers.value_of(m)}"
         + (f" ({numbers.interval_of(m)})" if isinstance(m.uncertainty, Interval) else ", no interval")
@@ -94,7 +95,12 @@ def _evidence(one: Spoken) -> list[str]:
 
 def _judged(judgement: Judgement) -> str:
     because = judgement.because
-    assert not isinstance(because, tuple)
+    if not isinstance(because, Measurement):
+        each = " (each group)" if judgement.criterion.every_group else ""
+        return (
+            f"{judgement.verdict.value}: {name(judgement.criterion.metric)}{each}, bound {text(bound_of(judgement))}: "
+            f"{text(lacking(judgement))}"
+        )
     group = f" ({text(group_name(because.group))})" if because.group else ""
     standing = f"; {text(judgement.standing)}" if judgement.standing else ""
     interval = numbers.interval_of(because)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from audit.core.measurements import Interval, Measurement, Unquantified
+from audit.core.policy import Judgement, gravest
 from audit.core.records import AuditRecord
 from audit.core.renderers import EvidenceReader
+from reports.failures import failed
 from reports.findings import bound_of
-from reports.judged import Judged
+from reports.judged import Judged, lacking
 from reports.redact import shortened, visible
 from reports.sections import dimension_of, group_name, owners
 
@@ -26,7 +28,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 class CsvReport:
     """Renders the measurements of a record as CSV (RFC 4180), numbers in full precision, with the verdict on each.
 
-    A metric without a value has a row with the reason in ``unquantified``. Text that a spreadsheet would take for a
+    A metric without a value has a row with the reason in ``unquantified``, as has a criterion that was not assessed, and a metric whose evaluator failed. Text that a spreadsheet would take for a
     formula begins with an apostrophe. The table holds no evidence, so ``show_sensitive`` changes nothing.
     """
 
@@ -45,7 +47,6 @@ class CsvReport:
 def _rows(record: AuditRecord) -> Iterator[list[object]]:
     owned, judged = owners(record), Judged.of(record.judgements)
     for m in record.measurements:
-        verdict, resting = judged.verdict(m), judged.on(m)
         yield [
             _text(record.run),
             _text(dimension_of(m.metric, owned)),
@@ -58,18 +59,47 @@ def _rows(record: AuditRecord) -> Iterator[list[object]]:
             m.direction.value,
             *("" if x is None else x for x in (m.baseline, m.noise_floor, m.p_value)),
             _text(m.void),
-            _text("; ".join(bound_of(j) for j in resting)),
-            "" if verdict is None else verdict.value,
-            _text("; ".join(dict.fromkeys(j.standing for j in resting if j.standing))),
+            *_verdict(judged.about(m)),
         ]
     for u in record.undefined:
-        first = [
-            _text(record.run),
-            _text(dimension_of(u.metric, owned)),
-            _text(u.metric),
-            _text(group_name(u.group)),
-        ]
-        yield [*first, *[""] * 5, _text(u.reason), *[""] * (len(COLUMNS) - 10)]
+        dimension = dimension_of(u.metric, owned)
+        yield _bare(record, dimension, u.metric, group_name(u.group), u.reason, judged.about(u))
+    for j in judged.left([*record.measurements, *record.undefined]):
+        metric, group = j.criterion.metric, "each group" if j.criterion.every_group else ""
+        yield _bare(record, dimension_of(metric, owned), metric, group, lacking(j), [j])
+    for metric, reason in _failed(record):
+        yield _bare(record, dimension_of(metric, owned) if metric else "", metric, "", reason, ())
+
+
+def _failed(record: AuditRecord) -> Iterator[tuple[str, str]]:
+    """Return each metric that has no row because its evaluator failed, with the reason; no metric where none lacks one."""
+    declared = {e.name: tuple(e.metrics) for e in record.evaluators}
+    there = {m.metric for m in record.measurements} | {u.metric for u in record.undefined}
+    there |= {j.criterion.metric for j in record.judgements}
+    for failure in record.failures:
+        lost = [metric for name in failure.evaluators for metric in declared.get(name) or (name,)]
+        for metric in lost or [""]:
+            if metric not in there:
+                there.add(metric)
+                yield metric, failed(failure)
+
+
+def _bare(
+    record: AuditRecord, dimension: str, metric: str, group: str, reason: str, about: Sequence[Judgement]
+) -> list[object]:
+    """Return the row of what has no number, with the reason and the verdict."""
+    first = [_text(told) for told in (record.run, dimension, metric, group)]
+    return [*first, *[""] * 5, _text(reason), *[""] * (len(COLUMNS) - 13), *_verdict(about, bare=True)]
+
+
+def _verdict(about: Sequence[Judgement], *, bare: bool = False) -> list[object]:
+    """Return bound, gravest verdict and standing: beside a number that no verdict rests on, why; a ``bare`` row has said it."""
+    besides = [part for j in about for part in (j.standing, "" if bare else lacking(j)) if part]
+    return [
+        _text("; ".join(bound_of(j) for j in about)),
+        gravest(j.verdict for j in about).value if about else "",
+        _text("; ".join(dict.fromkeys(besides))),
+    ]
 
 
 def _spread(m: Measurement) -> list[object]:

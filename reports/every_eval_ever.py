@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from audit.core.measurements import Direction, Interval, Measurement, Unquantified
+from audit.core.policy import gravest
 from audit.core.records import AuditRecord, RecordedEvaluator
 from audit.core.renderers import EvidenceReader
-from reports.judged import Judged
+from reports.failures import failed
+from reports.findings import bound_of
+from reports.judged import Judged, lacking
 from reports.redact import shortened
 from reports.sections import group_name, owners
 from reports.view import model_name
@@ -23,7 +26,7 @@ class EveryEvalEverReport:
     """Renders a record as one JSON document of Every Eval Ever: a result for each measurement, with its interval.
 
     No score_type is said: the format wants a range with a continuous one, and records do not keep it. It has no place for a metric of which neither direction is better, for a number without an interval and the reason,
-    or for a verdict: they stand in its free details. A void measurement is left out, since readers of the format take a
+    for a verdict, or for a criterion without a number: they stand in its free details. A void measurement is left out, since readers of the format take a
     score for one. The document holds no evidence, so ``show_sensitive`` changes nothing.
     """
 
@@ -58,6 +61,11 @@ def document(record: AuditRecord) -> dict[str, Any]:
                     "verdict": record.verdict.value,
                     "policy": f"{record.policy.get('name', '')} {record.policy.get('version', '')}".strip(),
                     "left_out": f"void, because a control misbehaved: {', '.join(void)}" if void else "",
+                    "failed": "; ".join(dict.fromkeys(failed(f) for f in record.failures)),
+                    "failed_evaluators": ", ".join(
+                        dict.fromkeys(name for f in record.failures for name in f.evaluators)
+                    ),
+                    "without_a_result": _without_a_result(record, judged, shown),
                 }
             ),
         },
@@ -69,6 +77,16 @@ def document(record: AuditRecord) -> dict[str, Any]:
         "model_info": _model(record, model),
         "evaluation_results": [_result(record, m, owned.get(m.metric), judged) for m in shown],
     }
+
+
+def _without_a_result(record: AuditRecord, judged: Judged, shown: Sequence[Measurement]) -> str:
+    """Name the criteria that no result of the document stands for, with the reason."""
+    void = [j for m in record.measurements if m.void for j in judged.on(m)]
+    return "; ".join(
+        f"{shortened(j.criterion.metric, 200)} {bound_of(j)}: {j.verdict.value}"
+        + (f", {why}" if (why := lacking(j)) else ", its number is void")
+        for j in [*judged.left(shown), *void]
+    )
 
 
 def _seconds(moment: str) -> str:
@@ -109,7 +127,7 @@ def _result(
     record: AuditRecord, m: Measurement, owner: RecordedEvaluator | None, judged: Judged
 ) -> dict[str, Any]:
     group, named = group_name(m.group), owner.name if owner else m.metric
-    verdict = judged.verdict(m)
+    about = judged.about(m)
     return {
         "evaluation_result_id": f"{record.run}/{m.metric}" + (f"/{group}" if group else ""),
         "evaluation_name": named,
@@ -138,7 +156,8 @@ def _result(
             "details": _details(
                 {
                     "group": group,
-                    "verdict": verdict.value if verdict else None,
+                    "verdict": gravest(j.verdict for j in about).value if about else None,
+                    "not_judged": "; ".join(dict.fromkeys(why for j in about if (why := lacking(j)))),
                     "p_value": m.p_value,
                     "notes": " ".join(m.notes),
                     "no_interval": m.uncertainty.reason if isinstance(m.uncertainty, Unquantified) else None,

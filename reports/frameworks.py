@@ -12,9 +12,11 @@ from typing import Any
 from audit.core.measurements import Measurement
 from audit.core.policy import Judgement, Verdict, gravest, in_order
 from audit.core.records import AuditRecord
+from reports.redact import shortened
 
 ORDER = ("eu-ai-act", "nist-ai-600-1", "iso-42001", "gdpr")
 """The files under ``reports/clauses``, as a reader meets them."""
+_NAMED_AT_MOST = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class Spoken:
     """What a record has for one clause.
 
     ``verdict`` is the gravest of the judgements that speak to it, empty where none does, where the clause was not read at
-    its source, or where it is not about this kind of model. ``gap`` says what is missing; empty where something speaks.
+    its source, or where it is not about this kind of model. ``gap`` says what is missing or failed; empty where nothing is.
     """
 
     clause: Clause
@@ -99,13 +101,22 @@ def _spoken(record: AuditRecord, clause: Clause) -> Spoken:
     measured = tuple(m for m in record.measurements if _speaks(clause, m.metric))
     whole = tuple(m for m in measured if not m.group)
     verdict = gravest(j.verdict for j in judged).value if judged and clause.verified else ""
-    return Spoken(clause, verdict, judged, whole or measured, _gap(record, clause, judged, measured))
+    gap = f"{_gap(record, clause, judged, measured)} {_failed(record, clause)}".strip()
+    return Spoken(clause, verdict, judged, whole or measured, gap)
 
 
 def _speaks(clause: Clause, metric: str) -> bool:
     return any(
         metric.startswith(one if one.endswith(".") else f"{one}.") or metric == one for one in clause.evidence
     )
+
+
+def _failed(record: AuditRecord, clause: Clause) -> str:
+    """Name the evaluators that speak to a clause and have no result because something failed; empty where there is none."""
+    metrics = {e.name: (e.name, *e.metrics) for e in record.evaluators}
+    names = dict.fromkeys(name for failure in record.failures for name in failure.evaluators)
+    lost = [n for n in names if any(_speaks(clause, metric) for metric in metrics.get(n, (n,)))]
+    return f"Failed, so without a result: {_some(lost)}." if lost else ""
 
 
 def _gap(
@@ -120,6 +131,17 @@ def _gap(
         s.evaluator for s in record.skipped if any(s.evaluator.startswith(one) for one in clause.evidence)
     ]
     if measured or judged:
-        return "A part of what speaks to it was not assessed."
+        bare = dict.fromkeys(j.criterion.metric for j in judged if j.verdict is Verdict.NOT_ASSESSED)
+        part = (
+            "A part of what" if measured or len(bare) < len({j.criterion.metric for j in judged}) else "What"
+        )
+        return f"{part} speaks to it was not assessed: {_some(list(bare))}."
     because = f" Skipped: {', '.join(skipped)}." if skipped else ""
     return f"Nothing was measured that speaks to it ({wanted}).{because}"
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return the first names of a list, and how many more there are."""
+    more = len(names) - _NAMED_AT_MOST
+    listed = ", ".join(shortened(name, 100) for name in names[:_NAMED_AT_MOST])
+    return f"{listed} and {more} more" if more > 0 else listed

@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 from audit.core.policy import Verdict
 from audit.core.records import AuditRecord, RecordedFailure
 from audit.core.renderers import EvidenceReader
+from reports.failures import without
 from reports.findings import Finding, findings
 from reports.redact import shortened, visible
 
@@ -80,10 +81,8 @@ def _case(finding: Finding) -> ET.Element:
 
 def _failed(failure: RecordedFailure) -> ET.Element:
     name = f"{failure.what}, shard {failure.shard}"
-    without = (
-        f" Without a result because of it: {', '.join(failure.evaluators)}." if failure.evaluators else ""
-    )
-    return _problem(_ENGINE, name, "failed", f"{failure.error}.{without}", why=failure.detail)
+    message = f"{failure.error}. {without(failure)}".strip()
+    return _problem(_ENGINE, name, "failed", message, why=failure.detail)
 
 
 def _problem(

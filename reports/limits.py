@@ -10,11 +10,11 @@ from audit.core.records import AuditRecord, not_asked
 from reports import numbers
 from reports.sections import dimension_of, owners
 
+_OF_FEATURES = (
+    "Distances in features see what the features see. A defect that the feature extractor is blind to leaves them "
+    "unchanged."
+)
 _OF_DIMENSION = {
-    Dimension.QUALITY: (
-        "Distances between distributions see what their features see. A defect that the feature extractor is blind to "
-        "leaves them unchanged."
-    ),
     Dimension.FAIRNESS: (
         "Groups are those the data or the prompts name. Nothing was measured about people whom no group describes."
     ),
@@ -61,11 +61,28 @@ def _about_scope(record: AuditRecord) -> Iterator[str]:
     if record.skipped:
         yield (
             f"{numbers.counted(len(record.skipped), 'evaluator')} could not run on this model and data; "
-            "what they would have found is unknown."
+            f"what {'it' if len(record.skipped) == 1 else 'they'} would have found is unknown."
         )
     if elsewhere := not_asked(record):
         yield f"Criteria of the policy about models of another kind were not asked: {', '.join(elsewhere)}."
+    if _in_features(record):
+        yield _OF_FEATURES
     yield from (sentence for dimension, sentence in _OF_DIMENSION.items() if dimension.value in measured)
+
+
+def _in_features(record: AuditRecord) -> bool:
+    """Say whether something was measured in the features of an extractor: by what was made, and by who was given one."""
+    named = record.settings.get("extractors")
+    usual = [named.get("features")] if isinstance(named, Mapping) else []
+    known = [
+        one.get("name") for one in (*usual, record.settings.get("extractor")) if isinstance(one, Mapping)
+    ]
+    scored = [e for e in record.evaluators if e.status == "scored"]
+    known += [e.extractors["features"] for e in scored if "features" in e.extractors]
+    made = [f" {a.label}" for a in record.artifacts]
+    return bool(scored and record.measurements) and any(
+        f" {name} features of " in label for name in known for label in made
+    )
 
 
 def _about_numbers(record: AuditRecord) -> Iterator[str]:

@@ -9,6 +9,7 @@ from audit.core.policy import Verdict
 from audit.core.records import AuditRecord
 from audit.core.renderers import EvidenceReader
 from reports import numbers
+from reports.failures import failed, without
 from reports.findings import findings
 from reports.limits import limits
 from reports.markdown import name, table, text
@@ -119,7 +120,9 @@ def _gaps(record: AuditRecord) -> Iterator[str]:
         + text("; ".join(f"needs {gap.need}, found {gap.found}" for gap in skip.unmet))
         for skip in record.skipped
     ]
-    lines += [f"- {text(f.what)}, shard {f.shard}, failed: {text(f.error)}" for f in record.failures]
+    lines += [
+        f"- {text(failed(f))}" + (f". {text(without(f))}" if f.evaluators else "") for f in record.failures
+    ]
     if lines:
         yield "## What was not measured"
         yield "\n".join([*lines[:_MOST], *_more(len(lines))])

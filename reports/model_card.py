@@ -10,6 +10,7 @@ from audit.core.policy import Verdict
 from audit.core.records import AuditRecord
 from audit.core.renderers import EvidenceReader
 from reports import numbers
+from reports.failures import without
 from reports.judged import Judged
 from reports.limits import limits
 from reports.markdown import front_matter, name, table, text
@@ -202,7 +203,12 @@ def _limits(record: AuditRecord) -> Iterator[str]:
         (f"{name(s.evaluator)}: {_reasons(s.unmet)}" for s in record.skipped),
     )
     yield from _titled(
-        "What failed", (f"{text(f.what)}, shard {f.shard}: {text(f.error)}" for f in record.failures)
+        "What failed",
+        (
+            f"{text(f.what)}, shard {f.shard}: {text(f.error)}"
+            + (f". {text(without(f))}" if f.evaluators else "")
+            for f in record.failures
+        ),
     )
     yield from _titled(
         "Metrics without a value",

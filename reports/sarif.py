@@ -10,6 +10,7 @@ from audit.core.identity import digest_of
 from audit.core.policy import Verdict
 from audit.core.records import AuditRecord, RecordedFailure
 from audit.core.renderers import EvidenceReader
+from reports.failures import failed, without
 from reports.findings import Finding, findings
 from reports.redact import shortened, visible
 from reports.sections import owners
@@ -92,8 +93,7 @@ def _result(finding: Finding, rule: int) -> dict[str, Any]:
 
 
 def _broken(failure: RecordedFailure, rule: int) -> dict[str, Any]:
-    without = f" Without a result: {', '.join(failure.evaluators)}." if failure.evaluators else ""
-    said = f"{failure.what}, shard {failure.shard}, failed: {failure.error}.{without}"
+    said = f"{failed(failure)}. {without(failure)}".strip()
     return _at_place(_FAILED, rule, "warning", said, f"{failure.key} {failure.shard}")
 
 

@@ -8,10 +8,12 @@ import click
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from audit.cli.options import address, format_option, print_json, store_option
 from audit.cli.scorecard import clean, number, terminal, word
 from audit.cli.show import evidence_reader
+from audit.cli.visible import counted, visible
 from audit.core.measurements import Group, Interval
 from audit.engine.comparison import Change, Comparison, Difference, compare
 
@@ -32,8 +34,8 @@ changed by chance: "beyond chance" is what stays by Holm's method.
 \b
 Exit codes of compare:
   0    compared; with --fail-on, nothing of that kind was found
-  1    with --fail-on worse: a verdict is graver, or a metric is worse beyond chance;
-       with --fail-on verdict: a verdict is graver
+  1    with --fail-on verdict: the verdict of the audit or of a criterion is graver;
+       with --fail-on worse: the same, or a metric is worse beyond chance
   2    bad input
 """
 _STYLES = {Change.BETTER: "green", Change.WORSE: "red", Change.CHANGED: "yellow"}
@@ -78,9 +80,9 @@ def command(
 
 def exit_code(comparison: Comparison, fail_on: str | None) -> int:
     """Return 1 where the second run is worse in the way that ``--fail-on`` names, else 0."""
-    graver = [v for v in comparison.verdicts if v.graver]
+    graver = comparison.graver or any(v.graver for v in comparison.verdicts)
     worse = [d for d in comparison.of(Change.WORSE) if d.beyond_chance]
-    return int(bool(fail_on and graver) or bool(fail_on == "worse" and worse))
+    return int((bool(fail_on) and graver) or bool(fail_on == "worse" and worse))
 
 
 def _plain(comparison: Comparison) -> dict[str, object]:
@@ -102,6 +104,11 @@ def _plain(comparison: Comparison) -> dict[str, object]:
         }
         for d in comparison.differences
     ]
+    first, second = comparison.overall
+    plain["overall"] = {"first": first.value, "second": second.value, "graver": comparison.graver}
+    plain["standings"] = [
+        {**asdict(s), "group": dict(s.group), "verdict": s.verdict.value} for s in comparison.standings
+    ]
     plain["verdicts"] = [
         {
             "metric": v.metric,
@@ -117,6 +124,7 @@ def _plain(comparison: Comparison) -> dict[str, object]:
 
 
 def _print(comparison: Comparison, console: Console, everything: bool) -> None:
+    _print_overall(comparison, console)
     for note in comparison.unlike:
         console.print(f"[yellow]not alike[/]  {clean(note)}")
     _print_verdicts(comparison, console)
@@ -142,10 +150,26 @@ def _print(comparison: Comparison, console: Console, everything: bool) -> None:
             console.print(f"only in the {place}: {clean(', '.join(metrics))}", highlight=False)
 
 
+def _print_overall(comparison: Comparison, console: Console) -> None:
+    """Print the verdict of both audits, and what it rests on in one of them alone."""
+    first, second = comparison.overall
+    if first is second:
+        console.print(Text.assemble("The audit's verdict did not change: ", word(first)))
+    else:
+        said = Text.assemble("The audit's verdict changed from ", word(first), " to ", word(second))
+        console.print(said.append(": it is graver" if comparison.graver else ""))
+    for s in comparison.standings:
+        named = Text.assemble(visible(f"{s.metric}{_grouped(s.group)} {s.bound}: "), word(s.verdict))
+        console.print(
+            Text.assemble("  ", named, visible(f"; in the first run {s.first}; in the second {s.second}"))
+        )
+
+
 def _print_verdicts(comparison: Comparison, console: Console) -> None:
     if not comparison.verdicts:
         console.print(
-            f"[bold]No verdict changed[/] ({comparison.kept} criteria in both runs)", highlight=False
+            f"[bold]No criterion changed its verdict[/] ({counted(comparison.kept, 'criterion', 'criteria')} in both runs)",
+            highlight=False,
         )
         return
     console.print(

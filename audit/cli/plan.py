@@ -10,7 +10,7 @@ import click
 
 from audit.cli.apart import started
 from audit.cli.options import format_option, print_json, spec_argument, store_option
-from audit.cli.visible import say, visible
+from audit.cli.visible import counted, say, visible
 from audit.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -132,9 +132,27 @@ def print_plan(described: dict[str, Any], console: Console, *, verbose: bool = F
         console.print(f"[cyan]price[/]     {clean(said)}", highlight=False)
     missing = sum(a["shards"] - a["made"] for a in described["artifacts"])
     console.print(
-        f"\n{missing} shards to make{cost_in_words(described['cost'])}; {len(described['criteria'])} criteria to judge."
+        f"\n{counted(missing, 'shard')} to make{cost_in_words(described['cost'])}; "
+        f"{judged_in_words(described['criteria'])} to judge{_left_out(described)}."
         + ("" if verbose else " --verbose lists every artifact."),
         highlight=False,
+    )
+
+
+def judged_in_words(criteria: list[dict[str, Any]]) -> str:
+    """Say how many criteria a run judges, at most where one that is not required may find nothing to judge."""
+    sure = all(c["required"] for c in criteria)
+    return ("" if sure else "up to ") + counted(len(criteria), "criterion", "criteria")
+
+
+def _left_out(described: dict[str, Any]) -> str:
+    """Say how many criteria the run leaves out, and why; nothing where it judges all."""
+    found = len(described["left_out"])
+    if not found:
+        return ""
+    said = "1 that is not required is" if found == 1 else f"{found:,} that are not required are"
+    return (
+        f" ({said} left out: nothing that will run reports {'its metric' if found == 1 else 'their metrics'})"
     )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from audit.core.plan import AuditPlan, Planned
+    from audit.core.policy import Criterion
     from audit.store.location import StoreAddress
 
 
@@ -122,10 +123,10 @@ def describe(plan: AuditPlan, made: dict[str, int]) -> dict[str, Any]:
             for step in plan.skipped
         ],
         "criteria": [
-            {"metric": c.metric, "bound": c.bound, "why": c.why}
-            for c in plan.policy.criteria
-            if c.concerns(subject.card.modality)
+            {"metric": c.metric, "bound": c.bound, "why": c.why, "required": c.required}
+            for c in _criteria(plan, asked=True)
         ],
+        "left_out": [{"metric": c.metric, "bound": c.bound} for c in _criteria(plan, asked=False)],
         "preflight": [
             {
                 "metric": f.metric,
@@ -144,6 +145,19 @@ def describe(plan: AuditPlan, made: dict[str, int]) -> dict[str, Any]:
         "comparable": list(exchangeable(plan)),
         "price": price(plan, made),
     }
+
+
+def _criteria(plan: AuditPlan, *, asked: bool) -> list[Criterion]:
+    """Return the criteria that the run will judge, or those that it leaves out: not required, and nothing reports their metric.
+
+    One that is not required may be left out all the same, where its evaluator runs and finds nothing to report on it.
+    """
+    reported = {metric for step in plan.planned for metric in step.about.declared}
+    return [
+        c
+        for c in plan.policy.criteria
+        if c.concerns(plan.subject.card.modality) and (c.required or c.metric in reported) is asked
+    ]
 
 
 def _artifacts(plan: AuditPlan, made: dict[str, int]) -> list[dict[str, Any]]:

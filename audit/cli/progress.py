@@ -20,7 +20,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from audit.cli.visible import visible
+from audit.cli.visible import counted, visible
 
 
 @dataclass
@@ -104,7 +104,9 @@ class RunDisplay:
         self.artifacts = {a["key"]: _Artifact(a["label"], a["missing"], began=now) for a in artifacts}
         total, here = sum(a["missing"] for a in artifacts), sum(a["made"] for a in artifacts)
         self._bar.update(self._task, total=total, description="making")
-        self.say(f"{total} shards to make for {len(artifacts)} artifacts; {here} are here already")
+        self.say(
+            f"{counted(total, 'shard')} to make for {counted(len(artifacts), 'artifact')}; {here:,} are here already"
+        )
 
     def _made(self, artifact: _Artifact, seconds: float, examples: int) -> None:
         if artifact.made == 0:

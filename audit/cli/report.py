@@ -34,7 +34,7 @@ Examples:
 @click.option(
     "--format",
     "form",
-    help="html, json, markdown, junit, sarif, csv, model-card, every-eval-ever, or an installed plugin. Default: by the ending of -o, html without one.",
+    help="html, json, markdown, annex, junit, sarif, csv, model-card, every-eval-ever, or an installed plugin. Default: by the ending of -o, html without one.",
 )
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False), help="Where to write. Default: standard output."

@@ -335,9 +335,7 @@ def _judge(
             case Measurement():
                 yield _judged(criterion, outcome, deciding, against)
             case Undefined(reason=reason):
-                unmet = Unmet(
-                    f"a value of {criterion.metric}", f"none: {reason}", "change what the reason names"
-                )
+                unmet = Unmet(f"a value of {criterion.metric}", reason, "change what the reason names")
                 yield Judgement(criterion, Verdict.NOT_ASSESSED, (unmet,))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any
@@ -14,13 +14,15 @@ import numpy as np
 from audit.core.errors import InputError, UndefinedError
 from audit.core.identity import Digest
 from audit.core.measurements import Direction, Group, Interval, Measurement, Unquantified
-from audit.core.policy import GRAVEST_FIRST, Verdict, gravest
+from audit.core.policy import GRAVEST_FIRST, Judgement, Verdict, Waiver, gravest
 from audit.core.records import AuditRecord
 from audit.core.renderers import EvidenceReader
 from audit.core.units import UNITS
 from audit.stats.differences import difference_interval
 from audit.stats.paired import Paired, paired_means, paired_rates, paired_ratios, shared_rows
 from audit.stats.permutation import holm
+
+_DECIDES = "the verdict of the audit rests on it"
 
 
 class Change(enum.StrEnum):
@@ -71,6 +73,21 @@ class VerdictChange:
 
 
 @dataclass(frozen=True, slots=True)
+class StandingChange:
+    """A criterion that both runs asked and that one run's verdict rests on otherwise: waived, or advice, in one of them.
+
+    ``first`` and ``second`` say how it stands in each run, ``verdict`` is the second run's.
+    """
+
+    metric: str
+    group: Group
+    bound: str
+    verdict: Verdict
+    first: str
+    second: str
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """Two runs side by side. ``unlike`` names what else differs between them, so a change is not blamed on the model."""
 
@@ -80,12 +97,22 @@ class Comparison:
     only_first: tuple[str, ...]
     only_second: tuple[str, ...]
     unlike: tuple[str, ...]
+    overall: tuple[Verdict, Verdict] = (Verdict.NOT_ASSESSED, Verdict.NOT_ASSESSED)
+    """The verdict of the whole audit in each run."""
+    standings: tuple[StandingChange, ...] = ()
+    """Criteria whose waiver is gone, new or expired, or that became advice or ceased to be."""
     verdicts: tuple[VerdictChange, ...] = ()
     """Criteria whose verdict changed, the gravest change first."""
     kept: int = 0
     """How many criteria have the same verdict in both runs."""
     by_chance: float = 0.0
     """How many differences can be expected to look real if none were: the sum of one minus the intervals' levels."""
+
+    @property
+    def graver(self) -> bool:
+        """Whether the verdict of the whole audit is worse in the second run."""
+        first, second = map(GRAVEST_FIRST.index, self.overall)
+        return second < first
 
     def of(self, change: Change) -> list[Difference]:
         """Return the differences of one kind: what a criterion rests on first, then the surest."""
@@ -118,6 +145,8 @@ def compare(first: AuditRecord, second: AuditRecord, read: EvidenceReader | None
         only_first=tuple(sorted({metric for metric, group in a if (metric, group) not in b})),
         only_second=tuple(sorted({metric for metric, group in b if (metric, group) not in a})),
         unlike=tuple(_unlike(first, second)),
+        overall=(first.verdict, second.verdict),
+        standings=tuple(_standings(first, second)),
         verdicts=changes,
         kept=kept,
         by_chance=sum(1 - d.uncertainty.level for d in found if isinstance(d.uncertainty, Interval)),
@@ -155,12 +184,30 @@ def _verdicts(first: AuditRecord, second: AuditRecord) -> tuple[tuple[VerdictCha
     return tuple(order), len(both) - len(changed)
 
 
+def _standings(first: AuditRecord, second: AuditRecord) -> Iterator[StandingChange]:
+    """Yield what both runs asked and what is waived, or advice, in one of them alone, or waived anew."""
+    a, b = _by_criterion(first), _by_criterion(second)
+    for key in (key for key in b if key in a):
+        before, now = a[key][-1], b[key][-1]
+        if _standing(before) != _standing(now):
+            verdict = gravest(j.verdict for j in b[key])
+            yield StandingChange(*key, verdict, before.status or _DECIDES, now.status or _DECIDES)
+
+
+def _standing(judgement: Judgement) -> tuple[bool, Waiver | None]:
+    return judgement.criterion.blocking, None if judgement.expired else judgement.waiver
+
+
 def _judged(record: AuditRecord) -> dict[tuple[str, Group, str], Verdict]:
-    found: dict[tuple[str, Group, str], list[Verdict]] = {}
+    return {key: gravest(j.verdict for j in found) for key, found in _by_criterion(record).items()}
+
+
+def _by_criterion(record: AuditRecord) -> dict[tuple[str, Group, str], list[Judgement]]:
+    found: dict[tuple[str, Group, str], list[Judgement]] = {}
     for j in record.judgements:
         group = j.because.group if isinstance(j.because, Measurement) else ()
-        found.setdefault((j.criterion.metric, group, j.criterion.bound), []).append(j.verdict)
-    return {key: gravest(verdicts) for key, verdicts in found.items()}
+        found.setdefault((j.criterion.metric, group, j.criterion.bound), []).append(j)
+    return found
 
 
 def difference(a: Measurement, b: Measurement, read: EvidenceReader | None) -> Difference:

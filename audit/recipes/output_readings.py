@@ -98,7 +98,7 @@ class OutputReadings(Recipe[Rows]):
     """
 
     kind: ClassVar[str] = "output-readings"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     along: ClassVar[tuple[str, ...]] = ("source",)
     anchors: str
     libraries: tuple[str, ...]

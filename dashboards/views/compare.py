@@ -78,11 +78,34 @@ def _unlike(found: Comparison) -> None:
                 st.text(visible(shortened(note, 400)))
 
 
+def _overall(found: Comparison) -> None:
+    """Show that the verdict of the whole audit changed, and which waivers did."""
+    first, second = (widgets.word(verdict.value) for verdict in found.overall)
+    if first != second:
+        show = st.error if found.graver else st.info
+        show(f"The audit's verdict changed from {first} to {second}.", icon=":material/gavel:")
+    if found.standings:
+        widgets.table(
+            ("Criterion", "Verdict", "Before", "Now"),
+            [
+                (
+                    f"{s.metric} {group_name(s.group)} {s.bound}",
+                    widgets.word(s.verdict.value),
+                    s.first,
+                    s.second,
+                )
+                for s in found.standings
+            ],
+        )
+
+
 def _verdicts(found: Comparison) -> None:
     st.subheader("Verdicts")
+    _overall(found)
     if not found.verdicts:
         st.success(
-            f"No verdict changed; both runs judged {found.kept} criteria.", icon=":material/check_circle:"
+            f"No criterion changed its verdict; both runs judged {numbers.counted(found.kept, 'criterion', 'criteria')}.",
+            icon=":material/check_circle:",
         )
         return
     widgets.table(
@@ -96,7 +119,9 @@ def _verdicts(found: Comparison) -> None:
             for v in found.verdicts
         ],
     )
-    st.caption(f"{found.kept} criteria kept their verdict.")
+    st.caption(
+        f"{numbers.counted(found.kept, 'criterion', 'criteria')} kept {'its' if found.kept == 1 else 'their'} verdict."
+    )
 
 
 def _changes(found: Comparison) -> None:

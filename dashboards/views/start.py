@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from audit.cli.plan import cost_in_words
+from audit.cli.plan import cost_in_words, judged_in_words
 from audit.config.limits import MOST_SAMPLES
 from audit.core.errors import InputError
 from audit.store.location import StoreAddress
@@ -133,7 +133,7 @@ def _planned(found: Mapping[str, Any]) -> None:
             plain(
                 f"{model['family']} of {model['modality']}{size}, on "
                 f"{data['loader']}: {', '.join(f'{name} {rows:,}' for name, rows in data['splits'].items())}. "
-                f"{numbers.counted(len(found['criteria']), 'criterion', 'criteria')} to judge.",
+                f"{judged_in_words(found['criteria']).capitalize()} to judge.",
                 1_000,
             )
         )

@@ -209,9 +209,20 @@ def test_compare_gives_differences_with_intervals(cli, run_store: Path) -> None:
     assert any("seed" in note for note in said["unlike"])
     short = cli("compare", a, b, "--store", run_store, "--fail-on", "worse")
     assert short.code == 0
-    assert "No verdict changed" in short.out
+    assert "No criterion changed its verdict (1 criterion in both runs)" in short.out
     assert "within noise" not in short.out
     assert "within noise" in cli("compare", a, b, "--store", run_store, "--all").out
+
+
+def test_the_help_of_report_lists_every_format_that_ships(cli) -> None:
+    from audit.registry import catalogue
+
+    said = "".join(cli("report", "--help").out.split())
+    ours = [
+        name for name, kind in catalogue("reports").survey().items() if kind.__module__.startswith("reports.")
+    ]
+    assert "annex" in ours
+    assert [name for name in ours if f"{name}," not in said] == []
 
 
 def test_report_writes_every_format(cli, run_store: Path, tmp_path: Path) -> None:
@@ -376,6 +387,26 @@ def test_a_name_of_any_length_is_shown(cli, letters_spec, tmp_path: Path) -> Non
         assert said.out.count("n") >= len(name)
 
 
+def test_a_plan_counts_the_criteria_that_the_run_judges(cli, letters_spec, tmp_path: Path) -> None:
+    spec, store = letters_spec(), tmp_path / "store"
+    more = '[[policy.criteria]]\nmetric = "quality.{}"\nat_{} = 1\nwhy = "x"\nrequired = {}\n'
+    added = more.format("frechet", "most", "false") + more.format("familiar", "least", "true")
+    text = spec.read_text().replace("[run]", f"{added}[run]")
+    spec.write_text(text)
+    plain = json.loads(cli("plan", spec, "--store", store, "--format", "json").out)
+    record = json.loads(cli("run", spec, "--store", store, "--format", "json").out)
+    assert [c["metric"] for c in plain["left_out"]] == ["quality.frechet"]
+    judged = [j["criterion"]["metric"] for j in record["judgements"]]
+    assert [c["metric"] for c in plain["criteria"]] == judged == ["quality.vowels", "quality.familiar"]
+    said = " ".join(cli("plan", spec, "--store", store).out.split())
+    assert (
+        "; 2 criteria to judge (1 that is not required is left out: nothing that will run reports its" in said
+    )
+    maybe = 'why = "5 of 26 letters are vowels"\nrequired = false'
+    spec.write_text(text.replace('why = "5 of 26 letters are vowels"', maybe))
+    assert "; up to 2 criteria to judge" in " ".join(cli("plan", spec, "--store", store).out.split())
+
+
 def test_a_plan_opens_with_what_runs_and_says_what_it_costs_by_an_earlier_run(
     cli, letters_spec, run_store: Path, tmp_path: Path
 ) -> None:
@@ -384,6 +415,7 @@ def test_a_plan_opens_with_what_runs_and_says_what_it_costs_by_an_earlier_run(
     said = cli("plan", letters_spec(samples=900), "--store", run_store).out
     assert "of one core by run" in said
     assert "artifact  " not in said
+    assert "; 1 criterion to judge. --verbose" in said
     assert said.index("will run") < said.index("shards to make")
     assert "Artifacts" in cli("plan", letters_spec(samples=900), "--store", run_store, "--verbose").out
     plain = json.loads(cli("plan", letters_spec(samples=900), "--store", run_store, "--format", "json").out)

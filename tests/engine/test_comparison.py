@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from audit.core.errors import InputError
 from audit.core.identity import Digest
 from audit.core.measurements import Direction, Interval, Measurement
-from audit.core.policy import Criterion, Judgement, Verdict
+from audit.core.policy import Criterion, Judgement, Verdict, Waiver, overall
 from audit.core.units import unit_names, units_evidence
 from audit.engine.comparison import Change, compare
 from audit.stats.ratios import ratio_of_sums
@@ -135,6 +136,38 @@ def test_verdicts_that_changed_come_gravest_first(sample: Any) -> None:
     ]
     assert found.verdicts[-1].second is None
     assert found.kept == 1
+
+
+def test_a_waiver_that_is_gone_changes_the_verdict_of_the_audit_and_is_said_first(
+    sample: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from audit.cli.compare import _plain, _print, exit_code
+    from audit.cli.scorecard import Terminal
+
+    waiver = Waiver("m0", "The board", "a new encoder comes", "2099-01-01")
+    failed = Judgement(Criterion("m0", at_most=1.0, why="x"), Verdict.FAIL, normal("m0", 9.0))
+
+    def run(judgement: Judgement) -> Any:
+        return replace(bare(sample, []), judgements=(judgement,), verdict=overall([judgement]))
+
+    held, bare_fail = run(replace(failed, waiver=waiver)), run(failed)
+    expired = run(replace(failed, waiver=waiver, expired=True))
+    gone, new, same, over = (
+        compare(a, b) for a, b in ((held, bare_fail), (bare_fail, held), (held, held), (held, expired))
+    )
+    assert gone.verdicts == ()
+    assert gone.overall == (Verdict.PASS, Verdict.FAIL)
+    assert [exit_code(c, "verdict") for c in (gone, new, same, over)] == [1, 0, 0, 1]
+    assert exit_code(gone, None) == 0
+    assert [len(c.standings) for c in (gone, new, same, over)] == [1, 1, 0, 1]
+    assert "expired" in over.standings[0].second
+    plain = json.loads(json.dumps(_plain(gone)))
+    assert plain["overall"] == {"first": "pass", "second": "fail", "graver": True}
+    assert plain["standings"][0]["first"].startswith("waived by The board until 2099-01-01")
+    _print(gone, Terminal(width=200, highlight=False), everything=False)
+    said = capsys.readouterr().out
+    assert said.startswith("The audit's verdict changed from PASS to FAIL: it is graver\n")
+    assert "m0 <= 1: FAIL; in the first run waived by The board until 2099-01-01" in said
 
 
 def test_continuous_integration_stops_at_what_is_worse_and_not_at_chance(sample: Any) -> None:

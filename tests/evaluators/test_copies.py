@@ -23,6 +23,7 @@ from audit.core.rows import image_rows, images_of, text_rows, texts_of
 from audit.core.subjects import DataCard, ModelCard, Subject
 from audit.evaluators.privacy.copies.alterations import COMPRESSED, CROPPED, MIRRORED, altered, beside
 from audit.evaluators.privacy.copies.near_copies import NearCopies
+from audit.stats.copying import DataCopying
 from audit.testing.evaluators import check_evaluator, check_null, check_planted
 from audit.testing.memory import HandedOut, Kitchen
 
@@ -317,3 +318,11 @@ def test_a_sample_and_its_original_stand_side_by_side_whatever_their_size_and_co
     pairs = images_of(beside(image_rows(large), image_rows(real["train"][:2]), {}))
     assert pairs.shape == (2, 12, 22, 3)
     assert beside(image_rows(large[:0]), image_rows(real["train"][:0]), {}).num_rows == 0
+
+
+@pytest.mark.parametrize(("cells", "said"), [(1, "Over 1 region with"), (3, "Over 3 regions with")])
+def test_the_note_on_regions_agrees_with_their_number(cells: int, said: str) -> None:
+    found = DataCopying(-1.0, Interval(-2.0, 0.0, 0.95, "z"), 0.5, cells, 1.0)
+    outcome = NearCopies()._copying(found, 100)
+    assert isinstance(outcome, Measurement)
+    assert outcome.notes[0].startswith(said)

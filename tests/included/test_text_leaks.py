@@ -150,5 +150,6 @@ def test_a_network_that_was_never_trained_gives_nothing_away(tiny_lm: Path) -> N
     assert exposure["privacy.exposure"].p_value > 0.001
     extraction = asked(Extraction(), "", given, weights=str(tiny_lm))
     assert extraction["privacy.extraction.fields"].value == 0.0
-    for evaluator, metric in ((PersonalDataLeaks(), "privacy.pii"), (VerbatimOverlap(), "privacy.verbatim")):
-        assert asked(evaluator, "", given, weights=str(tiny_lm))[metric].value == 0.0
+    assert asked(PersonalDataLeaks(), "", given, weights=str(tiny_lm))["privacy.pii"].value == 0.0
+    verbatim = VerbatimOverlap(least=20)
+    assert asked(verbatim, "", given, weights=str(tiny_lm))["privacy.verbatim"].value == 0.0

@@ -428,9 +428,7 @@ def build() -> Sample:
         ),
         artifacts=(
             RecordedArtifact("2,000 samples of digits-vae", digest_of(b"k1"), 8, digest_of(b"d1"), 6.42),
-            RecordedArtifact(
-                "features (pixels) of 2,000 samples", digest_of(b"k2"), 8, digest_of(b"d2"), 0.81
-            ),
+            RecordedArtifact("pixels features of samples", digest_of(b"k2"), 8, digest_of(b"d2"), 0.81),
             RecordedArtifact("reconstruction error of train", digest_of(b"k3"), 4, digest_of(b"d3"), 71.3),
         ),
         verdict=overall(judgements),

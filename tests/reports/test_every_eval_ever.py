@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator
 
+from audit.core.evaluators import Unmet
+from audit.core.policy import Judgement, Verdict
 from reports.every_eval_ever import EveryEvalEverReport, document
 
 SCHEMA = json.loads(
@@ -63,3 +65,19 @@ def test_a_void_measurement_is_named_and_left_out(sample) -> None:
         first.metric != r["metric_config"]["metric_id"] or "group" in r["score_details"]["details"]
         for r in plain["evaluation_results"]
     )
+
+
+def test_what_was_not_assessed_has_its_verdict_and_the_reason(sample) -> None:
+    unmet = (Unmet("features in which a distance decides something", "pixels", "name others"),)
+    bare = tuple(
+        Judgement(j.criterion, Verdict.NOT_ASSESSED, unmet) if j.criterion.metric == "quality.frechet" else j
+        for j in sample.record.judgements
+    )
+    plain = document(dataclasses.replace(sample.record, judgements=bare))
+    assert wrong(plain) == []
+    (said,) = (r for r in plain["evaluation_results"] if r["metric_config"]["metric_id"] == "quality.frechet")
+    assert said["score_details"]["details"]["verdict"] == "not assessed"
+    assert "found pixels" in said["score_details"]["details"]["not_judged"]
+    left = plain["source_metadata"]["additional_details"]["without_a_result"]
+    assert left.startswith("privacy.extraction.rate ≤ 0.001: not assessed, needs a model that offers")
+    assert "quality.frechet" not in left

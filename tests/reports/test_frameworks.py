@@ -106,7 +106,35 @@ def test_what_was_not_assessed_is_a_gap(sample: Sample) -> None:
     unmet = (Unmet("a holdout", "none", "name one"),)
     found = of(sample, CLAUSE, judged("privacy.copies.excess", Verdict.NOT_ASSESSED, unmet))
     assert found.verdict == "not assessed"
-    assert "not assessed" in found.gap
+    assert found.gap == "What speaks to it was not assessed: privacy.copies.excess."
+
+
+def test_the_annex_says_which_part_was_not_assessed_and_why(sample: Sample) -> None:
+    unmet = (Unmet("features in which a distance decides something", "pixels", "name others"),)
+    metric = "privacy.copies.excess"
+    number = judged(metric, Verdict.PASS).because
+    bare = (
+        judged(metric, Verdict.NOT_ASSESSED, unmet),
+        judged("privacy.extraction.rate", Verdict.NOT_ASSESSED, unmet),
+    )
+    record = dataclasses.replace(
+        sample.record, judgements=bare, measurements=(number,), skipped=(), failures=()
+    )
+    page = AnnexReport().render(record, sample.read).decode("utf-8")
+    assert f"not assessed: `{metric}`, bound ≤ 0.1: needs features in which a distance decides" in page
+    assert f"`{metric}` 0.20 (0.10 to 0.30)" in page
+    assert "A part of what speaks to it was not assessed: privacy." in page
+
+
+def test_an_evaluator_that_failed_is_named_beside_its_clause(sample: Sample) -> None:
+    clause = dataclasses.replace(CLAUSE, evidence=("quality.bits_per_dimension",))
+    found = of(sample, clause)
+    assert found.gap == (
+        "Nothing was measured that speaks to it (quality.bits_per_dimension). "
+        "Failed, so without a result: quality.bits_per_dimension."
+    )
+    other = of(sample, CLAUSE, judged("privacy.copies.excess", Verdict.PASS))
+    assert other.gap == ""
 
 
 def test_hostile_names_stay_text_in_the_annex(hostile: Sample) -> None:

@@ -13,10 +13,12 @@ from xml.etree import ElementTree as ET
 import markdown_it
 import pytest
 
-from audit.core.measurements import Interval, Measurement
-from audit.core.policy import Verdict, Waiver
+from audit.core.evaluators import Unmet
+from audit.core.measurements import Interval, Measurement, Undefined
+from audit.core.policy import Criterion, Policy, Verdict, Waiver
 from audit.core.records import from_plain
 from reports.csv_table import COLUMNS, CsvReport
+from reports.every_eval_ever import EveryEvalEverReport
 from reports.findings import findings
 from reports.html import HtmlReport
 from reports.json import JsonReport, problems
@@ -114,7 +116,7 @@ def test_csv_has_every_measurement_in_full_precision_with_its_verdict(sample: Sa
     assert tuple(header) == COLUMNS
     assert all(len(row) == len(COLUMNS) for row in rows)
     measured = sample.record.measurements
-    assert len(rows) == len(measured) + len(sample.record.undefined)
+    assert len(rows) == len(measured) + len(sample.record.undefined) + 2  # one skipped, one failed
     for row, m in zip(rows, measured, strict=False):
         told = dict(zip(COLUMNS, row, strict=True))
         assert (told["metric"], float(told["value"]), int(told["n"])) == (m.metric, m.value, m.n)
@@ -126,6 +128,47 @@ def test_csv_has_every_measurement_in_full_precision_with_its_verdict(sample: Sa
     failed = {j.criterion.metric for j in sample.record.judgements if j.verdict is Verdict.FAIL}
     assert failed
     assert failed <= {row[2] for row in rows if row[-2] == "fail"}
+
+
+def test_csv_says_of_every_criterion_that_was_not_assessed_why(sample: Sample) -> None:
+    first, *rest = sample.record.measurements
+    gap = Unmet("features in which a distance decides something", "pixels", "name others")
+    undefined = Undefined("quality.fid", "too few rows")
+    asked = (first.metric, "quality.fid", "fairness.share", "quality.nobody")
+    policy = Policy("p", "1", tuple(Criterion(m, at_most=1.0, every_group="share" in m) for m in asked))
+    judgements = policy.judge(
+        (first, *rest, undefined), {}, undecided=dict.fromkeys((first.metric, "fairness.share"), gap)
+    )
+    record = dataclasses.replace(sample.record, judgements=judgements, undefined=(undefined,), failures=())
+    text = CsvReport().render(record, sample.read).decode()
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    told = {metric: [r for r in rows if r["metric"] == metric] for metric in asked}
+    assert [len(found) for found in told.values()] == [1, 1, 3, 1]
+    for found in told.values():
+        assert {(r["bound"], r["verdict"]) for r in found} == {("≤ 1", "not assessed")}
+    assert "found pixels" in told[first.metric][0]["standing"]
+    assert told[first.metric][0]["value"]
+    assert told["quality.fid"][0]["unquantified"] == "too few rows"
+    assert "no evaluator in this audit reports it" in told["quality.nobody"][0]["unquantified"]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [JUnitReport, SarifReport, MarkdownReport, ModelCardReport, HtmlReport, CsvReport, EveryEvalEverReport],
+)
+def test_what_failed_names_what_has_no_result_in_every_format(kind: Any, sample: Sample) -> None:
+    failure = dataclasses.replace(sample.record.failures[0], evaluators=("quality.lost",))
+    record = dataclasses.replace(sample.record, failures=(failure,))
+    page = of(kind, dataclasses.replace(sample, record=record)).decode("utf-8")
+    assert "quality.lost" in re.sub(r"<wbr>|\\\\", "", page)
+    assert "the model returned NaN for 2 of 256 rows" in page
+
+
+def test_csv_has_a_row_for_each_metric_of_what_failed(sample: Sample) -> None:
+    rows = list(csv.DictReader(io.StringIO(of(CsvReport, sample).decode(), newline="")))
+    (lost,) = (r for r in rows if r["metric"] == "quality.bits_per_dimension")
+    assert (lost["dimension"], lost["value"]) == ("quality", "")
+    assert lost["unquantified"].startswith("likelihood bound of holdout, shard 3, failed: ValueError")
 
 
 def test_a_cell_that_a_spreadsheet_would_compute_is_text(sample: Sample) -> None:

@@ -233,6 +233,25 @@ def test_limits_name_what_nobody_measured(sample: Any) -> None:
     assert "An attack gives a lower bound" not in text
 
 
+def test_limits_speak_of_features_only_where_something_was_measured_in_them(sample: Any) -> None:
+    assert "feature extractor is blind" in " ".join(limits(sample.record))
+    without = dataclasses.replace(
+        sample.record, artifacts=tuple(a for a in sample.record.artifacts if "features" not in a.label)
+    )
+    assert "feature extractor is blind" not in " ".join(limits(without))
+    imported = dataclasses.replace(sample.record, artifacts=(), settings={"imported": []})
+    assert "feature extractor is blind" not in " ".join(limits(imported))
+
+
+def test_limits_agree_with_how_many_evaluators_were_skipped(sample: Any) -> None:
+    (skip,) = sample.record.skipped
+    one, two = (
+        " ".join(limits(dataclasses.replace(sample.record, skipped=(skip,) * count))) for count in (1, 2)
+    )
+    assert "1 evaluator could not run on this model and data; what it would have found" in one
+    assert "2 evaluators could not run on this model and data; what they would have found" in two
+
+
 def test_limits_say_that_the_split_was_not_left_to_chance(sample: Any) -> None:
     record = dataclasses.replace(sample.record, data={**sample.record.data, "randomised": False})
     assert "Chance did not decide" in " ".join(limits(record))

@@ -48,6 +48,7 @@ class LabelledReadings(Recipe[Rows]):
     """Readings of outputs that were labelled for the test; a share ``unlabelled`` is left without."""
 
     kind: ClassVar[str] = "labelled-readings"
+    version: ClassVar[int] = 2
     along: ClassVar[tuple[str, ...]] = ("source",)
     source: Recipe[Rows]
     unlabelled: float = 0.0

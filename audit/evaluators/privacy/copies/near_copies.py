@@ -284,7 +284,8 @@ class NearCopies:
     def _copying(self, found: DataCopying, samples: int) -> Outcome:
         if found.cells == 0:
             return self.about.undefined("data_copying", "no region holds enough samples and unseen examples")
-        note = f"Over {found.cells} regions with {found.share:.0%} of the unseen examples; it grows with the number of examples."
+        regions = "1 region" if found.cells == 1 else f"{found.cells} regions"
+        note = f"Over {regions} with {found.share:.0%} of the unseen examples; it grows with the number of examples."
         return self.about.measurement(
             "data_copying", found.value, found.interval, samples, p_value=found.p, notes=(note,)
         )

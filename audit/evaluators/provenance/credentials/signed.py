@@ -27,6 +27,7 @@ class SignedReadings(Recipe[Rows]):
     """
 
     kind: ClassVar[str] = "signed-readings"
+    version: ClassVar[int] = 2
     along: ClassVar[tuple[str, ...]] = ("source",)
     source: Recipe[Rows]
     libraries: tuple[str, ...]
