@@ -122,8 +122,11 @@ def _marks(m: Measurement, row: dict[str, Any], judged: Judged) -> list[dict[str
     return [{"label": row["label"], "kind": kind, "at": at, "shown": numbers.plain(at)} for kind, at in found]
 
 
-def trend(points: Sequence[Seen]) -> Any:
-    """Return one metric over runs, each with its interval, the oldest on the left; lines join runs of one model on one data set."""
+def trend(points: Sequence[Seen]) -> dict[str, Any]:
+    """Return one metric over runs, each with its interval, the oldest on the left; lines join runs of one model on one data set.
+
+    The rows are put in last: Altair copies all of them with every step, half of the time that the overview takes.
+    """
     rows = _points(points)
     tips = [alt.Tooltip("label:N", title="Run"), alt.Tooltip("began:N", title="Began")]
     tips += [alt.Tooltip(f"{field}:N", title=title) for field, title in _TIPS[1:5]]
@@ -138,7 +141,7 @@ def trend(points: Sequence[Seen]) -> Any:
         alt.Legend(title=None, orient="top", labelLimit=320) if len({r["series"] for r in rows}) > 1 else None
     )
     colour = alt.Color("series:N", scale=alt.Scale(range=list(_SERIES)), legend=legend)
-    base = alt.Chart(alt.InlineData(values=rows)).encode(x=x, tooltip=tips, color=colour)
+    base = alt.Chart().encode(x=x, tooltip=tips, color=colour)
     metric = shortened(visible(points[0].measurement.metric), 60)
     value = alt.Y("value:Q", scale=scale, title=metric)
     dots = base.mark_point(size=30 if crowded else 90, opacity=1).encode(
@@ -146,13 +149,16 @@ def trend(points: Sequence[Seen]) -> Any:
         shape=alt.Shape("series:N", legend=legend),
         fill=alt.condition("datum.void != ''", alt.value("transparent"), colour),
     )
-    return alt.layer(
+    drawn: dict[str, Any] = alt.layer(
         base.mark_line(opacity=0.5).encode(y=value, detail="stretch:N"),
         base.mark_rule(strokeWidth=1 if crowded else 3).encode(
             y=alt.Y("low:Q", scale=scale, title=metric), y2="high:Q"
         ),
         dots,
-    ).properties(height=320)
+        height=320,
+    ).to_dict()
+    layers = [{key: value for key, value in one.items() if key != "data"} for one in drawn["layer"]]
+    return {**drawn, "layer": layers, "data": {"name": "runs"}, "datasets": {"runs": rows}}
 
 
 _CROWDED = 24

@@ -208,7 +208,7 @@ def _trend(address: StoreAddress, wanted: Wanted) -> None:
     if not points:
         st.caption("No run of this search has it.")
         return
-    st.altair_chart(charts.trend(points), width="stretch")
+    st.vega_lite_chart(charts.trend(points), width="stretch")
     st.caption(
         "Bars are intervals; a hollow point is void. A line joins runs of the same weights on the same data, and breaks where either "
         "changed. It begins with the criterion that fails in the newest run."

@@ -150,6 +150,11 @@ def test_the_trend_begins_with_what_fails_and_joins_no_unlike_runs(
     weights = {**other.record.model, "weights": "others"}
     kept(dataclasses.replace(other, record=dataclasses.replace(other.record, model=weights)), name="four")
     drawn = charts._points(queries.trend(address, Wanted(), metric, group))
+    spec = charts.trend(queries.trend(address, Wanted(), metric, group))
+    assert spec["datasets"]["runs"] == drawn
+    assert not any("data" in layer for layer in spec["layer"]), (
+        "a layer without rows has a run and a colour of its own"
+    )
     assert len({row["series"] for row in drawn}) == 2
     assert [row["changed"] for row in drawn] == ["the first", "nothing", "the first", "other weights"]
     assert drawn[0]["stretch"] == drawn[1]["stretch"] != drawn[3]["stretch"]
