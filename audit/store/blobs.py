@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import re
 import secrets
@@ -17,6 +18,7 @@ from audit.core.errors import InputError
 from audit.core.identity import Digest, digest_of
 
 _DAY = 86_400.0
+_OUTPUT = 2  # the largest of the descriptors for input, output and errors
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 DIGEST = re.compile(r"[0-9a-f]{40}")
 UNFINISHED = "unfinished"
@@ -189,7 +191,7 @@ class FileBlobs:
                 folder.mkdir(parents=True, exist_ok=True)
         draft = unfinished / f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}"
         try:
-            with draft.open("xb") as file:
+            with open(draft, "xb", opener=_beside_the_output) as file:
                 file.write(data)
                 if self.durable:
                     file.flush()
@@ -199,6 +201,18 @@ class FileBlobs:
             with contextlib.suppress(OSError):
                 draft.unlink(missing_ok=True)
             raise
+
+
+def _beside_the_output(path: str, flags: int) -> int:
+    """Open a file under a number that no model takes for its output: one that closes descriptors 1 and 2 would close the file."""
+    descriptor = os.open(path, flags, 0o666)
+    if descriptor > _OUTPUT:
+        return descriptor
+    try:
+        return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _OUTPUT + 1)
+    finally:
+        with contextlib.suppress(OSError):  # closed by the model in the meantime
+            os.close(descriptor)
 
 
 def key_of(digest: Digest) -> str:

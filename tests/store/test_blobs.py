@@ -17,7 +17,7 @@ import pytest
 
 from audit.core.errors import InputError
 from audit.core.identity import Digest, digest_of
-from audit.store.blobs import FileBlobs
+from audit.store.blobs import FileBlobs, _beside_the_output
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_many_writers_of_the_same_blobs(blobs: FileBlobs) -> None:
 
 _WRITER = """
 import sys
-from audit.store.blobs import FileBlobs
+from audit.store.blobs import FileBlobs, _beside_the_output
 blobs = FileBlobs(sys.argv[1])
 print("ready", flush=True)
 number = 0
@@ -211,3 +211,18 @@ def test_other_errors_of_the_disk_pass_through(tmp_path: Path) -> None:
     assert int(done.stdout) == errno.EFBIG
     assert list(FileBlobs(tmp_path).every()) == []
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 1000
+
+
+def test_a_blob_is_not_written_under_a_number_of_the_output(tmp_path: Path) -> None:
+    """A model that closed its output closes the same numbers again while its last shard is being written."""
+    kept = os.dup(0)
+    os.close(0)
+    try:
+        descriptor = _beside_the_output(str(tmp_path / "a"), os.O_WRONLY | os.O_CREAT)
+        assert descriptor > 2
+        os.close(descriptor)
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(0)
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
