@@ -9,6 +9,7 @@ from typing import Self
 
 from markupsafe import Markup
 
+from audit.core.words import counted
 from reports import numbers
 from reports.axes import Axis, axis_over
 from reports.figures import element
@@ -113,7 +114,7 @@ def _frame(across: Axis, up: Axis) -> list[Markup]:
 def _described(caption: str, points: Sequence[Point]) -> str:
     xs, ys = [x for x, _ in points], [y for _, y in points]
     return (
-        f"{caption}: a curve of {numbers.counted(len(points), 'point')}, "
+        f"{caption}: a curve of {counted(len(points), 'point')}, "
         f"x from {numbers.plain(min(xs))} to {numbers.plain(max(xs))}, "
         f"y from {numbers.plain(min(ys))} to {numbers.plain(max(ys))}"
     )

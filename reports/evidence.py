@@ -15,6 +15,7 @@ from audit.core.errors import InputError
 from audit.core.measurements import Evidence
 from audit.core.renderers import EvidenceReader
 from audit.core.rows import IMAGE, PREFIX, TEXT, Images, Rows, images_of
+from audit.core.words import counted
 from reports import charts, numbers
 from reports.curves import Curve
 from reports.redact import shortened
@@ -219,7 +220,7 @@ def _table(about: Exhibit, rows: Rows) -> Exhibit:
     hidden = len(rows.column_names) - len(kept)
     left_out = _left_out(rows.num_rows, shown.num_rows, "row")
     if hidden:
-        left_out = f"{left_out} {numbers.counted(hidden, 'column')} not shown.".strip()
+        left_out = f"{left_out} {counted(hidden, 'column')} not shown.".strip()
     return replace(about, columns=tuple(names), rows=tuple(zip(*columns, strict=True)), left_out=left_out)
 
 
@@ -247,4 +248,4 @@ def attributes_of(rows: Rows, without: set[str]) -> list[str]:
 
 
 def _left_out(total: int, shown: int, noun: str) -> str:
-    return f"The first {numbers.count(shown)} of {numbers.counted(total, noun)}." if shown < total else ""
+    return f"The first {numbers.count(shown)} of {counted(total, noun)}." if shown < total else ""

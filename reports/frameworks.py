@@ -112,7 +112,7 @@ def _speaks(clause: Clause, metric: str) -> bool:
 
 
 def _failed(record: AuditRecord, clause: Clause) -> str:
-    """Name the evaluators that speak to a clause and have no result because something failed; empty where there is none."""
+    """Name the evaluators of a clause that have no result because they failed; empty where none failed."""
     metrics = {e.name: (e.name, *e.metrics) for e in record.evaluators}
     names = dict.fromkeys(name for failure in record.failures for name in failure.evaluators)
     lost = [n for n in names if any(_speaks(clause, metric) for metric in metrics.get(n, (n,)))]

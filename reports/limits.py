@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from audit.core.evaluators import Dimension
 from audit.core.measurements import Interval, Unquantified
 from audit.core.records import AuditRecord, not_asked
-from reports import numbers
+from audit.core.words import counted
 from reports.sections import dimension_of, owners
 
 _OF_FEATURES = (
@@ -60,7 +60,7 @@ def _about_scope(record: AuditRecord) -> Iterator[str]:
         yield f"Nothing was measured about {_listed(silent)}."
     if record.skipped:
         yield (
-            f"{numbers.counted(len(record.skipped), 'evaluator')} could not run on this model and data; "
+            f"{counted(len(record.skipped), 'evaluator')} could not run on this model and data; "
             f"what {'it' if len(record.skipped) == 1 else 'they'} would have found is unknown."
         )
     if elsewhere := not_asked(record):
@@ -90,13 +90,13 @@ def _about_numbers(record: AuditRecord) -> Iterator[str]:
     misses = sum(1 - interval.level for interval in intervals)
     if intervals:
         yield (
-            f"Of the {numbers.counted(len(intervals), 'interval')} in this report, about {misses:.1f} can be expected to "
+            f"Of the {counted(len(intervals), 'interval')} in this report, about {misses:.1f} can be expected to "
             "miss the true value even if every method keeps its promise; no correction for their number is applied here."
         )
     bare = [m for m in record.measurements if isinstance(m.uncertainty, Unquantified)]
     if bare:
         yield (
-            f"{numbers.counted(len(bare), 'measurement')} came without an interval, for the reason given beside it, "
+            f"{counted(len(bare), 'measurement')} came without an interval, for the reason given beside it, "
             "and could not be judged."
         )
 

@@ -94,15 +94,6 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
-def counted(number: int, noun: str, plural: str | None = None) -> str:
-    """Return a count with its noun.
-
-    >>> counted(1, "criterion", "criteria"), counted(3, "interval")
-    ('1 criterion', '3 intervals')
-    """
-    return f"{count(number)} {noun if number == 1 else plural or noun + 's'}"
-
-
 def percent(share: float) -> str:
     """Return a share as a percentage.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from audit.core.records import AuditRecord
 from audit.core.review import Action, Entry, Review
+from audit.core.words import counted
 from reports import numbers
 from reports.findings import Finding, findings
 
@@ -74,13 +75,13 @@ def headline(review: Review) -> str:
 def chain(review: Review) -> str:
     """Say in one sentence whether the log is as it was written."""
     if review.faults:
-        return f"This log was changed after it was written: {numbers.counted(len(review.faults), 'place')}."
+        return f"This log was changed after it was written: {counted(len(review.faults), 'place')}."
     if not review.entries:
         return "Nothing was written yet."
-    said = f"Every line matches what the next one says of it; the last of {numbers.counted(len(review.entries), 'line')} is {review.head}."
+    said = f"Every line matches what the next one says of it; the last of {counted(len(review.entries), 'line')} is {review.head}."
     if review.aside:
         said += (
-            f" {numbers.counted(review.aside, 'piece')} that an interrupted writer left "
+            f" {counted(review.aside, 'piece')} that an interrupted writer left "
             f"{'was' if review.aside == 1 else 'were'} set aside."
         )
     if review.unconfirmed:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from audit.core.policy import Judgement, Verdict
+from audit.core.policy import Judgement, Verdict, spared
 from audit.core.records import AuditRecord
-from reports import numbers
+from audit.core.words import counted
 from reports.redact import shortened
 
 HEADLINES: Mapping[Verdict, str] = {
@@ -24,10 +24,9 @@ def headline(record: AuditRecord) -> str:
         return "The run has not finished"
     if record.verdict is Verdict.FAIL:
         failed = sum(j.verdict is Verdict.FAIL for j in record.judgements if j.decides)
-        return f"{numbers.counted(failed, 'criterion', 'criteria')} failed"
-    waived = sum(j.waived for j in record.judgements)
-    if record.verdict is Verdict.PASS and waived:
-        return f"Passed but for {numbers.counted(waived, 'waived criterion', 'waived criteria')}"
+        return f"{counted(failed, 'criterion', 'criteria')} failed"
+    if record.verdict is Verdict.PASS and (waived := spared(record.judgements)):
+        return f"Passed but for {counted(len(waived), 'waived criterion', 'waived criteria')}"
     return HEADLINES[record.verdict]
 
 
@@ -39,24 +38,24 @@ def sentence(record: AuditRecord) -> str:
     rest = _also(of) + _beside(record)
     if record.finished is None:
         return (
-            f"What was recorded so far: {numbers.counted(len(record.measurements), 'measurement')} and "
-            f"{numbers.counted(total, 'judgement')}. Run it again to resume."
+            f"What was recorded so far: {counted(len(record.measurements), 'measurement')} and "
+            f"{counted(total, 'judgement')}. Run it again to resume."
         )
     match record.verdict:
         case Verdict.FAIL:
             return (
-                f"{len(of[Verdict.FAIL])} of {numbers.counted(total, 'judgement')} failed: the whole interval of "
+                f"{len(of[Verdict.FAIL])} of {counted(total, 'judgement')} failed: the whole interval of "
                 f"{_named(of[Verdict.FAIL])} {_lies(of[Verdict.FAIL], 'outside')}.{rest}"
             )
         case Verdict.INCONCLUSIVE:
             return (
-                f"Nothing failed, but {len(of[Verdict.INCONCLUSIVE])} of {numbers.counted(total, 'judgement')} could not "
+                f"Nothing failed, but {len(of[Verdict.INCONCLUSIVE])} of {counted(total, 'judgement')} could not "
                 f"be decided: the interval of {_named(of[Verdict.INCONCLUSIVE])} {_lies(of[Verdict.INCONCLUSIVE], 'across')}.{rest}"
             )
         case Verdict.NOT_ASSESSED if total:
             return (
                 f"Nothing that was measured failed, but {len(of[Verdict.NOT_ASSESSED])} of "
-                f"{numbers.counted(total, 'judgement')} could not be made: {_named(of[Verdict.NOT_ASSESSED])}.{_beside(record)}"
+                f"{counted(total, 'judgement')} could not be made: {_named(of[Verdict.NOT_ASSESSED])}.{_beside(record)}"
             )
         case Verdict.NOT_ASSESSED:
             return f"{nothing_decides(record)}{_beside(record)}"
@@ -71,10 +70,8 @@ def _beside(record: AuditRecord) -> str:
     """Say what the verdict does not rest on, where there is such."""
     waived = sum(j.waived for j in record.judgements)
     advice = sum(not j.criterion.blocking and j.verdict is not Verdict.PASS for j in record.judgements)
-    said = f" {numbers.counted(waived, 'criterion is', 'criteria are')} waived." if waived else ""
-    return said + (
-        f" {numbers.counted(advice, 'advice is', 'pieces of advice are')} not met." if advice else ""
-    )
+    said = f" {counted(waived, 'criterion is', 'criteria are')} waived." if waived else ""
+    return said + (f" {counted(advice, 'advice is', 'pieces of advice are')} not met." if advice else "")
 
 
 def _also(of: Mapping[Verdict, Sequence[Judgement]]) -> str:
@@ -99,10 +96,10 @@ def _named(judgements: Sequence[Judgement]) -> str:
 
 
 def nothing_decides(record: AuditRecord) -> str:
-    """Return why no criterion decides: there is none, all is advice, or what there is concerns other models or what nobody reports."""
+    """Return why no criterion decides: the policy has none, or advice alone, or criteria that this audit does not measure."""
     if record.judgements:
         return "The policy holds advice alone, so there is nothing to pass or to fail."
     if criteria := record.policy.get("criteria"):
-        few = numbers.counted(len(criteria), "criterion", "criteria")
+        few = counted(len(criteria), "criterion", "criteria")
         return f"The policy's {few} could not be asked of this audit, so there is nothing to pass or to fail."
     return "The policy names no criterion, so there is nothing to pass or to fail."

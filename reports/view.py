@@ -14,6 +14,7 @@ from audit.core.policy import GRAVEST_FIRST, Judgement, Verdict, in_order, overa
 from audit.core.records import AuditRecord, RecordedFailure
 from audit.core.renderers import EvidenceReader
 from audit.core.run_summaries import model_name as model_name
+from audit.core.words import counted
 from reports import numbers
 from reports.axes import axis_over
 from reports.evidence import Exhibit
@@ -205,7 +206,7 @@ def registered(record: AuditRecord) -> str:
     if not isinstance(lock, Mapping):
         return ""
     departs = lock.get("deviations") or ()
-    return f"{numbers.moment(str(lock.get('written', '')))} · {numbers.counted(len(departs), 'deviation') if departs else 'no deviation'}"
+    return f"{numbers.moment(str(lock.get('written', '')))} · {counted(len(departs), 'deviation') if departs else 'no deviation'}"
 
 
 def _splits(data: Mapping[str, Any]) -> str:

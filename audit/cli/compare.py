@@ -13,8 +13,9 @@ from rich.text import Text
 from audit.cli.options import address, format_option, print_json, store_option
 from audit.cli.scorecard import clean, number, terminal, word
 from audit.cli.show import evidence_reader
-from audit.cli.visible import counted, visible
+from audit.cli.visible import visible
 from audit.core.measurements import Group, Interval
+from audit.core.words import counted
 from audit.engine.comparison import Change, Comparison, Difference, compare
 
 _EPILOG = """\

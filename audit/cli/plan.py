@@ -10,8 +10,9 @@ import click
 
 from audit.cli.apart import started
 from audit.cli.options import format_option, print_json, spec_argument, store_option
-from audit.cli.visible import counted, say, visible
+from audit.cli.visible import say, visible
 from audit.core.errors import InputError
+from audit.core.words import counted
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -90,7 +90,8 @@ def describe(plan: AuditPlan, made: dict[str, int]) -> dict[str, Any]:
     """Return a plan as plain values: artifacts with who shares them, evaluators, skips, criteria."""
     from audit.core.preflight import exchangeable, forecasts
 
-    subject = plan.subject
+    subject, asked = plan.subject, _asked(plan)
+    concerned = [c for c in plan.policy.criteria if c.concerns(subject.card.modality)]
     return {
         "name": plan.name,
         "key": plan.key,
@@ -123,10 +124,9 @@ def describe(plan: AuditPlan, made: dict[str, int]) -> dict[str, Any]:
             for step in plan.skipped
         ],
         "criteria": [
-            {"metric": c.metric, "bound": c.bound, "why": c.why, "required": c.required}
-            for c in _criteria(plan, asked=True)
+            {"metric": c.metric, "bound": c.bound, "why": c.why, "required": c.required} for c in asked
         ],
-        "left_out": [{"metric": c.metric, "bound": c.bound} for c in _criteria(plan, asked=False)],
+        "left_out": [{"metric": c.metric, "bound": c.bound} for c in concerned if c not in asked],
         "preflight": [
             {
                 "metric": f.metric,
@@ -139,25 +139,21 @@ def describe(plan: AuditPlan, made: dict[str, int]) -> dict[str, Any]:
         ],
         "undecided": [
             {"metric": c.metric, "why": plan.undecided[c.metric].found}
-            for c in plan.policy.criteria
-            if c.metric in plan.undecided and c.concerns(subject.card.modality)
+            for c in concerned
+            if c.metric in plan.undecided
         ],
         "comparable": list(exchangeable(plan)),
         "price": price(plan, made),
     }
 
 
-def _criteria(plan: AuditPlan, *, asked: bool) -> list[Criterion]:
-    """Return the criteria that the run will judge, or those that it leaves out: not required, and nothing reports their metric.
+def _asked(plan: AuditPlan) -> tuple[Criterion, ...]:
+    """Return the criteria that the run will judge.
 
     One that is not required may be left out all the same, where its evaluator runs and finds nothing to report on it.
     """
     reported = {metric for step in plan.planned for metric in step.about.declared}
-    return [
-        c
-        for c in plan.policy.criteria
-        if c.concerns(plan.subject.card.modality) and (c.required or c.metric in reported) is asked
-    ]
+    return plan.policy.asked(plan.subject.card.modality, reported)
 
 
 def _artifacts(plan: AuditPlan, made: dict[str, int]) -> list[dict[str, Any]]:

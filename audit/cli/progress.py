@@ -20,7 +20,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from audit.cli.visible import counted, visible
+from audit.cli.visible import visible
+from audit.core.words import counted
 
 
 @dataclass

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from audit.cli.visible import visible
 from audit.core.measurements import Interval, Measurement
-from audit.core.policy import Judgement, Verdict, in_order
+from audit.core.policy import Judgement, Verdict, in_order, spared
 from audit.core.records import AuditRecord, not_asked
 
 _STYLES = {
@@ -108,7 +108,7 @@ def print_record(record: AuditRecord, console: Console, *, groups: bool = False)
 
 def _sentence(record: AuditRecord) -> str:
     """Return what the verdict means in a few words."""
-    waived = [j for j in record.judgements if j.waived and j.criterion.blocking]
+    waived = spared(record.judgements)
     if not any(j.decides for j in record.judgements) and not waived:
         return "no criterion of the policy decides about this audit"
     if record.verdict is Verdict.PASS and waived:

@@ -271,6 +271,12 @@ class Policy:
     criteria: tuple[Criterion, ...]
     waivers: tuple[Waiver, ...] = ()
 
+    def asked(self, modality: str, reported: Collection[str]) -> tuple[Criterion, ...]:
+        """Return the criteria about models of a modality that are required, or whose metric is among ``reported``."""
+        return tuple(
+            c for c in self.criteria if c.concerns(modality) and (c.required or c.metric in reported)
+        )
+
     def judge(
         self,
         outcomes: Iterable[Outcome],
@@ -290,11 +296,10 @@ class Policy:
         reason: criteria on them are not assessed. ``against`` gives the difference from a baseline.
         """
         found = list(outcomes)
-        asked = {outcome.metric for outcome in found} | (set(missing) - set(skipped))
+        reported = {outcome.metric for outcome in found} | (set(missing) - set(skipped))
         return tuple(
             self._waived(judgement, on)
-            for criterion in self.criteria
-            if criterion.concerns(modality) and (criterion.required or criterion.metric in asked)
+            for criterion in self.asked(modality, reported)
             for judgement in _judge(criterion, found, missing, deciding, undecided or {}, against)
         )
 
@@ -367,6 +372,11 @@ def _no_floor(criterion: Criterion) -> Unmet:
         "this metric has none in this audit, or neither of its sides is better",
         "write at_least or at_most in place of within_floor",
     )
+
+
+def spared(judgements: Iterable[Judgement]) -> list[Judgement]:
+    """Return those that the verdict of an audit would rest on, were they not waived."""
+    return [j for j in judgements if j.waived and j.criterion.blocking]
 
 
 def overall(judgements: Iterable[Judgement]) -> Verdict:

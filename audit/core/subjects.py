@@ -25,6 +25,7 @@ from audit.core.references import DataRef, ExtractorRef, ModelRef
 from audit.core.rows import Matrix, Rows, Vector
 from audit.core.summaries import S
 from audit.core.usage import Billing
+from audit.core.words import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +159,7 @@ class Subject:
 
     def too_few_samples(self, least: int) -> tuple[str, str]:
         """Return how many samples there are, in words, and what brings ``least`` of them."""
-        count, most = self.sample_count, self.card.most_samples
-        found = "1 sample" if count == 1 else f"{count:,} samples"
+        found, most = counted(self.sample_count, "sample"), self.card.most_samples
         if most is not None and most < least:
             return found, "bring more outputs: no more can be drawn from those that were made before"
         return found, f"write samples = {least} or more at the top of the spec"

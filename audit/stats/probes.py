@@ -11,7 +11,7 @@ from audit.core.errors import UndefinedError
 from audit.core.measurements import Interval
 from audit.stats.crossfit import folds_of
 from audit.stats.permutation import p_value
-from audit.stats.ranking import SMALL, RocAreas, area_interval, midranks
+from audit.stats.ranking import SMALL, RocAreas, area_interval, placements
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -145,12 +145,10 @@ def _areas(first: Floats, second: Floats, labels: Ints, counts: Ints) -> tuple[F
     for which, scores in enumerate((first, second)):
         for kind in range(k):
             inside = labels == kind
-            x, y = scores[inside, kind], scores[~inside, kind]
-            pooled = midranks(np.concatenate([x, y]))
-            above = (pooled[: len(x)] - midranks(x)) / len(y)
+            above, below = placements(scores[inside, kind], scores[~inside, kind])
             areas[which] += above.mean() / k
-            parts[which, inside] += above / len(x) / k
-            parts[which, ~inside] += (1 - (pooled[len(x) :] - midranks(y)) / len(x)) / len(y) / k
+            parts[which, inside] += above / len(above) / k
+            parts[which, ~inside] += below / len(below) / k
     gap = parts[0] - parts[1]
     return areas, float(sum(counts[kind] * gap[labels == kind].var(ddof=1) for kind in range(k)))
 

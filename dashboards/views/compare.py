@@ -10,6 +10,7 @@ import streamlit as st
 
 from audit.core.errors import InputError
 from audit.core.measurements import Interval
+from audit.core.words import counted
 from audit.engine.comparison import Change, Comparison, Difference, compare
 from dashboards import charts, queries, small_groups, widgets
 from dashboards.queries import Overview
@@ -104,7 +105,7 @@ def _verdicts(found: Comparison) -> None:
     _overall(found)
     if not found.verdicts:
         st.success(
-            f"No criterion changed its verdict; both runs judged {numbers.counted(found.kept, 'criterion', 'criteria')}.",
+            f"No criterion changed its verdict; both runs judged {counted(found.kept, 'criterion', 'criteria')}.",
             icon=":material/check_circle:",
         )
         return
@@ -120,7 +121,7 @@ def _verdicts(found: Comparison) -> None:
         ],
     )
     st.caption(
-        f"{numbers.counted(found.kept, 'criterion', 'criteria')} kept {'its' if found.kept == 1 else 'their'} verdict."
+        f"{counted(found.kept, 'criterion', 'criteria')} kept {'its' if found.kept == 1 else 'their'} verdict."
     )
 
 

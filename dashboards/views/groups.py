@@ -13,6 +13,7 @@ from audit.core.identity import Digest
 from audit.core.measurements import Evidence
 from audit.core.records import AuditRecord
 from audit.core.rows import TEXT
+from audit.core.words import counted
 from audit.store.location import StoreAddress
 from dashboards import addressed, gallery, group_charts, groups, queries, widgets
 from dashboards.groups import Crossing, Slice, Slices
@@ -142,7 +143,7 @@ def _crossed(crossing: Crossing) -> None:
         st.caption("An asterisk marks a cell of fewer than 50 examples.")
     if len(cells) > groups.MOST_CELLS:
         st.caption(
-            f"The first {groups.MOST_CELLS} of {numbers.counted(len(cells), 'cell')} are drawn; the table has all."
+            f"The first {groups.MOST_CELLS} of {counted(len(cells), 'cell')} are drawn; the table has all."
         )
     _withheld(cells)
     with st.expander(f"Numbers ({len(cells)})"):
@@ -165,7 +166,7 @@ def _withheld(cells: Sequence[Slice]) -> None:
     hidden = sum(one.value is None for one in cells)
     if hidden:
         st.caption(
-            f"{numbers.counted(hidden, 'group')} of {len(cells)} not shown: too few examples to say anything without saying it of "
+            f"{counted(hidden, 'group')} of {len(cells)} not shown: too few examples to say anything without saying it of "
             "single ones, or nothing measured."
         )
 

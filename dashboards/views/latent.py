@@ -9,11 +9,11 @@ import streamlit as st
 
 from audit.core.errors import InputError
 from audit.core.rows import Images
+from audit.core.words import counted
 from dashboards import addressed, latent
 from dashboards.latent import Opened
 from dashboards.thumbnails import thumbnail
 from dashboards.widgets import plain
-from reports import numbers
 from reports.redact import visible
 
 _STEPS = 9
@@ -38,7 +38,7 @@ def show() -> None:
         st.stop()
     st.caption(
         plain(
-            f"{name}: a code of {numbers.counted(held.codes.shape[1], 'number')}. Opened once for all who look; nothing is stored.",
+            f"{name}: a code of {counted(held.codes.shape[1], 'number')}. Opened once for all who look; nothing is stored.",
             300,
         )
     )

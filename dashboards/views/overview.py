@@ -12,6 +12,7 @@ import streamlit as st
 from audit.core.evaluators import Dimension
 from audit.core.policy import Verdict
 from audit.core.run_summaries import OTHER, UNFINISHED, Decisive, Summary
+from audit.core.words import counted
 from audit.store.location import StoreAddress
 from audit.store.summaries import Choices, Seen, Wanted
 from dashboards import charts, queries, widgets
@@ -44,7 +45,7 @@ def show() -> None:
 
 
 def _figures(counts: Mapping[str, int]) -> None:
-    st.badge(numbers.counted(sum(counts.values()), "run"), color="blue")
+    st.badge(counted(sum(counts.values()), "run"), color="blue")
     for verdict in _VERDICTS:
         widgets.badge(verdict, f"{numbers.count(counts.get(verdict, 0))} {verdict}")
 

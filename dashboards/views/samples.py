@@ -11,6 +11,7 @@ import streamlit as st
 
 from audit.core.errors import InputError
 from audit.core.rows import FILE, IMAGE, PREFIX, TEXT
+from audit.core.words import counted
 from audit.store.location import StoreAddress
 from dashboards import addressed, gallery, reveals, widgets
 from dashboards.gallery import Drawn, Exhibit, Index, Places
@@ -115,9 +116,9 @@ def _gallery(address: StoreAddress, run: str, exhibit: Exhibit) -> None:
         if pages > 1:
             number = st.pagination(pages, key=f"page-{exhibit.digest}-{pages}")
         st.caption(
-            f"{numbers.count(len(places))} of {numbers.counted(held.rows, 'row')}"
+            f"{numbers.count(len(places))} of {counted(held.rows, 'row')}"
             if len(places) < held.rows
-            else numbers.counted(held.rows, "row")
+            else counted(held.rows, "row")
         )
     _page(address, run, exhibit, held, gallery.page_of(places, number, size), uncovered)
 
@@ -138,7 +139,7 @@ def _uncovered(run: str, exhibit: Exhibit, held: Index) -> _Uncovered:
     with st.container(horizontal=True):
         if not now.everything:
             st.button(
-                f"Reveal all {numbers.counted(held.rows, 'row')}",
+                f"Reveal all {counted(held.rows, 'row')}",
                 icon=":material/visibility:",
                 on_click=_reveal,
                 args=(run, exhibit, None),
@@ -214,7 +215,7 @@ def _page(
     elif uncovered.everything:
         _table(held, shown, exhibit.digest)
     else:
-        st.caption(f"{numbers.counted(len(shown), 'row')} on this page, hidden.")
+        st.caption(f"{counted(len(shown), 'row')} on this page, hidden.")
 
 
 def _pictures(

@@ -10,6 +10,7 @@ import streamlit as st
 from audit.cli.plan import cost_in_words, judged_in_words
 from audit.config.limits import MOST_SAMPLES
 from audit.core.errors import InputError
+from audit.core.words import counted
 from audit.store.location import StoreAddress
 from dashboards import access, choices, queries, started, widgets
 from dashboards.choices import Choice
@@ -123,7 +124,7 @@ def _planned(found: Mapping[str, Any]) -> None:
         missing = sum(a["shards"] - a["made"] for a in found["artifacts"])
         here = sum(a["made"] for a in found["artifacts"])
         cost = cost_in_words(found["cost"])
-        said = f"{numbers.counted(missing, 'shard')} to make{cost}; {numbers.count(here)} are here already."
+        said = f"{counted(missing, 'shard')} to make{cost}; {numbers.count(here)} are here already."
         if not cost:
             said += " No earlier run of these weights says how long that takes."
         st.markdown(plain(said, 600))
@@ -196,8 +197,8 @@ def _audit(address: StoreAddress, one: Started) -> None:
 def _facts(one: Started) -> str:
     c = one.choice
     what = f"spec {c.spec}" if c.spec else f"model {c.model}, data {c.data or _OWN}, policy {c.policy}"
-    samples = f", {numbers.counted(c.samples, 'sample')}" if c.samples else ""
-    again = f", resumed {numbers.counted(one.times - 1, 'time')}" if one.times > 1 else ""
+    samples = f", {counted(c.samples, 'sample')}" if c.samples else ""
+    again = f", resumed {counted(one.times - 1, 'time')}" if one.times > 1 else ""
     return (
         f"{what}{samples}; started {numbers.moment(one.began)}{again}{f'; run {one.run}' if one.run else ''}"
     )

@@ -255,7 +255,7 @@ def test_no_page_shows_a_sentence_of_its_source() -> None:
 
 
 def test_what_is_loaded_first_is_not_looked_through_after_each_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Streamlit collects garbage after every page, a tenth of a second in which no other session goes on."""
+    """Streamlit collects garbage after every page. All sessions wait for that, a tenth of a second each time."""
     frozen: list[int] = []
     monkeypatch.setattr(sys, "argv", ["served"])
     monkeypatch.setattr("streamlit.web.cli.main", lambda: frozen.append(gc.get_freeze_count()))

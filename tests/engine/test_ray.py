@@ -305,7 +305,7 @@ def test_a_machine_that_has_just_died_is_no_reason_to_refuse_a_run(tmp_path: Pat
     with node(head) as second:
         wait_for_nodes(head, 2)
         executor = Ray(workers=1, address=head)
-        kill(second)  # Ray goes on listing it for seconds
+        kill(second)  # Ray still lists it for some seconds
         (made,) = made_by(executor, [Task(Draw(5), 0, (), str(tmp_path))])
     assert isinstance(made, Made)
     wait_for_nodes(head, 1)

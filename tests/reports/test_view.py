@@ -79,6 +79,14 @@ def test_what_passes_because_a_criterion_is_waived_says_so(sample: Any) -> None:
     assert sentence(record) == "Nothing but what is waived was asked. 1 criterion is waived."
 
 
+def test_waived_advice_is_nothing_that_an_audit_passes_in_spite_of(sample: Any) -> None:
+    asked = Criterion("a", at_most=3.0), Criterion("b", at_most=0.5, blocking=False)
+    record = record_with(sample, (metric("a", 1.0, 2.0), metric("b", 1.0, 2.0)), *asked)
+    waiver = Waiver("b", "an owner", "a reason", "2027-01-01")
+    judged = tuple(replace(j, waiver=waiver) if j.criterion.metric == "b" else j for j in record.judgements)
+    assert headline(replace(record, judgements=judged, verdict=overall(judged))) == "Every criterion passed"
+
+
 def test_several_metrics_lie_outside_the_bound_for_each(sample: Any) -> None:
     both = metric("a", 1.0, 2.0), metric("b", 1.0, 2.0)
     record = record_with(sample, both, Criterion("a", at_most=0.5), Criterion("b", at_most=0.5))

@@ -28,10 +28,9 @@ from audit.store.location import folder_at
 _ANSWERS_WITHIN = 5.0
 """Seconds in which something has to listen at an address."""
 _LOOKS_WITHIN = 300.0
-_NOTICES_WITHIN = (
-    40.0  # Ray asks a machine every 3 seconds, and gives it up after five silences (its defaults)
-)
 """Seconds in which every machine of a cluster has to have looked: a Python process is started on each."""
+_NOTICES_WITHIN = 40.0
+"""Seconds in which Ray notices a dead machine: it asks every 3 seconds and gives up after five silences, by default."""
 _OBJECTS = 100 << 20
 """Bytes of shared memory of a cluster of our own: shards travel through the store, so next to none is used."""
 _START = "Start one with 'ray start --head' and name its HOST:PORT, or leave --address out to use this machine alone."
@@ -248,7 +247,7 @@ def versions_here() -> dict[str, str]:
 def look_around(sharing: Sharing) -> None:
     """Have every machine of the cluster look, before any work starts. Raises InputError for the first that will not do.
 
-    A machine that has died since Ray listed it, which takes Ray some seconds to notice, is none of this run's.
+    Ray goes on listing a dead machine for some seconds. Such a machine does not take part in the run, and does not stop it.
     """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as On
@@ -262,29 +261,32 @@ def look_around(sharing: Sharing) -> None:
         if node["Alive"]
     }
     ready, silent = ray.wait(list(looks), num_returns=len(looks), timeout=_LOOKS_WITHIN)
+    failed: dict[str, Exception] = {}
     for ref in ready:
         try:
-            found = ray.get(ref)
+            sharing.check(ray.get(ref))
         except ray.exceptions.RayError as error:
-            if _dies(looks[ref]):
-                continue
-            raise InputError(
-                f"A machine of the Ray cluster does not answer: {str(error).strip().splitlines()[-1]} See 'ray status'."
-            ) from error
-        sharing.check(found)
-    if hosts := ", ".join(looks[ref]["NodeManagerHostname"] for ref in silent if not _dies(looks[ref])):
+            failed[looks[ref]["NodeID"]] = error
+    alive = _still_alive({*failed, *(looks[ref]["NodeID"] for ref in silent)})
+    if why := next((why for node, why in failed.items() if node in alive), None):
+        raise InputError(
+            f"A machine of the Ray cluster does not answer: {str(why).strip().splitlines()[-1]} See 'ray status'."
+        ) from why
+    if hosts := ", ".join(
+        looks[ref]["NodeManagerHostname"] for ref in silent if looks[ref]["NodeID"] in alive
+    ):
         raise InputError(
             f"{hosts} did not start a Python process within {_LOOKS_WITHIN:g} seconds. See 'ray status' and Ray's logs there."
         )
 
 
-def _dies(node: Mapping[str, Any]) -> bool:
-    """Say whether Ray holds a machine that did not answer for dead, or comes to do so within the time that it takes."""
+def _still_alive(asked: set[str]) -> set[str]:
+    """Return which of some nodes Ray holds for alive once it has had the time to notice that one is dead."""
     import ray
 
     until = time.monotonic() + _NOTICES_WITHIN
-    while any(n["Alive"] for n in ray.nodes() if n["NodeID"] == node["NodeID"]):
+    while alive := asked & {node["NodeID"] for node in ray.nodes() if node["Alive"]}:
         if time.monotonic() > until:
-            return False
+            break
         time.sleep(0.5)
-    return True
+    return alive

@@ -76,10 +76,9 @@ class Ray(Retrying[_Worker]):
 
     @property
     def slots(self) -> int:
-        ahead = (
-            1 if self._where is None else self._size + 1
-        )  # so that the next free worker has several tasks to choose from
-        return self._size + ahead  # at least one more than can run, so that no worker waits for the driver
+        """At least one more than can run, so that no worker waits for the driver; more where the next free one is to choose."""
+        ahead = 1 if self._where is None else self._size + 1
+        return self._size + ahead
 
     def submit(self, task: Task) -> None:
         """Take a task. Before the first, every machine is looked at, and one that will not do raises InputError."""

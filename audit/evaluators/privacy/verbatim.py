@@ -144,10 +144,9 @@ class VerbatimOverlap:
             reason = f"{sizes[0]} training documents and {sizes[1]} others; it takes {LEAST} of each"
             yield self.about.undefined("verbatim", reason)
             return
-        short = 0 if outputs is None else _shorter(outputs, self.least)
-        brief = 0 if documents is None else _shorter(documents, self.least)
+        short = 0 if outputs is None else sum(size < self.least for size in _sizes(outputs))
         n, factor = len(inside.length) - short, sizes[0] / max(1, sizes[1])
-        if n == 0 or brief == sizes[0]:
+        if n == 0 or (documents is not None and all(size < self.least for size in _sizes(documents))):
             who = "sample" if n == 0 else "training document"
             reason = (
                 f"no {who} is {self.least} bytes long, so none could repeat as much; set a smaller 'least'"
@@ -243,9 +242,9 @@ def _asked(samples: Recipe[Rows], documents: Recipe[Rows], others: Recipe[Rows])
     }
 
 
-def _shorter(shards: Shards[Rows], least: int) -> int:
-    """Return how many texts are shorter than ``least`` bytes."""
-    return sum(len((t or "").encode()) < least for rows in shards for t in rows.column("text").to_pylist())
+def _sizes(shards: Shards[Rows]) -> Iterator[int]:
+    """Yield the bytes of each text, a shard at a time."""
+    return (len((text or "").encode()) for rows in shards for text in rows.column("text").to_pylist())
 
 
 def _count(rows: Recipe[Rows]) -> int:

@@ -6,9 +6,9 @@ Every attack makes a table of guesses, shape (rows, columns): 1 is right, 0 wron
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +17,13 @@ from audit.core.errors import UndefinedError
 from audit.core.recipes import Context, Recipe, Shards
 from audit.core.references import ModelRef
 from audit.core.rows import Matrix, Rows, text_rows, texts_of
-from audit.recipes.labelled import Attributes
+from audit.recipes.labelled import Attribute, Attributes
 from audit.stats.discriminant import Discriminant
 from audit.stats.permutation import p_value
 from audit.stats.probes import AreaGap, Readable, area_gap, readable
 
 Guesses = NDArray[np.int64]
+Found = TypeVar("Found")
 
 CANDIDATES = 8
 """At most so many values are put to a language model: the right one and others drawn at random."""
@@ -45,6 +46,22 @@ class Probes:
     left_out: tuple[tuple[str, str], ...]
 
 
+def _of_columns(
+    attributes: Attributes, find: Callable[[Attribute, NDArray[np.bool_]], Found]
+) -> tuple[tuple[Found, ...], tuple[tuple[str, str], ...]]:
+    """Return what ``find`` makes of each column and of which rows it is known for, and the columns left out with reasons."""
+    columns, left_out = [], []
+    for column in attributes.columns:
+        if len(column.kinds) < 2:
+            left_out.append((column.name, column.left_out))
+            continue
+        try:
+            columns.append(find(column, column.codes >= 0))
+        except UndefinedError as error:
+            left_out.append((column.name, str(error)))
+    return tuple(columns), tuple(left_out)
+
+
 @dataclass(frozen=True)
 class FittedProbes(Recipe[Probes]):
     """Linear discriminants of every column, fitted on codes of rows whose attributes the attacker knows."""
@@ -59,15 +76,12 @@ class FittedProbes(Recipe[Probes]):
 
     def make(self, context: Context, codes: Shards[Matrix], attributes: Shards[Attributes]) -> Probes:
         x = np.concatenate(list(codes))
-        columns, left_out = [], []
-        for column in attributes[0].columns:
-            known = column.codes >= 0
-            if len(column.kinds) < 2:
-                left_out.append((column.name, column.left_out))
-                continue
+
+        def fitted(column: Attribute, known: NDArray[np.bool_]) -> Probe:
             reader = Discriminant.fitted(x[known], column.codes[known], len(column.kinds))
-            columns.append(Probe(column.name, column.kinds, reader))
-        return Probes(tuple(columns), tuple(left_out))
+            return Probe(column.name, column.kinds, reader)
+
+        return Probes(*_of_columns(attributes[0], fitted))
 
 
 @dataclass(frozen=True)
@@ -226,19 +240,12 @@ class ReadOffCodes(Recipe[ReadColumns]):
 
     def make(self, context: Context, codes: Shards[Matrix], attributes: Shards[Attributes]) -> ReadColumns:
         x, rng = np.concatenate(list(codes)), context.rng(0)
-        columns, left_out = [], []
-        for column in attributes[0].columns:
-            known = column.codes >= 0
-            if len(column.kinds) < 2:
-                left_out.append((column.name, column.left_out))
-                continue
-            try:
-                found = readable(x[known], column.codes[known], rng, self.draws)
-            except UndefinedError as error:
-                left_out.append((column.name, str(error)))
-                continue
-            columns.append(ReadColumn(column.name, found))
-        return ReadColumns(tuple(columns), _of_the_best([c.read for c in columns]), tuple(left_out))
+
+        def read(column: Attribute, known: NDArray[np.bool_]) -> ReadColumn:
+            return ReadColumn(column.name, readable(x[known], column.codes[known], rng, self.draws))
+
+        columns, left_out = _of_columns(attributes[0], read)
+        return ReadColumns(columns, _of_the_best([c.read for c in columns]), left_out)
 
 
 def _of_the_best(found: list[Readable]) -> float:
@@ -286,16 +293,9 @@ class RankedByBoth(Recipe[RankedColumns]):
         attributes: Shards[Attributes],
     ) -> RankedColumns:
         ours, theirs, rng = np.concatenate(list(codes)), np.concatenate(list(features)), context.rng(0)
-        columns, left_out = [], []
-        for column in attributes[0].columns:
-            known = column.codes >= 0
-            if len(column.kinds) < 2:
-                left_out.append((column.name, column.left_out))
-                continue
-            try:
-                gap = area_gap(ours[known], theirs[known], column.codes[known], rng, self.draws)
-            except UndefinedError as error:
-                left_out.append((column.name, str(error)))
-                continue
-            columns.append((column.name, gap))
-        return RankedColumns(tuple(columns), tuple(left_out))
+
+        def ranked(column: Attribute, known: NDArray[np.bool_]) -> tuple[str, AreaGap]:
+            gap = area_gap(ours[known], theirs[known], column.codes[known], rng, self.draws)
+            return column.name, gap
+
+        return RankedColumns(*_of_columns(attributes[0], ranked))

@@ -41,6 +41,7 @@ from audit.core.register import AtRisk, register_evidence
 from audit.core.rows import IMAGE, TEXT, Matrix, Rows
 from audit.core.subjects import Subject
 from audit.core.summaries import merged
+from audit.core.words import counted
 from audit.evaluators.privacy.copies.alterations import CROPPED, MIRRORED, Altered, WithCopies
 from audit.evaluators.privacy.copies.recipes import (
     Attracted,
@@ -284,8 +285,7 @@ class NearCopies:
     def _copying(self, found: DataCopying, samples: int) -> Outcome:
         if found.cells == 0:
             return self.about.undefined("data_copying", "no region holds enough samples and unseen examples")
-        regions = "1 region" if found.cells == 1 else f"{found.cells} regions"
-        note = f"Over {regions} with {found.share:.0%} of the unseen examples; it grows with the number of examples."
+        note = f"Over {counted(found.cells, 'region')} with {found.share:.0%} of the unseen examples; it grows with the number of examples."
         return self.about.measurement(
             "data_copying", found.value, found.interval, samples, p_value=found.p, notes=(note,)
         )
