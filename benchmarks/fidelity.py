@@ -60,14 +60,10 @@ rows, dimensions, rounds, threads, who, peer = (int(a) if a.isdigit() else a for
 rng = np.random.default_rng(0)
 x, y = (rng.normal(m, 1, (rows, dimensions)).astype(np.float32) for m in (0.0, 0.05))
 if who == "this package":
-    from audit.stats.fidelity import METRICS, Neighbourhoods
-    from audit.stats.frechet import frechet_distance
-    from audit.stats.kernels import kid
-    from audit.stats.moments import Moments
+    from audit.stats.two_samples import TwoSamples
     def run():
-        found = dict(zip(METRICS, Neighbourhoods.between(x, y, 5).metrics().tolist()))
-        wanted = ("precision", "recall", "density", "coverage")
-        return {"fid": frechet_distance(Moments.of(y), Moments.of(x)), "kid": kid(y, x).value, **{n: found[n] for n in wanted}}
+        found = TwoSamples.compared(y, x).scores()
+        return {"fid": found["frechet"], **{name: found[name] for name in ("kid", "precision", "recall", "density", "coverage")}}
 elif who == "prdc":
     import contextlib, io
     from prdc import compute_prdc

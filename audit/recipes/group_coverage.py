@@ -44,6 +44,7 @@ class GroupCoverage(Recipe[GroupCovered]):
     """For every kind of real row, the share of its balls (to the ``k``-th real neighbour) that hold a sample, over the expected share."""
 
     kind: ClassVar[str] = "group-coverage"
+    version: ClassVar[int] = 2
     samples: Recipe[Nearest]
     real: Recipe[Nearest]
     pairs: Recipe[Pairs]

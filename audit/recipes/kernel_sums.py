@@ -10,7 +10,8 @@ import numpy as np
 from audit.core.recipes import Context, Recipe, Shards
 from audit.core.rows import Matrix
 from audit.stats.equality import Aggregated, aggregated_mmd, median_distance
-from audit.stats.kernels import RowSums, cubic, gaussian
+from audit.stats.kernel_values import cubic, gaussian
+from audit.stats.kernels import RowSums
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class KernelSums(Recipe[RowSums]):
     """
 
     kind: ClassVar[str] = "kernel-sums"
+    version: ClassVar[int] = 2
     along: ClassVar[tuple[str, ...]] = ("rows",)
     rows: Recipe[Matrix]
     others: Recipe[Matrix]
@@ -59,9 +61,9 @@ class KernelSums(Recipe[RowSums]):
         bandwidth: Shards[Bandwidth] | None = None,
     ) -> RowSums:
         own = context.shard if self.rows == self.others else None
-        return RowSums.against(
-            rows, others, cubic if bandwidth is None else gaussian(bandwidth[0].value), own=own
-        )
+        kernel = cubic if bandwidth is None else gaussian(bandwidth[0].value)
+        n, m = (sum(map(side.examples, range(side.shards))) for side in (self.rows, self.others))
+        return RowSums.against(rows, others, kernel, own=own, pairs=n * m)
 
 
 @dataclass(frozen=True)

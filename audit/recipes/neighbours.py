@@ -28,6 +28,7 @@ class Neighbours(Recipe[Nearest]):
     """
 
     kind: ClassVar[str] = "neighbours"
+    version: ClassVar[int] = 2
     along: ClassVar[tuple[str, ...]] = ("rows",)
     rows: Recipe[Matrix]
     others: Recipe[Matrix]
@@ -100,6 +101,7 @@ class NearPairs(Recipe[Pairs]):
     """Every pair of a row and one of ``others`` that is nearer than the farthest neighbour listed for either."""
 
     kind: ClassVar[str] = "near-pairs"
+    version: ClassVar[int] = 2
     along: ClassVar[tuple[str, ...]] = ("rows", "ours")
     rows: Recipe[Matrix]
     others: Recipe[Matrix]
@@ -126,7 +128,7 @@ class FidelityScores(Recipe[Fidelity]):
     """Precision, recall, density and coverage of samples among real rows, each with its interval over random halves."""
 
     kind: ClassVar[str] = "fidelity"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     samples: Recipe[Nearest]
     real: Recipe[Nearest]
     pairs: Recipe[Pairs]

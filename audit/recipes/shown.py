@@ -53,6 +53,7 @@ class Matched(Recipe[Rows]):
     """
 
     kind: ClassVar[str] = "matched"
+    version: ClassVar[int] = 2
     source: Recipe[Rows]
     others: Recipe[Rows]
     nearest: Recipe[Nearest]
@@ -138,6 +139,7 @@ class Lookalikes(Recipe[Rows]):
     """The ``count`` images of ``source`` nearest to different examples of a split, beside them, and how far their pixels are apart."""
 
     kind: ClassVar[str] = "lookalikes"
+    version: ClassVar[int] = 2
     source: Recipe[Rows]
     nearest: Recipe[Nearest]
     data: DataRef

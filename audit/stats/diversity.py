@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from audit.core.errors import UndefinedError
 from audit.core.measurements import Interval
 from audit.stats.halving import halving_errors
-from audit.stats.kernels import Kernel
+from audit.stats.kernel_values import Kernel
 from audit.stats.proportions import normal_quantile
 
 Floats = NDArray[np.float64]

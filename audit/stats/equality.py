@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from audit.core.errors import UndefinedError
-from audit.stats.kernels import Kernel, cubic
+from audit.stats.kernel_values import Kernel, cubic
 from audit.stats.permutation import westfall_young
 
 Floats = NDArray[np.float64]

@@ -28,7 +28,8 @@ from audit.stats.frechet import (
     unsettled,
 )
 from audit.stats.halving import halving_errors
-from audit.stats.kernels import Scale, discrepancy, four_sums, gaussian, refuse_flat
+from audit.stats.kernel_values import gaussian
+from audit.stats.kernels import Scale, discrepancy, four_sums, refuse_flat
 from audit.stats.moments import Marginals, Moments
 from audit.stats.proportions import normal_quantile
 from audit.stats.simultaneous import mean_gaps

@@ -9,48 +9,27 @@ is all there is when the two distributions are equal.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audit.core.errors import UndefinedError
 from audit.core.measurements import Interval
-from audit.stats.moments import Floats, Marginals
+from audit.stats.kernel_values import TiledKernel, cubic, kernel_values
+from audit.stats.moments import Floats, Marginals, Moments
+from audit.stats.products import WIDE
 
 METHOD = "U-statistic, variance of its row means, normal quantile"
 
-Kernel: TypeAlias = Callable[[Floats, Floats], Floats]
-
-_TILE = 1024
 _FLATTEST = 0.1
 """A column is divided by no less than this share of the columns' typical deviation."""
 
 LEAST_P = 1e-4
 """The normal approximation of the test is not trusted below this p-value: read it as "at most"."""
 LEAST_ROWS = 8
-
-
-def cubic(x: Floats, y: Floats) -> Floats:
-    """Return ``(x'y / d + 1)^3``, shape (n, m): the kernel of KID (Bińkowski et al. 2018)."""
-    products = x @ y.T
-    products /= x.shape[1]
-    products += 1.0
-    return np.asarray(products * products * products)
-
-
-def gaussian(bandwidth: float) -> Kernel:
-    """Return the kernel ``exp(-|x - y|^2 / (2 bandwidth^2))``."""
-    if not bandwidth > 0:
-        raise ValueError(f"a bandwidth is positive, not {bandwidth}")
-
-    def kernel(x: Floats, y: Floats) -> Floats:
-        squares = np.square(x).sum(axis=1)[:, None] + np.square(y).sum(axis=1) - 2 * x @ y.T
-        return np.asarray(np.exp(np.maximum(squares, 0.0) / (-2 * bandwidth**2)))
-
-    return kernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +76,27 @@ class RowSums:
         return cls.against(rows, [others], kernel)
 
     @classmethod
-    def against(cls, rows: Floats, others: Iterable[Floats], kernel: Kernel, own: int | None = None) -> Self:
-        """Sum over shards of another sample, or of the same one of which ``rows`` is shard number ``own``."""
+    def against(
+        cls,
+        rows: Floats,
+        others: Iterable[Floats],
+        kernel: TiledKernel,
+        own: int | None = None,
+        pairs: int | None = None,
+    ) -> Self:
+        """Sum over shards of another sample, or of the same one of which ``rows`` is shard number ``own``.
+
+        ``pairs`` is how many pairs the two samples have, of which these are a part.
+        """
         sums, squares = np.zeros((len(rows), 2)), np.zeros(len(rows))
-        for index, block in enumerate(others):
-            for start in range(0, len(rows), _TILE):
-                span = slice(start, min(start + _TILE, len(rows)))
-                values = kernel(rows[span], block)
-                if index == own:
-                    values[np.arange(len(values)), np.arange(span.start, span.stop)] = 0.0
-                sums[span, 0] += values[:, 0::2].sum(axis=1)
-                sums[span, 1] += values[:, 1::2].sum(axis=1)
+        for block, sides, first in _blocks(others, own):
+            for span, columns, values in kernel_values(rows, block, kernel, same=False, pairs=pairs):
+                if first is not None:
+                    itself = np.arange(
+                        max(span.start, columns.start - first), min(span.stop, columns.stop - first)
+                    )
+                    values[itself - span.start, itself + first - columns.start] = 0.0
+                sums[span] += values @ sides[columns]
                 squares[span] += np.einsum("ij,ij->i", values, values)
         return cls(halves(len(rows)), sums, squares)
 
@@ -132,7 +121,25 @@ def halves(n: int) -> NDArray[np.uint8]:
     return (np.arange(n) % 2).astype(np.uint8)
 
 
-def four_sums(x: Floats, y: Floats, kernel: Kernel) -> tuple[RowSums, RowSums, RowSums, RowSums]:
+def _blocks(shards: Iterable[Floats], own: int | None) -> Iterator[tuple[Floats, Floats, int | None]]:
+    """Yield the rows of several shards at once, few large products being faster than many small ones.
+
+    With them comes which half each is in, as (n, 2) zeros and ones, and where shard number ``own`` begins, if it is among them.
+    """
+    held, first, rows = list[Floats](), None, 0
+    for index, shard in enumerate(shards):
+        if index == own:
+            first = rows
+        held.append(shard)
+        rows += len(shard)
+        if rows >= WIDE:
+            yield np.concatenate(held), np.concatenate([np.eye(2)[halves(len(part))] for part in held]), first
+            held, first, rows = [], None, 0
+    if rows:
+        yield np.concatenate(held), np.concatenate([np.eye(2)[halves(len(part))] for part in held]), first
+
+
+def four_sums(x: Floats, y: Floats, kernel: TiledKernel) -> tuple[RowSums, RowSums, RowSums, RowSums]:
     """Return the row sums within x, from x to y, from y to x and within y, for two samples (n, d), (m, d) held in memory.
 
     The kernel is taken to be symmetric, so each value is computed once.
@@ -144,25 +151,41 @@ def four_sums(x: Floats, y: Floats, kernel: Kernel) -> tuple[RowSums, RowSums, R
         return _pair_sums(x, x, kernel, same=True)[0], across, back, _pair_sums(y, y, kernel, same=True)[0]
 
 
-def _pair_sums(x: Floats, y: Floats, kernel: Kernel, *, same: bool) -> tuple[RowSums, RowSums]:
+def _pair_sums(x: Floats, y: Floats, kernel: TiledKernel, *, same: bool) -> tuple[RowSums, RowSums]:
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise UndefinedError("features that are not finite have no kernel distance")
-    sums, squares = np.zeros((len(x), 2)), np.zeros(len(x))
-    others, their_squares = (sums, squares) if same else (np.zeros((len(y), 2)), np.zeros(len(y)))
-    for i in range(0, len(x), _TILE):
-        for j in range(i if same else 0, len(y), _TILE):
-            values = kernel(x[i : i + _TILE], y[j : j + _TILE])
-            rows, columns = slice(i, i + len(values)), slice(j, j + values.shape[1])
-            if same and i == j:
-                np.fill_diagonal(values, 0.0)
-            sums[rows, 0] += values[:, 0::2].sum(axis=1)
-            sums[rows, 1] += values[:, 1::2].sum(axis=1)
-            squares[rows] += np.einsum("ij,ij->i", values, values)
-            if not same or j > i:
-                others[columns, 0] += values[0::2].sum(axis=0)
-                others[columns, 1] += values[1::2].sum(axis=0)
-                their_squares[columns] += np.einsum("ij,ij->j", values, values)
-    return RowSums(halves(len(x)), sums, squares), RowSums(halves(len(y)), others, their_squares)
+    ours = Growing.of(len(x))
+    theirs = ours if same else Growing.of(len(y))
+    for rows, columns, values in kernel_values(x, y, kernel, same=same):
+        ours.add(rows, columns, values, theirs)
+    return ours.sums, theirs.sums
+
+
+@dataclass(frozen=True, slots=True)
+class Growing:
+    """Row sums of a sample that tiles of kernel values are added to."""
+
+    sums: RowSums
+
+    @classmethod
+    def of(cls, rows: int) -> Growing:
+        return cls(RowSums(halves(rows), np.zeros((rows, 2)), np.zeros(rows)))
+
+    def add(self, rows: slice, columns: slice, values: Floats, theirs: Growing) -> None:
+        """Add a tile to the sums of its rows, here, and to those of its columns in ``theirs``, which may be the same.
+
+        Of one sample with itself each pair comes in one tile, and the diagonal of ``values`` is set to 0.
+        """
+        same = theirs is self
+        if same and rows == columns:
+            np.fill_diagonal(values, 0.0)
+        self.sums.sums[rows, 0] += values[:, 0::2].sum(axis=1)
+        self.sums.sums[rows, 1] += values[:, 1::2].sum(axis=1)
+        self.sums.squares[rows] += np.einsum("ij,ij->i", values, values)
+        if not same or rows != columns:
+            theirs.sums.sums[columns, 0] += values[0::2].sum(axis=0)
+            theirs.sums.sums[columns, 1] += values[1::2].sum(axis=0)
+            theirs.sums.squares[columns] += np.einsum("ij,ij->j", values, values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +221,7 @@ def kid(x: Floats, y: Floats) -> Discrepancy:
     expectation; their standard deviation over overlapping subsets is neither a standard error nor an interval. Of
     standardised features it is another statistic and needs another name. May be negative; raises as ``discrepancy``.
     """
-    samples, real = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    samples, real = np.asarray(x), np.asarray(y)
     sums = four_sums(samples, real, cubic)
     if len(real) >= LEAST_ROWS:
         refuse_flat(Marginals.of(real))
@@ -230,7 +253,7 @@ def discrepancy(xx: RowSums, xy: RowSums, yx: RowSums, yy: RowSums) -> Discrepan
     return Discrepancy(value, variance, max(p, LEAST_P), n, m)
 
 
-def refuse_flat(reference: Marginals) -> None:
+def refuse_flat(reference: Marginals | Moments) -> None:
     """Raise UndefinedError when a reference sample varies by no more than rounding of its own size.
 
     Nothing can be standardised by such a sample, and a distance to it once read 1e91.

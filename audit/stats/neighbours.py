@@ -7,8 +7,7 @@ double precision, and a row whose proposals might have missed a neighbour by rou
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -16,13 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from audit.core.errors import UndefinedError
 from audit.stats.moments import LARGEST
+from audit.stats.products import Centred, across, within
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 _ROWS = 1024
-_COLUMNS = 4096
 _PAIRS = 1 << 18
 """Numbers in the largest block of differences: two megabytes, which a processor keeps at hand."""
 
@@ -102,110 +101,118 @@ def _matrix(rows: ArrayLike) -> NDArray[Any]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Proposals:
-    """Two sets of rows in single precision about a common centre, their squared norms, what distances were multiplied
-    by, and what rounding may cost."""
-
-    x: Singles
-    y: Singles
-    x_norms: Singles
-    y_norms: Singles
-    unit: float
-    rounding: float
-
-    @classmethod
-    def of(cls, x: NDArray[Any], y: NDArray[Any]) -> _Proposals:
-        centre = y.mean(axis=0, dtype=np.float64)
-        scale = max(
-            float(np.abs(x - centre).max(initial=0.0)), float(np.abs(y - centre).max(initial=0.0)), 1e-300
-        )
-        ours, theirs = (((rows - centre) / scale).astype(np.float32) for rows in (x, y))
-        norms = [np.einsum("ij,ij->i", rows, rows) for rows in (ours, theirs)]
-        rounding = float(np.finfo(np.float32).eps * (8 + 2 * x.shape[1] ** 0.5))
-        return cls(ours, theirs, norms[0], norms[1], 1 / scale, rounding)
-
-    def tiles(self, rows: slice) -> Iterator[tuple[int, Singles]]:
-        """Yield where each block of columns begins, and its squared distances less the rows' own squared norms."""
-        for start in range(0, len(self.y), _COLUMNS):
-            block = slice(start, start + _COLUMNS)
-            squares = self.x[rows] @ self.y[block].T
-            squares *= -2
-            squares += self.y_norms[block]
-            yield start, squares
-
-    def doubt(self, rows: slice) -> Singles:
-        """Return how far a squared distance of these rows may be off, shape (rows,)."""
-        return np.asarray(
-            self.rounding * (self.x_norms[rows] + float(self.y_norms.max(initial=0.0))), np.float32
-        )
-
-
 def direct(x: NDArray[Any], y: NDArray[Any], rows: Ints, columns: Ints) -> Floats:
     """Return the distances of pairs (x[rows], y[columns]) from their differences, in double precision, shape (pairs,)."""
     found = np.empty(len(rows))
     step = max(1, _PAIRS // max(1, x.shape[1]))
+    gaps, others = (np.empty((min(step, len(rows)), x.shape[1])) for _ in range(2))
     for start in range(0, len(rows), step):
-        part = slice(start, start + step)
-        gaps = x[rows[part]].astype(np.float64) - y[columns[part]]
-        found[part] = np.sqrt(np.einsum("ij,ij->i", gaps, gaps))
+        part = slice(start, min(start + step, len(rows)))
+        gap, other = gaps[: part.stop - start], others[: part.stop - start]
+        gap[:], other[:] = x[rows[part]], y[columns[part]]
+        gap -= other
+        found[part] = np.sqrt(np.vecdot(gap, gap))
+    return found
+
+
+def _to_each(x: NDArray[Any], y: NDArray[Any], places: Ints) -> Floats:
+    """Return the distances of each row x (n, d) to its own ``places`` (n, k) of y, as ``direct`` does."""
+    found = np.empty(places.shape)
+    step = max(1, _PAIRS // max(1, x.shape[1] * places.shape[1]))
+    gaps = np.empty((min(step, len(x)), places.shape[1], x.shape[1]))
+    for start in range(0, len(x), step):
+        part = slice(start, min(start + step, len(x)))
+        gap = gaps[: part.stop - start]
+        gap[:] = y[places[part]]
+        gap -= x[part, None].astype(np.float64)
+        found[part] = np.sqrt(np.vecdot(gap, gap))
     return found
 
 
 def _nearest(x: NDArray[Any], y: NDArray[Any], k: int, own: bool) -> tuple[Floats, Ints]:
-    proposals = _Proposals.of(x, y)
-    wanted = min(len(y) - own, k + max(8, k // 2))
-    distances, indices = np.empty((len(x), k)), np.empty((len(x), k), dtype=np.int64)
-    for start in range(0, len(x), _ROWS):
-        rows = slice(start, min(start + _ROWS, len(x)))
-        squares, columns = _proposed(proposals, rows, wanted, own)
-        count = rows.stop - rows.start
-        which = np.repeat(np.arange(rows.start, rows.stop), wanted)
-        exact = direct(x, y, which, columns.ravel()).reshape(count, wanted)
-        order = np.lexsort((columns, exact), axis=1)[:, :k]
-        distances[rows] = np.take_along_axis(exact, order, 1)
-        indices[rows] = np.take_along_axis(columns, order, 1)
-        if wanted < len(y) - own:
-            # what was not proposed is at least as far as the farthest proposal, less rounding
-            kth = (distances[rows, -1] * proposals.unit) ** 2 - proposals.x_norms[rows]
-            doubtful = (kth > squares.max(axis=1) - proposals.doubt(rows)) & (distances[rows, -1] > 0)
-            for row in np.flatnonzero(doubtful) + rows.start:
-                distances[row], indices[row] = _in_full(x, y, int(row), k, own)
-    return distances, indices
+    ours, theirs = Centred.pair(x, y)
+    proposed = Proposed.of(ours, theirs, k, own)
+    for rows, columns, products in within(ours) if own else across(ours, theirs):
+        proposed.see(rows, columns, products)
+    return proposed.settled(x, y)
 
 
-def _proposed(proposals: _Proposals, rows: slice, wanted: int, own: bool) -> tuple[Singles, Ints]:
-    """Return squared distances and columns of the nearest of each row by single precision, shapes (rows, wanted)."""
-    count = rows.stop - rows.start
-    best = np.full((count, wanted), np.inf, dtype=np.float32)
-    columns = np.zeros((count, wanted), dtype=np.int64)
-    for start, squares in proposals.tiles(rows):
-        if own:
-            inside = np.arange(max(rows.start, start), min(rows.stop, start + squares.shape[1]))
-            squares[inside - rows.start, inside - start] = np.inf
-        here, there = np.nonzero(squares < best.max(axis=1)[:, None])
-        if not len(here):
-            continue
-        if len(here) > count * wanted * 4:
-            keep = min(wanted, squares.shape[1])
-            nearest = np.argpartition(squares, keep - 1, axis=1)[:, :keep]
-            best, columns = _joined(best, columns, np.take_along_axis(squares, nearest, 1), nearest + start)
-            continue
-        widest = int(np.bincount(here, minlength=count).max())
-        padded = np.full((count, widest), np.inf, dtype=np.float32)
-        places = np.zeros((count, widest), dtype=np.int64)
-        ends = np.concatenate([[0], np.cumsum(np.bincount(here, minlength=count))])
-        slot = np.arange(len(here)) - ends[here]
-        padded[here, slot] = squares[here, there]
-        places[here, slot] = there + start
-        best, columns = _joined(best, columns, padded, places)
-    return best, columns
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """The nearest columns of each of n rows by single precision, of the tiles of products seen so far.
 
+    ``squares`` and ``columns`` have shape (n, proposals); squared distances are less the rows' own squared norms. What is not below
+    a row's ``limits`` (n,), the largest among them, is not proposed.
+    """
 
-def _joined(best: Singles, columns: Ints, more: Singles, places: Ints) -> tuple[Singles, Ints]:
-    values, where = np.concatenate([best, more], axis=1), np.concatenate([columns, places], axis=1)
-    kept = np.argpartition(values, best.shape[1] - 1, axis=1)[:, : best.shape[1]]
-    return np.take_along_axis(values, kept, 1), np.take_along_axis(where, kept, 1)
+    x: Centred
+    y: Centred
+    k: int
+    own: bool
+    squares: Singles
+    columns: Ints
+    limits: Singles
+
+    @classmethod
+    def of(cls, x: Centred, y: Centred, k: int, own: bool) -> Proposed:
+        wanted = min(len(y) - own, k + max(8, k // 4))
+        squares = np.full((len(x), wanted), np.inf, np.float32)
+        return cls(x, y, k, own, squares, np.zeros(squares.shape, np.int64), squares[:, 0].copy())
+
+    def see(self, rows: slice, columns: slice, products: Singles) -> None:
+        """Take the nearest out of a tile of products: of ``own`` rows for those of the tile's columns, too."""
+        squares = self.y.norms[columns].astype(np.float32) - 2 * products
+        if self.own and rows == columns:
+            np.fill_diagonal(squares, np.inf)
+        self._take(rows, columns, squares)
+        if self.own and rows != columns:
+            self._take(columns, rows, self.x.norms[rows].astype(np.float32) - 2 * products.T)
+
+    def _take(self, rows: slice, columns: slice, squares: Singles) -> None:
+        (count, width), wanted = squares.shape, self.squares.shape[1]
+        limits = self.limits[rows]
+        near = np.flatnonzero(squares < limits[:, None]) if limits.max() < np.inf else None
+        if near is None or len(near) > count * wanted * 4:
+            keep = min(wanted, width)
+            places = np.argpartition(squares, keep - 1, axis=1)[:, :keep]
+            self._join(rows, np.take_along_axis(squares, places, 1), places + columns.start)
+        elif len(near):
+            here, there = np.divmod(near, width)
+            counts = np.bincount(here, minlength=count)
+            slot = np.arange(len(here)) - np.repeat(np.cumsum(counts) - counts, counts)
+            padded = np.full((count, int(counts.max())), np.inf, np.float32)
+            places = np.zeros(padded.shape, np.int64)
+            padded[here, slot] = squares[here, there]
+            places[here, slot] = there + columns.start
+            self._join(rows, padded, places)
+
+    def _join(self, rows: slice, squares: Singles, columns: Ints) -> None:
+        values = np.concatenate([self.squares[rows], squares], axis=1)
+        places = np.concatenate([self.columns[rows], columns], axis=1)
+        kept = np.argpartition(values, self.squares.shape[1] - 1, axis=1)[:, : self.squares.shape[1]]
+        self.squares[rows] = np.take_along_axis(values, kept, 1)
+        self.columns[rows] = np.take_along_axis(places, kept, 1)
+        self.limits[rows] = self.squares[rows].max(axis=1)
+
+    def settled(self, x: NDArray[Any], y: NDArray[Any]) -> tuple[Floats, Ints]:
+        """Return the distances and places of the k nearest, exact, from the rows themselves; shapes (n, k)."""
+        k, own, unit = self.k, self.own, self.x.unit
+        distances, indices = np.empty((len(x), k)), np.empty((len(x), k), dtype=np.int64)
+        for start in range(0, len(x), _ROWS):
+            span = slice(start, min(start + _ROWS, len(x)))
+            places = self.columns[span]
+            exact = _to_each(x[span], y, places)
+            order = np.lexsort((places, exact), axis=1)[:, :k]
+            distances[span] = np.take_along_axis(exact, order, 1)
+            indices[span] = np.take_along_axis(places, order, 1)
+            if places.shape[1] < len(y) - own:
+                # what was not proposed is at least as far as the farthest proposal, less rounding
+                kth = (distances[span, -1] * unit) ** 2 - self.x.norms[span]
+                doubt = self.x.rounding * (self.x.norms[span] + self.y.norms.max())
+                doubtful = (kth > self.limits[span] - doubt) & (distances[span, -1] > 0)
+                for row in np.flatnonzero(doubtful) + start:
+                    distances[row], indices[row] = _in_full(x, y, int(row), k, own)
+        return distances, indices
 
 
 def _in_full(x: NDArray[Any], y: NDArray[Any], row: int, k: int, own: bool) -> tuple[Floats, Ints]:
@@ -224,21 +231,44 @@ def pairs_within(x: ArrayLike, y: ArrayLike, x_radii: Floats, y_radii: Floats) -
     is kept. Memory grows with the number of such pairs.
     """
     a, b = _matrix(x), _matrix(y)
-    proposals = _Proposals.of(a, b)
-    ours, theirs = (np.square(radii * proposals.unit).astype(np.float32) for radii in (x_radii, y_radii))
-    found: list[tuple[Ints, Ints, Floats]] = []
-    for start in range(0, len(a), _ROWS):
-        rows = slice(start, min(start + _ROWS, len(a)))
-        limit = ours[rows] - proposals.x_norms[rows] + proposals.doubt(rows) + 1e-6 * ours[rows]
-        slack = proposals.doubt(rows) - proposals.x_norms[rows]
-        for begin, squares in proposals.tiles(rows):
-            reach = theirs[begin : begin + squares.shape[1]] * np.float32(1 + 1e-6)
-            near = (squares <= limit[:, None]) | (squares <= slack[:, None] + reach)
-            here, there = np.nonzero(near)
-            i, j = (here + start).astype(np.int64), (there + begin).astype(np.int64)
-            exact = direct(a, b, i, j)
-            kept = exact <= np.maximum(x_radii[i], y_radii[j])
-            found.append((i[kept], j[kept], exact[kept]))
-    if not found:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
-    return tuple(np.concatenate(part) for part in zip(*found, strict=True))  # type: ignore[return-value]
+    found = Near(a, b, *Centred.pair(a, b), x_radii, y_radii)
+    for rows, columns, products in across(found.ours, found.theirs):
+        found.see(rows, columns, products)
+    return found.pairs
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """Pairs of rows x (n, d) and y (m, d) that are nearer than the larger of their radii, of the tiles of products seen so far."""
+
+    x: NDArray[Any]
+    y: NDArray[Any]
+    ours: Centred
+    theirs: Centred
+    x_radii: Floats
+    y_radii: Floats
+    found: list[tuple[Ints, Ints, Floats]] = field(default_factory=list)
+
+    def see(self, rows: slice, columns: slice, products: Singles) -> None:
+        ours, theirs = self.ours, self.theirs
+        norms = ours.norms[rows]
+        doubt = ours.rounding * (norms + theirs.norms.max(initial=0.0)) - norms
+        reach, their_reach = (
+            np.square(radii * ours.unit) * (1 + 1e-6) for radii in (self.x_radii[rows], self.y_radii[columns])
+        )
+        squares = theirs.norms[columns].astype(np.float32) - 2 * products
+        near = squares <= (reach + doubt).astype(np.float32)[:, None]
+        squares -= their_reach.astype(np.float32)
+        near |= squares <= doubt.astype(np.float32)[:, None]
+        here, there = np.divmod(np.flatnonzero(near), near.shape[1])
+        i, j = here + rows.start, there + columns.start
+        exact = direct(self.x, self.y, i, j)
+        kept = exact <= np.maximum(self.x_radii[i], self.y_radii[j])
+        self.found.append((i[kept], j[kept], exact[kept]))
+
+    @property
+    def pairs(self) -> tuple[Ints, Ints, Floats]:
+        """Row of x, row of y and distance of each pair, shapes (pairs,)."""
+        if not self.found:
+            return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
+        return tuple(np.concatenate(part) for part in zip(*self.found, strict=True))  # type: ignore[return-value]

@@ -18,7 +18,7 @@ from audit.stats.diversity import (
     vendi_curve,
     vendi_ratio,
 )
-from audit.stats.kernels import gaussian
+from audit.stats.kernel_values import gaussian
 from audit.testing.summaries import check_summary
 
 

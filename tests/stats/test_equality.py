@@ -10,7 +10,8 @@ from scipy import stats
 
 from audit.core.errors import UndefinedError
 from audit.stats.equality import aggregated_mmd, median_distance, permuted_mmd
-from audit.stats.kernels import cubic, gaussian, kid
+from audit.stats.kernel_values import cubic, gaussian
+from audit.stats.kernels import kid
 
 
 def test_values_are_the_unbiased_discrepancies() -> None:

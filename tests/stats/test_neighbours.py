@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 from audit.core.errors import UndefinedError
-from audit.stats import neighbours
+from audit.stats import products
 from audit.stats.neighbours import Nearest, pairs_within
 from audit.testing.summaries import check_summary
 
@@ -99,8 +99,8 @@ def test_neighbours_on_a_lattice_with_many_ties(seed: int) -> None:
 
 @pytest.mark.parametrize("d", [2, 64])
 def test_pairs_within_radii_are_all_of_them(d: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(neighbours, "_ROWS", 100)
-    monkeypatch.setattr(neighbours, "_COLUMNS", 70)
+    monkeypatch.setattr(products, "TILE", 100)
+    monkeypatch.setattr(products, "WIDE", 70)
     rng = np.random.default_rng(5)
     x, y = rng.normal(size=(250, d)), np.concatenate([rng.normal(size=(290, d)), np.zeros((10, d))])
     y[:5] = x[:5]

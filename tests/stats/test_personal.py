@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from audit.core.errors import UndefinedError
-from audit.stats.kernels import discrepancy, four_sums, gaussian
+from audit.stats.kernel_values import gaussian
+from audit.stats.kernels import discrepancy, four_sums
 from audit.stats.personal import compared, kernels, typical
 
 

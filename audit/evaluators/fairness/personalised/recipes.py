@@ -87,6 +87,7 @@ class PersonalAnswers(Recipe[Answers]):
     """
 
     kind: ClassVar[str] = "personal-answers"
+    version: ClassVar[int] = 2
     features: Recipe[Matrix]
     lengths: Recipe[Vector]
     real: Recipe[Matrix] | None

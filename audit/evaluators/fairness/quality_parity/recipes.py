@@ -25,6 +25,7 @@ class GroupQuality(Recipe[Parity]):
     """
 
     kind: ClassVar[str] = "group-quality"
+    version: ClassVar[int] = 2
     samples: Recipe[Matrix]
     real: Recipe[Matrix]
     ours: Recipe[Attributes]

@@ -81,6 +81,7 @@ class ClosestVariant(Recipe[Closest]):
     """Of the variants of each row, the first being the row as it is, the one that is closest to a training row."""
 
     kind: ClassVar[str] = "closest-variant"
+    version: ClassVar[int] = 2
     along: ClassVar[tuple[str, ...]] = ("variants",)
     variants: tuple[Recipe[Nearest], ...]
 
@@ -97,6 +98,7 @@ class Attracted(Recipe[Attraction]):
     """Whether rows have training rows as their nearest real rows more often than a coin would give."""
 
     kind: ClassVar[str] = "attracted"
+    version: ClassVar[int] = 2
     closest: Recipe[Closest]
     elsewhere: Recipe[Nearest]
     trained: int
@@ -120,6 +122,7 @@ class CopiedRegions(Recipe[DataCopying]):
     """C_T: distances of samples to training rows against those of unseen rows, region by region."""
 
     kind: ClassVar[str] = "copied-regions"
+    version: ClassVar[int] = 2
     samples: Recipe[Matrix]
     unseen: Recipe[Matrix]
     train: Recipe[Matrix]
@@ -171,6 +174,7 @@ class OwnNeighbour(Recipe[OwnDistances]):
     """How far the training rows that anything is nearest to are from their own nearest fellow; the others are not asked."""
 
     kind: ClassVar[str] = "own-neighbour"
+    version: ClassVar[int] = 2
     train: Recipe[Matrix]
     closest: tuple[Recipe[Closest], ...]
 
@@ -208,7 +212,7 @@ class ReturnedRows(Recipe[Found]):
     """The training rows that samples are copies of, told by how close unseen rows come."""
 
     kind: ClassVar[str] = "returned-rows"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     closest: Recipe[Closest]
     unseen: Recipe[Closest]
     train: RealRows | DrawnRows
@@ -233,6 +237,7 @@ class CopiedPairs(Recipe[Rows]):
     """Samples beside the training rows that they are copies of: those that come back most often first."""
 
     kind: ClassVar[str] = "copied-pairs"
+    version: ClassVar[int] = 2
     samples: Recipe[Rows]
     train: Recipe[Rows]
     closest: Recipe[Closest]
