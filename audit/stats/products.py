@@ -18,7 +18,8 @@ Singles = NDArray[np.float32]
 
 TILE = 1024
 WIDE = 4096
-_BLOCK = 128
+_BLOCK = 32
+"""Rows that are centred at once: a processor keeps them at hand."""
 _PLAIN = 1e15
 """Features up to this size, and from its inverse, have squares that single precision holds: they are not rescaled."""
 
@@ -37,8 +38,8 @@ class Centred:
 
     @classmethod
     def pair(cls, x: NDArray[Any], y: NDArray[Any]) -> tuple[Centred, Centred]:
-        """Return two samples about the mean of the second; the same sample twice is centred once."""
-        centre = y.mean(axis=0, dtype=np.float64)
+        """Return two samples about the mean of the smaller one; the same sample twice is centred once."""
+        centre = (x if len(x) < len(y) else y).mean(axis=0, dtype=np.float64)
         if x.dtype == y.dtype == np.float32:  # then a difference from it is rounded once
             centre = centre.astype(np.float32).astype(np.float64)
         largest = max(_largest(x), _largest(y), float(np.abs(centre).max(initial=0.0)))
@@ -52,8 +53,11 @@ class Centred:
         middle = centre.astype(np.float32) if x.dtype == np.float32 and unit == 1.0 else centre
         for start in range(0, len(x), _BLOCK):
             block = slice(start, start + _BLOCK)
-            rows[block] = (x[block] - middle) * unit if unit != 1.0 else x[block] - middle
-            doubles = rows[block].astype(np.float64)
+            moved = x[block] - middle
+            if unit != 1.0:
+                moved *= unit
+            rows[block] = moved
+            doubles = moved.astype(np.float64, copy=False)
             norms[block] = np.vecdot(doubles, doubles)
             along[block] = doubles @ centre
         return cls(rows, centre, unit, norms, along / unit + centre @ centre / 2)
