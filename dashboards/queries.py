@@ -193,8 +193,7 @@ def evidence(address: StoreAddress, digest: Digest) -> Rows | None:
 def shown(line: Overview, record: AuditRecord, sensitive: bool) -> View:
     """Return what a report shows of a run, but for small groups. That of a finished run is kept for a few runs; with sensitive evidence, never."""
     if sensitive or line.finished is None:
-        read = partial(evidence, line.address)
-        return view(small_groups.without(record), read, show_sensitive=sensitive)
+        return _without_small_groups(line.address, record, sensitive)
     return _shown(line.address, line.run)
 
 
@@ -203,7 +202,12 @@ def _shown(address: StoreAddress, run: str) -> View:
     record, problem = _finished(address, run)
     if record is None:
         raise InputError(problem)
-    return view(small_groups.without(record), partial(evidence, address))
+    return _without_small_groups(address, record, False)
+
+
+def _without_small_groups(address: StoreAddress, record: AuditRecord, sensitive: bool) -> View:
+    read = small_groups.reader(record, partial(evidence, address))
+    return view(small_groups.without(record), read, show_sensitive=sensitive)
 
 
 def renderers() -> dict[str, type[Renderer]]:
