@@ -26,8 +26,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from audit.core.measurements import Direction, Evidence, Interval, Measurement
@@ -168,6 +170,17 @@ def memory(process: subprocess.Popen[bytes]) -> float:
     return max((int(line) for line in group.stdout.split()), default=0) / 1024
 
 
+def worked(process: subprocess.Popen[bytes]) -> float:
+    """Return the seconds of processor time that the server has taken until now."""
+    ticks = 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = path.read_text().rpartition(")")[2].split()
+            if int(fields[2]) == process.pid:
+                ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 async def session(browser: Any, url: str, taken: dict[str, list[float]], rounds: int) -> None:
     context = await browser.new_context(viewport={"width": 1280, "height": 900})
     page = await context.new_page()
@@ -271,9 +284,12 @@ def main() -> None:
         try:
             print(f"listening after {listening(given.port, process):.2f} s, {memory(process):.0f} MB")
             for sessions, clients in sorted({(1, 0), (given.sessions, given.clients)}):
+                before = worked(process)
                 taken = asyncio.run(look(f"http://127.0.0.1:{given.port}/", sessions, clients, given.rounds))
+                a_page = (worked(process) - before) / sum(map(len, taken.values()))
                 print(
-                    f"{sessions} in browsers and {clients} without at once, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors, {memory(process):.0f} MB"
+                    f"{sessions} in browsers and {clients} without at once, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors, {memory(process):.0f} MB, "
+                    f"{1000 * a_page:.0f} ms of the server's processor time a page"
                 )
                 for name, times in taken.items():
                     ordered = sorted(times)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboards import gate, widgets
+from dashboards import gate, served, widgets
 
 VIEWS = Path(__file__).parent / "views"
 
@@ -38,6 +38,7 @@ def main() -> None:
         ],
         position="top",
     ).run()
+    served.settle()
 
 
 if __name__ == "__main__":

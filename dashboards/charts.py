@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import altair as alt
@@ -123,42 +125,50 @@ def _marks(m: Measurement, row: dict[str, Any], judged: Judged) -> list[dict[str
 
 
 def trend(points: Sequence[Seen]) -> dict[str, Any]:
-    """Return one metric over runs, each with its interval, the oldest on the left; lines join runs of one model on one data set.
-
-    The rows are put in last: Altair copies all of them with every step, half of the time that the overview takes.
-    """
+    """Return one metric over runs, each with its interval, the oldest on the left; lines join runs of one model on one data set."""
     rows = _points(points)
+    metric = shortened(visible(points[0].measurement.metric), 60)
+    frame = _trend_frame(metric, len(rows) > _CROWDED, len({row["series"] for row in rows}) > 1)
+    return _filled(frame, rows)
+
+
+@lru_cache(maxsize=64)
+def _trend_frame(metric: str, crowded: bool, several: bool) -> str:
+    """Return a trend without its rows, as JSON. It is kept: to make it is a third of the work on an overview."""
     tips = [alt.Tooltip("label:N", title="Run"), alt.Tooltip("began:N", title="Began")]
     tips += [alt.Tooltip(f"{field}:N", title=title) for field, title in _TIPS[1:5]]
     tips += [alt.Tooltip("changed:N", title="Since the run before"), alt.Tooltip("void:N", title="Void")]
-    crowded = len(rows) > _CROWDED
     labels = alt.Axis(labels=not crowded, ticks=not crowded, labelAngle=-25, labelLimit=220)
     x = alt.X(
         "run:N", sort=alt.SortField("order"), title="oldest to newest run" if crowded else None, axis=labels
     )
     scale = alt.Scale(zero=False)
-    legend = (
-        alt.Legend(title=None, orient="top", labelLimit=320) if len({r["series"] for r in rows}) > 1 else None
-    )
+    legend = alt.Legend(title=None, orient="top", labelLimit=320) if several else None
     colour = alt.Color("series:N", scale=alt.Scale(range=list(_SERIES)), legend=legend)
-    base = alt.Chart().encode(x=x, tooltip=tips, color=colour)
-    metric = shortened(visible(points[0].measurement.metric), 60)
-    value = alt.Y("value:Q", scale=scale, title=metric)
+    base = alt.Chart(alt.NamedData(_ROWS)).encode(x=x, tooltip=tips, color=colour)
     dots = base.mark_point(size=30 if crowded else 90, opacity=1).encode(
-        y=value,
+        y=alt.Y("value:Q", scale=scale, title=metric),
         shape=alt.Shape("series:N", legend=legend),
         fill=alt.condition("datum.void != ''", alt.value("transparent"), colour),
     )
-    drawn: dict[str, Any] = alt.layer(
-        base.mark_line(opacity=0.5).encode(y=value, detail="stretch:N"),
+    drawn = alt.layer(
+        base.mark_line(opacity=0.5).encode(y=alt.Y("value:Q", scale=scale, title=metric), detail="stretch:N"),
         base.mark_rule(strokeWidth=1 if crowded else 3).encode(
             y=alt.Y("low:Q", scale=scale, title=metric), y2="high:Q"
         ),
         dots,
         height=320,
-    ).to_dict()
-    layers = [{key: value for key, value in one.items() if key != "data"} for one in drawn["layer"]]
-    return {**drawn, "layer": layers, "data": {"name": "runs"}, "datasets": {"runs": rows}}
+    )
+    return json.dumps(drawn.to_dict())
+
+
+_ROWS = "rows"
+
+
+def _filled(frame: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return a chart with rows in it; Altair would look through them with every step."""
+    drawn: dict[str, Any] = json.loads(frame)
+    return {**drawn, "datasets": {**drawn.get("datasets", {}), _ROWS: rows}}
 
 
 _CROWDED = 24
@@ -195,7 +205,7 @@ def _points(points: Sequence[Seen]) -> list[dict[str, Any]]:
     return rows
 
 
-def differences(found: Sequence[Difference]) -> Any:
+def differences(found: Sequence[Difference]) -> dict[str, Any]:
     """Return differences between two runs on one axis: each divided by the half-width of its interval, so that 1 is the edge of noise."""
     rows: list[dict[str, Any]] = [
         {
@@ -209,7 +219,12 @@ def differences(found: Sequence[Difference]) -> Any:
         for d in found
         if isinstance(d.uncertainty, Interval) and d.uncertainty.half_width > 0
     ]
-    y = alt.Y("label:N", sort=[row["label"] for row in rows], title=None, axis=alt.Axis(labelLimit=320))
+    return _filled(_differences_frame(), rows)
+
+
+@lru_cache(maxsize=1)
+def _differences_frame() -> str:
+    y = alt.Y("label:N", sort=None, title=None, axis=alt.Axis(labelLimit=320))
     x = alt.X("at:Q", title="difference over the half-width of its interval: beyond 1 is beyond noise")
     colour = alt.Color(
         "change:N",
@@ -217,19 +232,20 @@ def differences(found: Sequence[Difference]) -> Any:
         legend=alt.Legend(title=None, orient="top"),
     )
     tips = [alt.Tooltip("label:N"), alt.Tooltip("shown:N", title="Difference"), alt.Tooltip("change:N")]
-    base = alt.Chart(alt.InlineData(values=rows)).encode(y=y, color=colour, tooltip=tips)
+    base = alt.Chart(alt.NamedData(_ROWS)).encode(y=y, color=colour, tooltip=tips)
     nothing = (
         alt.Chart(alt.InlineData(values=[{"at": 0}]))
         .mark_rule(color=_GREY, strokeDash=[4, 3])
         .encode(x="at:Q")
     )
-    return alt.layer(
+    drawn = alt.layer(
         nothing,
         base.mark_rule(strokeWidth=3).encode(x=alt.X("low:Q", title=None), x2="high:Q"),
         base.mark_point(filled=True, size=90, opacity=1).encode(
             x=x, shape=alt.Shape("change:N", legend=None)
         ),
     ).properties(height=alt.Step(_ROW))
+    return json.dumps(drawn.to_dict())
 
 
 def curve(shown: Curve) -> Any:

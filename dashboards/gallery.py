@@ -20,6 +20,7 @@ from audit.core.measurements import Group
 from audit.core.records import AuditRecord
 from audit.core.rows import FILE, IMAGE, PREFIX, TEXT, Rows, images_of
 from audit.store.location import StoreAddress
+from dashboards import small_groups
 from dashboards.queries import reading
 from dashboards.thumbnails import thumbnail
 from reports.evidence import MOST_TOGETHER, cell_of, is_image
@@ -82,9 +83,14 @@ def exhibits(record: AuditRecord) -> list[Exhibit]:
 
 
 @st.cache_data(max_size=_KEPT_INDEX, show_spinner="Reading evidence")
-def index(address: StoreAddress, digest: Digest) -> Index | None:
-    """Return what can be said of a table of evidence, or None where the store does not hold it; InputError where it is damaged."""
+def index(address: StoreAddress, digest: Digest, kind: str = "") -> Index | None:
+    """Return what can be said of a table of evidence, or None where the store does not hold it; InputError where it is damaged.
+
+    Where its ``kind`` is "table", the numbers of small groups are left out of it.
+    """
     rows = _read(address, digest)
+    if rows is not None and kind == "table":
+        rows = small_groups.of_table(rows)
     return None if rows is None else index_of(rows)
 
 

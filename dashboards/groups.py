@@ -22,8 +22,6 @@ from reports.sections import dimension_of, group_name, owners
 
 MOST_GROUPS, MOST_CELLS = 60, 900
 """Groups in one chart, and cells in one heat map; the table beneath has the rest."""
-_COUNTS = ("n", "rows", "examples", "count", "samples")
-"""Columns of evidence that say how many examples a row is about, as evaluators name them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +147,7 @@ def _slice(m: Measurement, varied: Sequence[int]) -> Slice:
 
 
 def _lines(rows: Rows) -> Iterator[Slice]:
-    counts = next((name for name in _COUNTS if name in rows.column_names), None)
+    counts = next((name for name in small_groups.COUNTS if name in rows.column_names), None)
     for row in rows.to_pylist():
         value, low, high = (_finite(row[name]) for name in ("value", "low", "high"))
         n = row[counts] if counts and isinstance(row[counts], int) else None

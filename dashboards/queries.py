@@ -75,13 +75,19 @@ class Overview:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """What a store holds in all: how many runs of each verdict, and what they can be filtered by."""
+
+    counts: dict[str, int]
+    choices: Choices
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
-    """One page of the overview: some runs, how many of each verdict are wanted in all, and what can be filtered by."""
+    """One page of the overview: some runs, and how many of each verdict are wanted in all."""
 
     runs: tuple[Summary, ...]
     counts: dict[str, int]
-    everything: dict[str, int]
-    choices: Choices
 
     @property
     def total(self) -> int:
@@ -104,10 +110,10 @@ def reading(address: StoreAddress) -> Store:
     return open_store(address, create=False, read_only=True)
 
 
-def is_empty(address: StoreAddress) -> bool:
-    """Say whether a store holds no run; InputError says why it cannot be read."""
+def standing(address: StoreAddress) -> Standing:
+    """Return what a store holds in all; InputError says why it cannot be read."""
     with reading(address) as store:
-        return not store.summaries.page(most=1)
+        return Standing(store.summaries.counts(), store.summaries.choices())
 
 
 def overview(address: StoreAddress) -> list[Overview]:
@@ -133,13 +139,9 @@ def one(address: StoreAddress, run: str) -> Overview | None:
 def page(address: StoreAddress, wanted: Wanted, first: int, most: int) -> Page:
     """Return one page of the wanted runs; InputError says why there is none to read."""
     with reading(address) as store:
-        asked = store.summaries
-        everything = asked.counts()
         return Page(
-            runs=asked.page(wanted, first=first, most=most),
-            counts=everything if wanted == Wanted() else asked.counts(wanted),
-            everything=everything,
-            choices=asked.choices(),
+            store.summaries.page(wanted, first=first, most=most),
+            store.summaries.counts(wanted),
         )
 
 
@@ -193,8 +195,7 @@ def evidence(address: StoreAddress, digest: Digest) -> Rows | None:
 def shown(line: Overview, record: AuditRecord, sensitive: bool) -> View:
     """Return what a report shows of a run, but for small groups. That of a finished run is kept for a few runs; with sensitive evidence, never."""
     if sensitive or line.finished is None:
-        read = partial(evidence, line.address)
-        return view(small_groups.without(record), read, show_sensitive=sensitive)
+        return _without_small_groups(line.address, record, sensitive)
     return _shown(line.address, line.run)
 
 
@@ -203,7 +204,12 @@ def _shown(address: StoreAddress, run: str) -> View:
     record, problem = _finished(address, run)
     if record is None:
         raise InputError(problem)
-    return view(small_groups.without(record), partial(evidence, address))
+    return _without_small_groups(address, record, False)
+
+
+def _without_small_groups(address: StoreAddress, record: AuditRecord, sensitive: bool) -> View:
+    read = small_groups.reader(record, partial(evidence, address))
+    return view(small_groups.without(record), read, show_sensitive=sensitive)
 
 
 def renderers() -> dict[str, type[Renderer]]:

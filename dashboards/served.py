@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib
 import sys
+from functools import lru_cache
 
 LOADED_FIRST = (
     "pandas",
@@ -26,6 +27,14 @@ def main() -> None:
     gc.freeze()  # Streamlit looks through every object there is after each page; what is loaded here never goes
     sys.argv[0] = "streamlit"
     streamlit()
+
+
+@lru_cache(maxsize=1)
+def settle() -> None:
+    """Set aside, once, what the first page has loaded beside that; only where :func:`main` serves."""
+    if gc.get_freeze_count():
+        gc.collect()
+        gc.freeze()
 
 
 if __name__ == "__main__":

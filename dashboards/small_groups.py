@@ -1,4 +1,4 @@
-"""The numbers of small groups, withheld: which they are, and a record without them.
+"""The numbers of small groups, withheld: which they are, and a record and its tables of evidence without them.
 
 A page that shows numbers of groups takes them from here, so that what one withholds no other shows.
 """
@@ -10,16 +10,24 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from audit.core.evaluators import Unmet
+from audit.core.identity import Digest
 from audit.core.measurements import Group, Measurement
 from audit.core.policy import Judgement
 from audit.core.records import AuditRecord
+from audit.core.renderers import EvidenceReader
+from audit.core.rows import Rows
 from audit.stats.shrinkage import LEAST, suppressed
+from reports.charts import HEATMAP
 from reports.sections import group_name
 
 Named: TypeAlias = tuple[str, Group]
 """A metric and a group of it."""
 
 REASON = f"fewer than {LEAST} examples, or needed to hide such a group"
+COUNTS = ("n", "rows", "examples", "count", "samples")
+"""Columns of evidence that say how many examples a row is about, as evaluators name them."""
+_NOT_TABLES = ("images", "texts", "curve")
+_WHY = "why not shown"
 
 
 def too_few(sizes: Sequence[int | None]) -> list[bool]:
@@ -66,9 +74,50 @@ def without(record: AuditRecord) -> AuditRecord:
     )
 
 
+def reader(record: AuditRecord, read: EvidenceReader) -> EvidenceReader:
+    """Return a reader of a record's evidence that leaves the numbers of small groups out of its tables."""
+    tables = {str(e.content) for m in record.measurements for e in m.evidence if e.kind not in _NOT_TABLES}
+
+    def covered(digest: Digest) -> Rows | None:
+        rows = read(digest)
+        return rows if rows is None or str(digest) not in tables else of_table(rows)
+
+    return covered
+
+
+def of_table(rows: Rows) -> Rows:
+    """Return a table of evidence with nothing but the name left of each small group, and a column that says why.
+
+    A table lists groups where it says how many examples each row is about (:data:`COUNTS`) and names the row, by ``label`` or by its
+    first column of text. In a heat map such a count may be that of a whole line, so only its ``n`` is taken for that of a cell.
+    """
+    import pyarrow as pa
+
+    names = list(rows.column_names)
+    crossed = set(names) >= HEATMAP
+    counts = next((name for name in COUNTS[: 1 if crossed else None] if names.count(name) == 1), None)
+    kept = {"row", "column"} if crossed else _naming(rows)
+    if counts is None or not kept or not pa.types.is_integer(rows.schema.field(counts).type):
+        return rows
+    hidden = too_few(rows.column(counts).to_pylist())
+    if not any(hidden):
+        return rows
+    bare = rows.take(pa.array([None if hide else place for place, hide in enumerate(hidden)], pa.int64()))
+    for place, name in enumerate(names):
+        if name in kept:
+            bare = bare.set_column(place, name, rows.column(place))
+    return bare.append_column(_WHY, pa.array([f"withheld: {REASON}" if hide else "" for hide in hidden]))
+
+
 def said(number: int) -> str:
     """Return the sentence that stands where numbers are withheld; empty where none are."""
     return f"Numbers of groups not shown: {number} ({REASON})." if number else ""
+
+
+def _naming(rows: Rows) -> set[str]:
+    """Return the column that names the rows of a table; none where it has no text."""
+    texts = [field.name for field in rows.schema if str(field.type) in ("string", "large_string")]
+    return set(["label"] if "label" in texts else texts[:1])
 
 
 def _covered(judgement: Judgement, hidden: frozenset[Named]) -> Judgement:

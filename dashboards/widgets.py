@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NoReturn
+from functools import lru_cache
+from typing import Literal, NoReturn
 
 import streamlit as st
 
@@ -59,15 +61,18 @@ def plain(text: str, most: int = 400) -> str:
     return re.sub(r"(?i)(www)", rf"\1{_JOINER}", parted)
 
 
-def favicon() -> Any:
-    """Return the icon of the browser's tab, drawn here: Streamlit would load a named one from a font server."""
+@lru_cache(maxsize=1)
+def favicon() -> bytes:
+    """Return the icon of the browser's tab as a PNG, drawn here: Streamlit would load a named one from a font server."""
     from PIL import Image, ImageDraw
 
     image = Image.new("RGBA", (128, 128), (0, 0, 0, 0))
     draw = ImageDraw.Draw(image)
     draw.ellipse((8, 8, 120, 120), outline="#0b5cad", width=14)
     draw.line((38, 66, 58, 86, 92, 44), fill="#0b5cad", width=14, joint="curve")
-    return image.resize((64, 64), Image.Resampling.LANCZOS)
+    drawn = io.BytesIO()
+    image.resize((64, 64), Image.Resampling.LANCZOS).save(drawn, format="PNG")
+    return drawn.getvalue()
 
 
 def word(verdict: str) -> str:
@@ -122,16 +127,16 @@ def runs_or_stop() -> tuple[StoreAddress, list[queries.Overview]]:
     return address, found
 
 
-def store_or_stop() -> StoreAddress:
-    """Return a store that holds a run; without one, say what to do and end the page."""
+def store_or_stop() -> tuple[StoreAddress, queries.Standing]:
+    """Return a store that holds a run, and what it holds; without one, say what to do and end the page."""
     try:
         address = queries.asked_for()
-        empty = queries.is_empty(address)
+        found = queries.standing(address)
     except InputError as error:
         _no_store(error)
-    if empty:
+    if not found.counts:
         _no_run()
-    return address
+    return address, found
 
 
 def _no_store(error: InputError) -> NoReturn:

@@ -31,7 +31,7 @@ def visible(text: str) -> str:
     >>> visible("abc\\x00\\u202egpj.exe")
     'abc⟦U+0000⟧⟦U+202E⟧gpj.exe'
     """
-    if text.isascii() and text.isprintable():
+    if text.isprintable():
         return text
     text = text.replace("\r\n", "\n")
     return "".join(c if _harmless(c) else f"⟦U+{ord(c):04X}⟧" for c in text)

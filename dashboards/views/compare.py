@@ -133,7 +133,7 @@ def _changes(found: Comparison) -> None:
         "by chance; what is beyond chance stays by Holm's method."
     )
     if changed:
-        st.altair_chart(charts.differences(changed), width="stretch")
+        st.vega_lite_chart(charts.differences(changed), width="stretch")
         _table(changed)
     else:
         st.success("Nothing changed beyond noise.", icon=":material/check_circle:")

@@ -27,17 +27,14 @@ _VERDICTS = (*(v.value for v in Verdict), UNFINISHED)
 
 def show() -> None:
     """Show the page."""
-    address = widgets.store_or_stop()
+    address, found = widgets.store_or_stop()
     st.title("Audits")
-    head = st.container(horizontal=True, vertical_alignment="center")
-    with queries.reading(address) as store:
-        choices = store.summaries.choices()
-    wanted = _wanted(choices)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        _figures(found.counts)
+        st.text(f"Store: {visible(str(address))}", width="content")
+    wanted = _wanted(found.choices)
     first = _first(wanted)
     page = queries.page(address, wanted, first, AT_ONCE)
-    with head:
-        _figures(page.everything)
-        st.text(f"Store: {visible(str(address))}", width="content")
     _table(page.runs)
     _turn(first, page.total)
     _unreadable([line for line in page.runs if line.problem])
@@ -214,8 +211,9 @@ def _trend(address: StoreAddress, wanted: Wanted) -> None:
         "Bars are intervals; a hollow point is void. A line joins runs of the same weights on the same data, and breaks where either "
         "changed. It begins with the criterion that fails in the newest run."
     )
-    with st.expander("The same as a table"):
-        _points(points)
+    with st.expander("The same as a table", key="trend-as-table", on_change="rerun") as same:
+        if same.open:
+            _points(points)
 
 
 def _points(points: Sequence[Seen]) -> None:

@@ -92,7 +92,7 @@ def _gallery(address: StoreAddress, run: str, exhibit: Exhibit) -> None:
         plain(f"{exhibit.caption} · {exhibit.metric} {group_name(exhibit.group)} · {exhibit.digest[:12]}")
     )
     try:
-        held = gallery.index(address, exhibit.digest)
+        held = gallery.index(address, exhibit.digest, exhibit.kind)
     except InputError as error:
         st.error("The store's copy of this evidence is damaged.", icon=":material/broken_image:")
         st.text(visible(str(error)))

@@ -135,6 +135,9 @@ def test_the_trend_shows_the_chosen_metric_with_its_intervals(samples: Any, kept
     app = opened()
     choice = ("quality.frechet", ())
     app.selectbox(key="metric").set_value(choice).run()
+    assert not any("Interval" in f.value for f in app.dataframe)  # made when somebody opens it
+    app.session_state["trend-as-table"] = True
+    app.run()
     assert not app.exception
     (m,) = [m for m in sample.record.measurements if (m.metric, m.group) == choice]
     assert isinstance(m.uncertainty, Interval)

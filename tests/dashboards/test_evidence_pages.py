@@ -20,7 +20,7 @@ from audit.store import reviews
 from audit.store.location import resolve
 from audit.store.runs import open_store
 from dashboards import gallery, queries, reveals
-from tests.dashboards.test_app import HARMFUL, opened, words
+from tests.dashboards.test_app import HARMFUL, opened, part, words
 
 PAGES = ("samples", "groups")
 
@@ -311,6 +311,41 @@ def test_groups_show_slices_a_table_of_evidence_and_examples(samples: Any, kept:
     assert "0.3" in said
     assert len(app.image) == 12  # six of each group
     assert "None" not in said
+
+
+def test_rows_of_small_groups_are_withheld_in_tables_of_evidence(samples: Any, kept: Any) -> None:
+    by_kind = pa.table(
+        {
+            "sex": ["F", "M", "X"],
+            "examples": [60, 70, 4],
+            "found": ["0.310 (0.2)", "0.720 (0.6)", "0.990 (0.9)"],
+        }
+    )
+    slices = pa.table(
+        {
+            "label": ["F", "M", "X"],
+            "value": [0.31, 0.72, 0.99],
+            "low": [0.2] * 3,
+            "high": [1.0] * 3,
+            "rows": [70, 60, 4],
+        }
+    )
+    run = kept(with_evidence(samples, ("table", "Share found", by_kind, False), ("intervals", "By sex", slices, False)))  # fmt: skip
+    shown = opened("samples", run=run)
+    drill = part(opened("run", run=run), "Evidence")
+    for app, tables in ((shown, 1), (drill, 2)):
+        assert not app.exception
+        found = [f.value for f in app.dataframe if "why not shown" in f.value]
+        assert len(found) == tables
+        for frame in found:
+            said = frame.to_csv()
+            assert [f"{name}," in said for name in "FMX"] == [True] * 3
+            assert (
+                frame["why not shown"].astype(bool).sum() == 2
+            )  # the smaller of the others as well: a total gives X away
+            assert "0.99" not in said
+    assert "0.720" in words(shown)
+    assert "0.310" not in words(shown)
 
 
 def test_sensitive_examples_of_groups_are_left_to_the_page_of_samples(samples: Any, kept: Any) -> None:

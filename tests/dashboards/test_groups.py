@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from audit.core.measurements import Direction, Evidence, Interval, Measurement, Unquantified
-from dashboards import group_charts, groups
+from dashboards import group_charts, groups, small_groups
 from dashboards.groups import Crossing, Slices
 
 HIGHER = Direction.HIGHER_IS_BETTER
@@ -104,3 +104,36 @@ def test_sensitive_evidence_of_groups_is_not_listed(samples: Any) -> None:
     )  # type: ignore[arg-type]
     record = record_of(samples, dataclasses.replace(m, evidence=shown))
     assert [e.caption for e in groups.tables(record, "q")] == ["False"]
+
+
+def test_a_table_keeps_the_names_of_small_groups_alone() -> None:
+    rows = pa.table({"share": [0.1, 0.2, 0.3], "sex": ["F", "M", "X"], "n": [4, 7, 99], "as read": ["1 in 10", "2 in 10", "3 in 10"]})  # fmt: skip
+    first, second, third = small_groups.of_table(rows).to_pylist()
+    why = f"withheld: {small_groups.REASON}"
+    assert first == {"share": None, "sex": "F", "n": None, "as read": None, "why not shown": why}
+    assert second["sex"] == "M"
+    assert second["share"] is None
+    assert third == {"share": 0.3, "sex": "X", "n": 99, "as read": "3 in 10", "why not shown": ""}
+
+
+def test_a_table_that_lists_no_small_group_is_as_it_was() -> None:
+    for columns in (
+        {"sex": ["F", "M"], "n": [90, 99]},
+        {"attack": ["crop", "none"], "outputs": [3, 3]},  # no column of counts of examples
+        {"samples": [5]},  # no name
+        {"label": ["a", "b"], "n": [0.5, 3.0]},  # no counts
+        {"row": ["x", "x"], "column": ["y", "z"], "value": [0.1, 0.2], "samples": [4, 4]},  # may be those of the line
+    ):  # fmt: skip
+        rows = pa.table(columns)
+        assert small_groups.of_table(rows) is rows
+
+
+def test_cells_of_a_heat_map_are_withheld_by_their_own_size() -> None:
+    rows = pa.table(
+        {"row": ["x", "x", "x"], "column": ["y", "z", "u"], "value": [0.1, 0.2, 0.3], "n": [4, 7, 80]}
+    )
+    assert [(r["row"], r["column"], r["value"]) for r in small_groups.of_table(rows).to_pylist()] == [
+        ("x", "y", None),
+        ("x", "z", None),
+        ("x", "u", 0.3),
+    ]

@@ -151,7 +151,7 @@ def test_the_trend_begins_with_what_fails_and_joins_no_unlike_runs(
     kept(dataclasses.replace(other, record=dataclasses.replace(other.record, model=weights)), name="four")
     drawn = charts._points(queries.trend(address, Wanted(), metric, group))
     spec = charts.trend(queries.trend(address, Wanted(), metric, group))
-    assert spec["datasets"]["runs"] == drawn
+    assert spec["datasets"]["rows"] == drawn
     assert not any("data" in layer for layer in spec["layer"]), (
         "a layer without rows has a run and a colour of its own"
     )
