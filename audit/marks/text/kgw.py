@@ -90,7 +90,7 @@ class KGW:
             seed = self.key * before % (2**64 - 1)
             holds = self._shuffles.hold(seed, [code % size for code in own], len(new) < _MANY)
             known.update(zip(own, holds, strict=True))
-        return np.fromiter((known[code] for code in codes), np.bool_, len(codes))
+        return np.fromiter(map(known.__getitem__, codes), np.bool_, len(codes))
 
     @cached_property
     def _shuffles(self) -> Shuffles:

@@ -37,9 +37,9 @@ class Shuffles:
     def __init__(self, size: int, first: int) -> None:
         self._twister = np.random.MT19937()
         self._size, self._steps = size, first
-        self._remainders = Remainders(size - np.arange(first))
-        self._at = np.arange(first, dtype=np.uint32)
         self._kind: Any = np.uint16 if size <= 1 << 16 else np.uint32
+        self._remainders = Remainders(size - np.arange(first), self._kind)
+        self._at: Aims = np.arange(first, dtype=np.uint32).astype(self._kind)
         self._count = np.arange(1, first + 1, dtype=self._kind)
         self._most = max(1, self._MOST_BYTES // (first * self._kind().itemsize or 1))
         self._drawn: OrderedDict[int, Aims] = OrderedDict()
@@ -93,9 +93,8 @@ class Shuffles:
             self._drawn.move_to_end(seed)
             return known
         self._twister._legacy_seeding(seed)  # as of 2002, which torch uses
-        drawn = self._remainders(self._twister.random_raw(self._steps))
-        drawn += self._at
-        aims: Aims = drawn.astype(self._kind)
+        aims = self._remainders(self._twister.random_raw(self._steps))
+        aims += self._at
         if keep:
             if len(self._drawn) >= self._most:
                 self._drawn.popitem(last=False)
@@ -110,19 +109,23 @@ class Remainders:
     missed, and any other is at least 1/divisor below the next whole number, while the product is less than 2**-17/divisor too large.
     """
 
-    def __init__(self, divisors: NDArray[np.int64]) -> None:
-        self._divisors = divisors.astype(np.uint32)
+    def __init__(self, divisors: NDArray[np.int64], kind: Any = np.uint32) -> None:
+        """``kind`` is an unsigned type that holds every remainder; the smaller, the faster."""
+        self._divisors = divisors.astype(kind)
         self._reciprocals = (1 + 2.0**-50) / divisors
         self._product = np.empty(len(divisors))
-        self._quotients = np.empty(
+        self._wholes = np.empty(
             len(divisors), np.int32
         )  # below 2**31; unsigned ones are converted more slowly
+        self._quotients = np.empty(len(divisors), kind)
 
-    def __call__(self, numbers: NDArray[np.uint64]) -> NDArray[np.uint32]:
-        """Return the remainders, in memory that the next call writes over."""
+    def __call__(self, numbers: NDArray[np.uint64]) -> Aims:
+        """Return the remainders. What a smaller type leaves out of numbers and products would cancel."""
         np.copyto(self._product, numbers.view(np.int64))
         self._product *= self._reciprocals
-        np.copyto(self._quotients, self._product, casting="unsafe")
-        quotients = self._quotients.view(np.uint32)
-        quotients *= self._divisors
-        return np.subtract(numbers.astype(np.uint32), quotients, out=quotients)
+        np.copyto(self._wholes, self._product, casting="unsafe")
+        np.copyto(self._quotients, self._wholes, casting="unsafe")
+        self._quotients *= self._divisors
+        rest: Aims = numbers.astype(self._quotients.dtype)
+        rest -= self._quotients
+        return rest
