@@ -111,9 +111,11 @@ def test_tails_are_exact_however_small() -> None:
         found = weighted_bits_tail(score, n, p, weights)
         assert found == pytest.approx((pmf[score:].sum(), pmf[score + 1 :].sum()), rel=1e-9, abs=1e-18)
     ones = np.ones(30, np.int64)  # equal weights are one binomial number
-    for score in (3100, 3400, 4000):
+    for score in (2990, 3100, 3400, 4000):
         wanted = stats.binom.sf(score - 1, 6000, 0.5)
         assert weighted_bits_tail(score, 200, 0.5, ones)[0] == pytest.approx(wanted, rel=1e-6)
+        # at half of the frequencies the transform is as large again
+        assert weighted_bits_tail(2 * score, 200, 0.5, 2 * ones)[0] == pytest.approx(wanted, rel=1e-6)
 
 
 @NAMES
