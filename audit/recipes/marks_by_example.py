@@ -52,6 +52,7 @@ class TextsByMark(Recipe[Rows]):
     """For each text the p-values of what the model writes with a mark from its first words on (``found``), and of itself (``accused``)."""
 
     kind: ClassVar[str] = "texts-by-mark"
+    version: ClassVar[int] = 2
     along: ClassVar[tuple[str, ...]] = ("rows", "scores")
     rows: Recipe[Rows]
     scores: Recipe[Rows]
@@ -75,7 +76,7 @@ class TextsByMark(Recipe[Rows]):
 
 
 def _p(mark: Any, texts: Sequence[Sequence[int]]) -> list[float]:
-    return [mark.detect([np.array(text, np.int64)]).p_value for text in texts]
+    return [found.p_value for found in mark.detect_each([[np.array(text, np.int64)] for text in texts])]
 
 
 def _table(found: list[float], accused: list[float]) -> Rows:

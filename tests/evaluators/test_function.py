@@ -18,9 +18,9 @@ from audit.core.measurements import Interval
 from audit.core.metrics import LOWER
 from audit.core.plan import parameters_of
 from audit.core.rows import image_rows, text_rows
-from audit.evaluators.quality.function.code import FunctionRef
 from audit.evaluators.quality.function.evaluator import UserFunction
 from audit.evaluators.quality.function.recipes import listed
+from audit.recipes.user_function import FunctionRef
 from tests.evaluators.test_kid import as_rows, subject
 
 case = subject(samples=200, holdout=300, train=300)

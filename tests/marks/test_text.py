@@ -14,7 +14,7 @@ from audit.marks.text.catalogue import TEXT_MARKS
 from audit.marks.text.exact import binomial_tail, gamma_tail, hypergeometric_tail, weighted_bits_tail
 from audit.marks.text.kgw import KGW
 from audit.marks.text.synthid import SynthID
-from audit.marks.text.torch_numbers import Remainders, Shuffles, bits, first_of_permutations
+from audit.marks.text.torch_numbers import Remainders, Shuffles, bits
 from audit.stats.uniformity import kolmogorov
 
 V = 512
@@ -43,22 +43,27 @@ def test_the_numbers_of_torch_are_drawn_without_torch(seed: int, size: int) -> N
     generator = torch.Generator()
     generator.manual_seed(seed % (2**64 - 1))
     wanted = torch.randperm(size, generator=generator).numpy()
-    (found,) = next(first_of_permutations([seed], size, size))
-    assert (found == wanted).all()
-    shuffles = Shuffles(size, size // 3)
-    assert [n for n in range(size) if shuffles.holds(seed, n)] == sorted(found[: size // 3].tolist())
+    for first in (0, 1, size // 3, size - 1):
+        shuffles = Shuffles(size, first)
+        asked_at_once = np.flatnonzero(shuffles.hold(seed, range(size))).tolist()
+        assert asked_at_once == sorted(wanted[:first].tolist())
+        assert [n for n in range(size) if shuffles.hold(seed, [n]) == [True]] == asked_at_once
     generator.manual_seed(seed % 2**62)
     assert (torch.randint(0, 2, (1000,), generator=generator).numpy() == bits(seed % 2**62, 1000)).all()
 
 
 def test_remainders_are_exact_where_a_quotient_is_nearly_whole() -> None:
     rng = np.random.default_rng(0)
-    divisors = np.concatenate([np.arange(2, 60_000), rng.integers(2, 2**32, 60_000)])
+    divisors = np.concatenate([np.arange(2, (1 << 16) + 2), rng.integers(2, 2**32, 60_000)])
     most = (2**32 - 1) // divisors
     for near in (most, rng.integers(0, most + 1)):
         for off in (-1, 0, 1):
             numbers = np.clip(near * divisors + off, 0, 2**32 - 1).astype(np.uint64)
-            assert (Remainders(divisors)(numbers) == numbers % divisors.astype(np.uint64)).all()
+            wanted = numbers % divisors.astype(np.uint64)
+            assert (Remainders(divisors)(numbers) == wanted).all()
+            small = divisors <= 1 << 16
+            narrow = Remainders(divisors[small], np.uint16)
+            assert (narrow(numbers[small]) == wanted[small]).all()
 
 
 def test_green_lists_of_a_large_vocabulary_are_those_of_transformers_for_many_seeds() -> None:
@@ -71,6 +76,10 @@ def test_green_lists_of_a_large_vocabulary_are_those_of_transformers_for_many_se
             wanted[theirs._get_greenlist_ids(torch.tensor([before])).numpy()] = True
             asked = rng.integers(0, 50257, 300)
             pairs = np.stack([np.full(300, before), asked], 1)
+            few = np.array([mark.is_green(pairs[i : i + 4]) for i in range(0, 100, 4)]).ravel()
+            assert (
+                few == wanted[asked[:100]]
+            ).all()  # so few are looked for in the draw, many in a whole list
             assert (mark.is_green(pairs) == wanted[asked]).all()
 
 
@@ -102,9 +111,11 @@ def test_tails_are_exact_however_small() -> None:
         found = weighted_bits_tail(score, n, p, weights)
         assert found == pytest.approx((pmf[score:].sum(), pmf[score + 1 :].sum()), rel=1e-9, abs=1e-18)
     ones = np.ones(30, np.int64)  # equal weights are one binomial number
-    for score in (3100, 3400, 4000):
+    for score in (2990, 3100, 3400, 4000):
         wanted = stats.binom.sf(score - 1, 6000, 0.5)
         assert weighted_bits_tail(score, 200, 0.5, ones)[0] == pytest.approx(wanted, rel=1e-6)
+        # at half of the frequencies the transform is as large again
+        assert weighted_bits_tail(2 * score, 200, 0.5, 2 * ones)[0] == pytest.approx(wanted, rel=1e-6)
 
 
 @NAMES
@@ -132,6 +143,27 @@ def test_wrong_keys_give_uniform_p_values_and_the_promised_rate_of_false_alarms(
     assert n >= 1000
     assert kolmogorov(np.array(values)) > 1e-3
     assert alarms <= stats.binom.ppf(0.9999, n, 1e-3)
+
+
+@NAMES
+def test_many_texts_at_once_are_each_tested_by_itself(name: str) -> None:
+    texts = [[text] for text in _unmarked(20, 150)] + [[], [np.array([], np.int64)], _unmarked(3, 40, seed=2)]
+    one_by_one, mark = TEXT_MARKS[name](7, V), TEXT_MARKS[name](7, V)
+    assert mark.detect_each(texts) == [one_by_one.detect(text) for text in texts]
+    assert mark.detect_each(texts[::-1]) == mark.detect_each(texts)[::-1]
+    assert mark.detect_each([]) == []
+
+
+def test_memory_of_what_was_asked_is_bounded_and_changes_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [[text] for text in _unmarked(30, 100)]
+    wanted = KGW(7, V).detect_each(texts)
+    for name, most in (("audit.marks.text.kgw._MOST_ANSWERS", 50), ("audit.marks.text.kgw._MANY", 20)):
+        monkeypatch.setattr(name, most)
+    monkeypatch.setattr(Shuffles, "_MOST_BYTES", 1000)
+    mark = KGW(7, V)
+    assert [mark.detect(text) for text in texts] == wanted
+    assert mark.detect_each(texts) == wanted
+    assert len(mark._shuffles._drawn) <= 1000 // (mark.green * 2)
 
 
 @NAMES

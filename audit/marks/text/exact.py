@@ -8,6 +8,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+_NOTHING = 50.0
+
 
 def binomial_tail(successes: int, n: int, p: float) -> float:
     """Return P(X >= successes) for X ~ Bin(n, p)."""
@@ -44,6 +46,7 @@ def weighted_bits_tail(score: int, n: int, p: float, weights: NDArray[np.int64])
 
     The distribution is multiplied by exp(t x), with t such that the score becomes its mean, and convolved by Fourier
     transform over nine standard deviations on either side; so tails keep their relative accuracy however small they are.
+    A frequency at which it is below exp(-50) is left out: |1 - s + s exp(ia)| is at most exp(-s (1 - s) (1 - cos a)).
     """
     most = n * int(weights.sum())
     if score < 0 or score > most:
@@ -61,14 +64,14 @@ def weighted_bits_tail(score: int, n: int, p: float, weights: NDArray[np.int64])
     if score < centre - reach:
         return 1.0, 1.0
     size = 1 << math.ceil(math.log2(2 * reach + 2))
-    turns = _turns(size, tuple(different.tolist()))
-    transform = np.ones(size // 2 + 1, np.complex128)
+    turns, spread = _turns(size, tuple(weights.tolist()))
+    counted = np.flatnonzero(n * float((shares * (1 - shares)).min()) * spread < _NOTHING)
+    factors = np.ones(len(counted), np.complex128)
     for turn, share, count in zip(turns, shares.tolist(), times.tolist(), strict=True):
-        factor = share * turn
-        factor += 1 - share
-        for _ in range(count):
-            transform *= factor
-    density = np.clip(np.fft.irfft(np.exp(n * np.log(transform)), size), 0.0, None)
+        factors *= (share * turn[counted] + (1 - share)) ** count
+    transform = np.zeros(size // 2 + 1, np.complex128)
+    transform[counted] = factors**n
+    density = np.clip(np.fft.irfft(transform, size), 0.0, None)
     above = np.arange(score, min(most, math.ceil(centre + reach)) + 1)
     tail = density[above % size] * np.exp(log_scale - tilt * above)
     above_it = float(tail[1:].sum())
@@ -76,10 +79,13 @@ def weighted_bits_tail(score: int, n: int, p: float, weights: NDArray[np.int64])
 
 
 @lru_cache(maxsize=16)
-def _turns(size: int, weights: tuple[int, ...]) -> list[NDArray[np.complex128]]:
-    """Return exp(-i w angle) for each weight w at half the frequencies of a transform of this size."""
+def _turns(size: int, weights: tuple[int, ...]) -> tuple[list[NDArray[np.complex128]], NDArray[np.float64]]:
+    """Return exp(-i w angle) for each different weight w at half the frequencies of a transform, and the sum over all weights of 1 - cos(w angle)."""
     angles = -2j * math.pi * np.arange(size // 2 + 1) / size
-    return [np.exp(angles * weight) for weight in weights]
+    different, times = np.unique(weights, return_counts=True)
+    turns = [np.exp(angles * weight) for weight in different.tolist()]
+    spread = sum(count * (1 - turn.real) for turn, count in zip(turns, times.tolist(), strict=True))
+    return turns, np.asarray(spread)
 
 
 def _tilt(score: int, n: int, p: float, weights: NDArray[np.int64]) -> float:

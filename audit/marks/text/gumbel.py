@@ -46,6 +46,9 @@ class Gumbel:
         p = gamma_tail(total, n)
         return Detection(p, p, n, total / n, 1.0)
 
+    def detect_each(self, texts: Sequence[Sequence[Tokens]]) -> list[Detection]:
+        return [self.detect(text) for text in texts]
+
     def rekeyed(self, key: int) -> Gumbel:
         return replace(self, key=key)
 

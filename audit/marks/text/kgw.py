@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,11 @@ from numpy.typing import NDArray
 
 from audit.marks.text.detection import Detection, Tokens, grams
 from audit.marks.text.exact import binomial_tail
-from audit.marks.text.torch_numbers import Shuffles, first_of_permutations
+from audit.marks.text.torch_numbers import Shuffles
 
-_MOST_BYTES = 256_000_000
-_LARGE = 8192
-"""Vocabularies above it are asked token by token."""
 _MOST_ANSWERS = 2_000_000
+_MANY = 5_000
+"""Draws for more questions than these at once are not kept: each is asked all that it will be asked."""
 _MOST_ZEROS = 8
 """A key may end in so many zero bits: then 2**24 seeds are left, more than any vocabulary needs."""
 
@@ -42,33 +42,6 @@ def weak(key: int) -> str:
     return f"its lower 32 bits are divisible by 2**{_MOST_ZEROS + 1}, so different tokens share one green list; take an odd number"
 
 
-class _Lists:
-    """The green lists that were drawn already: drawing one takes as long as looking up thousands of tokens."""
-
-    def __init__(self) -> None:
-        self.packed = np.empty((0, 0), np.uint8)
-        self._place = np.empty(0, np.int32)
-        self._used = 0
-
-    def rows(self, before: NDArray[np.int64], mark: KGW) -> NDArray[np.int32]:
-        """Return which rows of ``packed`` hold the lists after these tokens."""
-        if not len(self._place) or self.packed.nbytes > _MOST_BYTES:
-            self._place = np.full(mark.vocabulary, -1, np.int32)
-            self.packed = np.empty((256, -(-mark.vocabulary // 8)), np.uint8)
-            self._used = 0
-        missing = np.unique(before[self._place[before] < 0])
-        if len(missing):
-            end = self._used + len(missing)
-            if end > len(self.packed):
-                grown = np.empty((max(end, 2 * len(self.packed)), self.packed.shape[1]), np.uint8)
-                grown[: self._used] = self.packed[: self._used]
-                self.packed = grown
-            self.packed[self._used : end] = mark.drawn(missing)
-            self._place[missing] = np.arange(self._used, end, dtype=np.int32)
-            self._used = end
-        return np.asarray(self._place[before])
-
-
 @dataclass(frozen=True)
 class KGW:
     """``key`` is the hashing key, ``vocabulary`` the width of the model's output, ``share`` the green one, ``bias`` in logits."""
@@ -78,40 +51,46 @@ class KGW:
     share: float = 0.25
     bias: float = 2.0
     name: str = field(default="kgw", init=False)
-    _lists: _Lists = field(default_factory=lambda: _Lists(), init=False, repr=False, compare=False)
 
     @property
     def green(self) -> int:
         return int(self.vocabulary * self.share)
 
     def detect(self, tokens: Sequence[Tokens]) -> Detection:
-        pairs = grams(tokens, 2)
-        pairs = pairs[((pairs >= 0) & (pairs < self.vocabulary)).all(axis=1) & (pairs[:, 0] > 0)]
-        if not len(pairs):
+        return self.detect_each([tokens])[0]
+
+    def detect_each(self, texts: Sequence[Sequence[Tokens]]) -> list[Detection]:
+        """Test each text by itself; what all of them ask after one token is answered by one draw of its list."""
+        asked = [self._pairs(text) for text in texts]
+        green = self.is_green(np.concatenate([np.empty((0, 2), np.int64), *asked]))
+        ends = np.cumsum([len(pairs) for pairs in asked], dtype=np.int64)
+        return [self._judged(own) for own in np.split(green, ends[:-1])] if asked else []
+
+    def _pairs(self, text: Sequence[Tokens]) -> Tokens:
+        pairs = grams(text, 2)
+        return pairs[((pairs >= 0) & (pairs < self.vocabulary)).all(axis=1) & (pairs[:, 0] > 0)]
+
+    def _judged(self, green: NDArray[np.bool_]) -> Detection:
+        if not len(green):
             return Detection.nothing()
-        n, found = len(pairs), int(self.is_green(pairs).sum())
+        n, found = len(green), int(green.sum())
         share = self.green / self.vocabulary
         p, above = (binomial_tail(k, n, share) for k in (found, found + 1))
         return Detection(p, above, n, found / n, share)
 
     def is_green(self, pairs: Tokens) -> NDArray[np.bool_]:
         """Say of each (token before, token) whether the token is green there; shape (n,)."""
-        if self.vocabulary > _LARGE:
-            return self._asked_one_by_one(pairs)
-        rows = self._lists.rows(pairs[:, 0], self)
-        token = pairs[:, 1]
-        return np.asarray(self._lists.packed[rows, token >> 3] >> (7 - (token & 7)) & 1, np.bool_)
-
-    def _asked_one_by_one(self, pairs: Tokens) -> NDArray[np.bool_]:
-        """Ask of each pair by itself: with a large vocabulary a whole list takes longer than all that a text asks of it."""
         codes = (pairs[:, 0] * self.vocabulary + pairs[:, 1]).tolist()
-        known, holds, key = self._answers, self._shuffles.holds, self.key
+        known, size = self._answers, self.vocabulary
         if len(known) > _MOST_ANSWERS:
             known.clear()
-        for code in sorted(set(codes).difference(known)):  # those after one token follow each other
-            before, token = divmod(code, self.vocabulary)
-            known[code] = holds(key * before % (2**64 - 1), token)
-        return np.fromiter((known[code] for code in codes), np.bool_, len(codes))
+        new = sorted(set(codes).difference(known))  # those after one token follow each other
+        for before, group in groupby(new, lambda code: code // size):
+            own = list(group)
+            seed = self.key * before % (2**64 - 1)
+            holds = self._shuffles.hold(seed, [code % size for code in own], len(new) < _MANY)
+            known.update(zip(own, holds, strict=True))
+        return np.fromiter(map(known.__getitem__, codes), np.bool_, len(codes))
 
     @cached_property
     def _shuffles(self) -> Shuffles:
@@ -120,16 +99,6 @@ class KGW:
     @cached_property
     def _answers(self) -> dict[int, bool]:
         return {}
-
-    def drawn(self, before: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Return the green lists after these tokens, a bit per token of the vocabulary, packed; shape (n, V / 8)."""
-        seeds = [self.key * int(token) % (2**64 - 1) for token in before]
-        packed = []
-        for lists in first_of_permutations(seeds, self.vocabulary, self.green):
-            mask = np.zeros((len(lists), self.vocabulary), np.bool_)
-            np.put_along_axis(mask, lists.astype(np.int64), True, axis=1)
-            packed.append(np.packbits(mask, axis=1))
-        return np.concatenate(packed)
 
     def rekeyed(self, key: int) -> KGW:
         return replace(self, key=key)

@@ -79,6 +79,9 @@ class SynthID:
         p, above = weighted_bits_tail(score, n, mean, self.weights)
         return Detection(p, above, n, score / (n * int(self.weights.sum())), mean)
 
+    def detect_each(self, texts: Sequence[Sequence[Tokens]]) -> list[Detection]:
+        return [self.detect(text) for text in texts]
+
     def rekeyed(self, key: int) -> SynthID:
         return replace(self, key=key, keys=())
 

@@ -50,6 +50,9 @@ class Unigram:
         p, above = (hypergeometric_tail(k, m, marked, self.vocabulary) for k in (found, found + 1))
         return Detection(p, above, m, found / m, marked / self.vocabulary)
 
+    def detect_each(self, texts: Sequence[Sequence[Tokens]]) -> list[Detection]:
+        return [self.detect(text) for text in texts]
+
     def rekeyed(self, key: int) -> Unigram:
         return replace(self, key=key)
 

@@ -5,6 +5,10 @@ JPEG, scaled, cropped, photographed off a screen, or have their metadata removed
 copied without it, edited, rewritten, quoted or shortened. A layer survives where its own reader still finds it: a trusted
 credential, a watermark at p <= 1/1000. What counts for a person who meets the output later is whether nothing is left.
 
+With ``paraphraser = "my_words:rewrite"`` texts are also rewritten by a function of yours, the change ``paraphrase``. It gets a list of texts and returns as many: from
+a model of yours, or from one behind an address (``docs/endpoint.md`` has such a function). It runs with your rights and never while an audit is planned, and its source is
+part of what names the result. Where it fails, that change has no value and says why, and the other changes stand; it is asked again once its code changes.
+
 Formula: ``none_survives`` is the share of outputs of which no layer survives a change, one number per change. ``accepted`` is the share of outputs that are
 not ours in which some layer is found all the same: outputs without a layer, and outputs with the marks of other keys and a stranger's credential.
 
@@ -26,11 +30,13 @@ from audit.core.capabilities import Capability
 from audit.core.cases import Case, CaseKind, Cases
 from audit.core.errors import InputError, nearest
 from audit.core.evaluators import About, Needs, Unmet
+from audit.core.identity import identity
 from audit.core.measurements import Evidence, Outcome
 from audit.core.metrics import LOWER, Metric
 from audit.core.recipes import Shards
 from audit.core.rows import Rows
 from audit.core.subjects import Subject
+from audit.evaluators.provenance.survival.paraphrase import FAILED, KEPT, PARAPHRASE, ParaphrasesLeft
 from audit.evaluators.provenance.survival.pictures import (
     CREDENTIAL,
     FOREIGN,
@@ -43,6 +49,7 @@ from audit.evaluators.provenance.text_watermark.recipes import MarkedTokens
 from audit.marks.image.catalogue import IMAGE_MARKS
 from audit.marks.text.catalogue import TEXT_MARKS
 from audit.recipes.marked_images import TOO_SMALL
+from audit.recipes.user_function import FunctionRef
 from audit.stats.proportions import clopper_pearson
 
 _TEXT_KEY, _TEXTS, _MOST = 15485863, 64, 96
@@ -58,6 +65,7 @@ class Survival:
     """Gives ``n`` pictures a credential and each of ``marks``, or a model's texts a credential and ``text_mark``, changes them, and reads what is left.
 
     ``key`` is that of the first mark of pictures; texts are read in passages of ``length`` tokens.
+    ``paraphraser``, written "module:callable", rewrites texts; ``python_path`` is the folder of its module, relative to the spec, without it an installed one.
     """
 
     marks: tuple[str, ...] = ("spread_spectrum", "dwt_dct")
@@ -65,6 +73,8 @@ class Survival:
     key: int = 32452843
     text_mark: str = "kgw"
     length: int = 200
+    paraphraser: str = ""
+    python_path: str = identity("")
 
     about: ClassVar[About] = About(
         name="provenance.survival",
@@ -94,7 +104,7 @@ class Survival:
         caveats=(
             "Outputs get their marks here, for the test; no number says that the model's own service marks them.",
             "These are changes in passing. Somebody who wants the marks gone, and has many marked outputs, can do more.",
-            "No paraphraser is included: replacing two fifths of the tokens stands for one, and a good one leaves less.",
+            "No paraphraser is included: replacing two fifths of the tokens stands for one, and a good one leaves less. Name your own for a number.",
         ),
     )
 
@@ -132,13 +142,26 @@ class Survival:
             else:
                 source, plain = written(self.text_mark if marked else ""), written("")
                 left = TextLayersLeft(source, plain, self.text_mark, _TEXT_KEY, self.length, marked)
-            return {"left": left, "text": subject.card.modality == "text"}
+            text = subject.card.modality == "text"
+            rewritten = paraphrased(marked) if text and self.paraphraser else None
+            return {"left": left, "text": text, "rewritten": rewritten}
+
+        def paraphrased(marked: bool) -> ParaphrasesLeft | str:
+            if Capability.TOKEN_SCORES not in subject.offers:
+                return "the model gives no tokens of a text that it did not write (token_scores)"
+            function = FunctionRef.of(
+                self.paraphraser, self.python_path, "provenance.survival", "paraphraser"
+            )
+            source = written(self.text_mark if marked else "")
+            return ParaphrasesLeft(source, subject.model, self.text_mark, _TEXT_KEY, self.length, function)
 
         return Cases(asked(True), Case(CaseKind.NULL, asked(False), "outputs without any mark"))
 
-    def measure(self, left: Shards[Rows], text: bool) -> Iterable[Outcome]:
+    def measure(
+        self, left: Shards[Rows], text: bool, rewritten: Shards[Rows] | str | None
+    ) -> Iterable[Outcome]:
         rows = [row for shard in left for row in shard.to_pylist()]
-        changes = TEXT_CHANGES if text else PICTURE_CHANGES
+        changes = dict(TEXT_CHANGES if text else PICTURE_CHANGES)
         layers = (CREDENTIAL, self.text_mark) if text else (CREDENTIAL, *self.marks)
         if not rows:
             reason = f"the texts make no passage of {self.length} tokens" if text else TOO_SMALL
@@ -146,6 +169,15 @@ class Survival:
             yield from (self.about.undefined("none_survives", reason, group) for group in groups)
             yield self.about.undefined("accepted", reason)
             return
+        if rewritten is not None:
+            more, refusal = _paraphrased(rewritten)
+            rows += more
+            if refusal:
+                yield self.about.undefined("none_survives", refusal, (("change", PARAPHRASE),))
+            else:
+                kept = np.mean([row[KEPT] for row in more])
+                said = f"every text rewritten by {self.paraphraser}, without the sidecar; {kept:.0%} of its words stood in the text before"
+                changes[PARAPHRASE] = said
         yield from self._of_changes(rows, layers, changes)
         yield from self._of_others(rows, layers)
 
@@ -181,6 +213,18 @@ class Survival:
                 group=(("outputs", whose),),
                 notes=(f"Read: {meaning}. Taken for ours by layer, of {len(own)}: {by}.",),
             )
+
+
+def _paraphrased(rewritten: Shards[Rows] | str) -> tuple[list[dict[str, Any]], str]:
+    """Return what is left of each rewritten passage, or why nothing is known of it."""
+    if isinstance(rewritten, str):
+        return [], rewritten
+    shards: Shards[Any] = rewritten
+    rows = [{**row, "change": PARAPHRASE} for shard in shards for row in shard.to_pylist()]
+    if not rows:
+        return [], "the texts are empty: there is nothing to rewrite"
+    failed = [row[FAILED] for row in rows if row[FAILED]]
+    return ([], failed[0]) if failed else (rows, "")
 
 
 def _pictures(

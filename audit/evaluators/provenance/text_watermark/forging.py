@@ -52,6 +52,7 @@ class ForgedDetections(Recipe[Rows]):
     """What the detector, with its own key, says of forged passages of ``length`` tokens: a p-value each."""
 
     kind: ClassVar[str] = "forged-detections"
+    version: ClassVar[int] = 2
     source: Recipe[Rows]
     mark: str
     mark_key: int
@@ -65,8 +66,8 @@ class ForgedDetections(Recipe[Rows]):
         import pyarrow as pa
 
         mark = TEXT_MARKS[self.mark](self.mark_key, source[0].column(VOCABULARY)[0].as_py())
-        found = [mark.detect(passage).p_value for passage in passages(tokens_of(source), self.length)]
-        return pa.table({"p": pa.array(found, pa.float64())})
+        found = mark.detect_each(passages(tokens_of(source), self.length))
+        return pa.table({"p": pa.array([d.p_value for d in found], pa.float64())})
 
 
 class Learnt:

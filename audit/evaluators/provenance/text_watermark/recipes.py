@@ -80,7 +80,7 @@ class TextDetections(Recipe[Rows]):
     """
 
     kind: ClassVar[str] = "text-detections"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     source: Recipe[Rows]
     plain: Recipe[Rows]
     mark: str
@@ -102,16 +102,15 @@ class TextDetections(Recipe[Rows]):
         rows = list[dict[str, Any]]()
         for length in self.lengths:
             means = passage_means(texts, entropies, length)
-            for passage, mean in zip(passages(texts, length), means, strict=True):
-                rows.append(_row(PLAIN, 0.0, length, mark.detect(passage), mean))
+            for found, mean in zip(mark.detect_each(passages(texts, length)), means, strict=True):
+                rows.append(_row(PLAIN, 0.0, length, found, mean))
         longest = self.lengths[-1]
         for edit, share in EDITS if len(others) else ():
-            for passage in passages(texts, longest):
-                changed = edited(edit, share, passage, others, rng)
-                found = mark.detect(changed)
+            changed = [edited(edit, share, passage, others, rng) for passage in passages(texts, longest)]
+            for passage, found in zip(changed, mark.detect_each(changed), strict=True):
                 row = _row(edit, share, longest, found)
                 if edit == "paste":
-                    row["p"] = searched(mark, changed, max(16, longest // 4))
+                    row["p"] = searched(mark, passage, max(16, longest // 4))
                 rows.append(row)
         rows += self._with_wrong_keys(mark, texts, rng)
         uniforms = rng.random(len(rows)).tolist()
@@ -165,6 +164,7 @@ class OwnTextDetections(Recipe[Rows]):
     """What the detector of a mark says of each of the model's own texts, whose tokens are in ``scores``, and with wrong keys."""
 
     kind: ClassVar[str] = "own-text-detections"
+    version: ClassVar[int] = 2
     along: ClassVar[tuple[str, ...]] = ("scores",)
     scores: Recipe[Rows]
     model: ModelRef
@@ -182,9 +182,9 @@ class OwnTextDetections(Recipe[Rows]):
         size, rng = int(context.model(self.model).vocabulary), context.rng()
         mark = TEXT_MARKS[self.mark](self.mark_key, size)
         found: list[tuple[Detection, bool]] = []
-        for tokens in scores.column("token").to_pylist():
-            text = [np.array(tokens, np.int64)]
-            found.append((mark.detect(text), True))
+        texts = [[np.array(tokens, np.int64)] for tokens in scores.column("token").to_pylist()]
+        for text, ours in zip(texts, mark.detect_each(texts), strict=True):
+            found.append((ours, True))
             keys = rng.integers(1 << 20, 1 << 31, self.wrong_keys).tolist()
             found += [(mark.rekeyed(int(key)).detect(text), False) for key in keys]
         continuous = [d.above + float(rng.random()) * (d.p_value - d.above) for d, _ in found]

@@ -28,8 +28,8 @@ from audit.core.metrics import NEITHER, Metric
 from audit.core.recipes import Inputs, Recipe, Shards
 from audit.core.rows import Rows
 from audit.core.subjects import Subject
-from audit.evaluators.quality.function.code import FunctionRef
 from audit.evaluators.quality.function.recipes import BLOCKS, LEAST, Found, FunctionValue
+from audit.recipes.user_function import FunctionRef
 from audit.stats.clusters import percentile_interval
 
 EXAMPLE = FunctionRef("my_scores:sharpness", Digest("0" * 40))

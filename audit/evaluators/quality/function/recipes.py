@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from audit.core.errors import InputError, UndefinedError
 from audit.core.recipes import Context, Recipe, Shards
 from audit.core.rows import IMAGE, TEXT, Rows, images_of, texts_of
-from audit.evaluators.quality.function.code import FunctionRef
+from audit.recipes.user_function import FunctionRef
 
 BLOCKS, DRAWS = 10, 200
 LEAST = 30

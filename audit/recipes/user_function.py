@@ -9,29 +9,31 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from audit.core.errors import InputError, nearest
 from audit.core.identity import Digest, digest_files, identity
 
-_WHERE = "quality.function"
-
 
 @dataclass(frozen=True, slots=True)
 class FunctionRef:
-    """A function by name and the digest of its code; ``folder`` says where its module is on this machine."""
+    """A function by name and the digest of its code; ``folder`` says where its module is on this machine, ``asker`` which evaluator calls it."""
 
+    kind: ClassVar[str] = "user-function"
     name: str
     code: Digest
     folder: str = identity("")
+    asker: str = identity("quality.function")
 
     @classmethod
-    def of(cls, name: str, folder: str) -> FunctionRef:
+    def of(
+        cls, name: str, folder: str, asker: str = "quality.function", option: str = "function"
+    ) -> FunctionRef:
         """Name a function ``module:callable`` by its source, without importing it. Raise InputError.
 
         Its code is its top-level package, or every ``.py`` file beside a module that stands alone in ``folder``.
         """
-        top = _top_level(name, folder)
+        top = _top_level(name, folder, asker, option)
         module, _, attribute = name.partition(":")
         own = top.parent.joinpath(*module.split(".")[1:])
         file = top if "." not in module else own / "__init__.py" if own.is_dir() else own.with_suffix(".py")
@@ -39,17 +41,18 @@ class FunctionRef:
             sources = digest_files(_sources(top, folder))
             defined = set(_defined(ast.parse(file.read_text(encoding="utf-8"))))
         except (OSError, ValueError, SyntaxError) as error:
-            raise InputError(f"{_WHERE}: the source of '{module}' cannot be read: {error}.") from None
+            raise InputError(f"{asker}: the source of '{module}' cannot be read: {error}.") from None
         if attribute not in defined and "*" not in defined:
-            raise InputError(f"{_WHERE}: {file.name} defines no '{attribute}'. {nearest(attribute, defined)}")
-        return cls(name, sources, folder)
+            raise InputError(f"{asker}: {file.name} defines no '{attribute}'. {nearest(attribute, defined)}")
+        return cls(name, sources, folder, asker)
 
     def opened(self) -> Callable[..., Any]:
         """Import the function. Raise InputError where its code is another than was planned, or another module has its name."""
-        top, (module, _, attribute) = _top_level(self.name, self.folder), self.name.partition(":")
+        top = _top_level(self.name, self.folder, self.asker)
+        module, _, attribute = self.name.partition(":")
         if digest_files(_sources(top, self.folder)) != self.code:
             raise InputError(
-                f"{_WHERE}: the code of '{self.name}' has changed since the audit was planned. Plan it again."
+                f"{self.asker}: the code of '{self.name}' has changed since the audit was planned. Plan it again."
             )
         if self.folder and self.folder not in sys.path:
             sys.path.insert(0, self.folder)
@@ -58,28 +61,28 @@ class FunctionRef:
         loaded = getattr(sys.modules[module.partition(".")[0]], "__file__", None)
         if loaded is None or Path(loaded).resolve() != top:
             raise InputError(
-                f"{_WHERE}: '{module}' is another module here ({loaded}). Give yours a name of its own."
+                f"{self.asker}: '{module}' is another module here ({loaded}). Give yours a name of its own."
             )
         if not callable(found):
-            raise InputError(f"{_WHERE}: '{self.name}' cannot be called; it is {type(found).__name__}.")
+            raise InputError(f"{self.asker}: '{self.name}' cannot be called; it is {type(found).__name__}.")
         return found  # type: ignore[no-any-return]  # whatever it is, it can be called
 
 
-def _top_level(name: str, folder: str) -> Path:
+def _top_level(name: str, folder: str, asker: str, option: str = "function") -> Path:
     """Return the file of the top-level module or package, without importing it."""
     module, colon, attribute = name.partition(":")
     if not colon or not all(part.isidentifier() for part in (*module.split("."), attribute)):
         raise InputError(
-            f"{_WHERE}: 'function' is '{name[:60]}'; write \"module:callable\", such as \"my_scores:sharpness\"."
+            f"{asker}: '{option}' is '{name[:60]}'; write \"module:callable\", such as \"my_scores:sharpness\"."
         )
     if folder and not Path(folder).is_dir():
-        raise InputError(f"{_WHERE}: 'python_path' is '{folder}', which is not a folder.")
+        raise InputError(f"{asker}: 'python_path' is '{folder}', which is not a folder.")
     top = module.partition(".")[0]
     spec = PathFinder.find_spec(top, [folder] if folder else None)
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         where = f"in {folder}" if folder else "among the installed packages"
         raise InputError(
-            f"{_WHERE}: there is no Python module '{top}' {where}. Set python_path to the folder that holds {top}.py or {top}/."
+            f"{asker}: there is no Python module '{top}' {where}. Set python_path to the folder that holds {top}.py or {top}/."
         )
     return Path(spec.origin).resolve()
 
