@@ -5,8 +5,8 @@ its closest training example is than that example's neighbourhood. How near is t
 the same source, of which none is a copy. It needs samples alone, so that any model and any folder of outputs can be asked.
 
 A sample is compared as it is and, for images, mirrored; a parameter adds cropped training images. Shares are of samples; the register lists the training examples, with how often each comes
-back. No copy found means none among these samples in these features: a model may hold back more than it gives unasked. Of ``portraits-ddpm-copying``, 2,000 samples name
-everybody who was seen eight times and more among its 60 planted people, and none of the ten who were seen once: they are not among the samples, and ``privacy.membership`` names them.
+back. No copy found means none among these samples in these features: a model may hold back more than it gives unasked. Of ``portraits-ddpm-copying``, 5,000 samples name
+everybody who was seen twice and more among its 60 planted people, and four of the ten who were seen once: the others are not among the samples, and ``privacy.membership`` names some of them.
 
 Formula: closeness is the distance to the nearest training example over the mean distance to the ``k`` nearest, the least over the variants.
 ``excess`` is the share of samples closer than the closest hundredth of the holdout, less that hundredth (``excess_1permille``: a thousandth).
