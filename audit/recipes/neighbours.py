@@ -14,9 +14,7 @@ from audit.core.rows import Matrix
 from audit.core.summaries import merged
 from audit.stats.fidelity import Fidelity, Neighbourhoods, fidelity_of
 from audit.stats.neighbours import Nearest, pairs_within
-
-_BLOCK = 4096
-"""Rows of the other sample that are held at once."""
+from audit.stats.products import together
 
 
 @dataclass(frozen=True)
@@ -53,14 +51,11 @@ class Neighbours(Recipe[Nearest]):
 
 def in_blocks(shards: Shards[Matrix]) -> Iterator[tuple[int, Matrix]]:
     """Yield the rows of several shards at once, and where they begin: few large products instead of many small ones."""
-    start, held = 0, list[Matrix]()
-    for shard in shards:
-        held.append(shard)
-        if sum(map(len, held)) >= _BLOCK:
-            yield start, np.concatenate(held)
-            start, held = start + sum(map(len, held)), []
-    if held:
-        yield start, np.concatenate(held)
+    start = 0
+    for _, held in together(shards):
+        block = np.concatenate(held)
+        yield start, block
+        start += len(block)
 
 
 def _without(nearest: Nearest, first: int) -> Nearest:

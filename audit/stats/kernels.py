@@ -9,7 +9,7 @@ is all there is when the two distributions are equal.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -20,7 +20,7 @@ from audit.core.errors import UndefinedError
 from audit.core.measurements import Interval
 from audit.stats.kernel_values import TiledKernel, cubic, kernel_values
 from audit.stats.moments import Floats, Marginals, Moments
-from audit.stats.products import WIDE
+from audit.stats.products import together
 
 METHOD = "U-statistic, variance of its row means, normal quantile"
 
@@ -89,7 +89,13 @@ class RowSums:
         ``pairs`` is how many pairs the two samples have, of which these are a part.
         """
         sums, squares = np.zeros((len(rows), 2)), np.zeros(len(rows))
-        for block, sides, first in _blocks(others, own):
+        for number, held in together(others):
+            block, sides = (
+                np.concatenate(held),
+                np.concatenate([np.eye(2)[halves(len(part))] for part in held]),
+            )
+            place = -1 if own is None else own - number
+            first = sum(map(len, held[:place])) if 0 <= place < len(held) else None
             for span, columns, values in kernel_values(rows, block, kernel, same=False, pairs=pairs):
                 if first is not None:
                     itself = np.arange(
@@ -119,24 +125,6 @@ class RowSums:
 def halves(n: int) -> NDArray[np.uint8]:
     """Return which half each row of a shard is in: they alternate."""
     return (np.arange(n) % 2).astype(np.uint8)
-
-
-def _blocks(shards: Iterable[Floats], own: int | None) -> Iterator[tuple[Floats, Floats, int | None]]:
-    """Yield the rows of several shards at once, few large products being faster than many small ones.
-
-    With them comes which half each is in, as (n, 2) zeros and ones, and where shard number ``own`` begins, if it is among them.
-    """
-    held, first, rows = list[Floats](), None, 0
-    for index, shard in enumerate(shards):
-        if index == own:
-            first = rows
-        held.append(shard)
-        rows += len(shard)
-        if rows >= WIDE:
-            yield np.concatenate(held), np.concatenate([np.eye(2)[halves(len(part))] for part in held]), first
-            held, first, rows = [], None, 0
-    if rows:
-        yield np.concatenate(held), np.concatenate([np.eye(2)[halves(len(part))] for part in held]), first
 
 
 def four_sums(x: Floats, y: Floats, kernel: TiledKernel) -> tuple[RowSums, RowSums, RowSums, RowSums]:

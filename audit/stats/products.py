@@ -6,7 +6,7 @@ Twice as fast as in double precision, and what a large common offset would cost 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ Singles = NDArray[np.float32]
 
 TILE = 1024
 WIDE = 4096
+"""Rows of the other sample that are held at once, at least: few large products are faster than many small ones."""
 _BLOCK = 32
 """Rows that are centred at once: a processor keeps them at hand."""
 _PLAIN = 1e15
@@ -76,6 +77,18 @@ class Centred:
 
 def _largest(rows: NDArray[Any]) -> float:
     return max(float(rows.max(initial=0.0)), -float(rows.min(initial=0.0)))
+
+
+def together(shards: Iterable[NDArray[Any]]) -> Iterator[tuple[int, list[NDArray[Any]]]]:
+    """Yield shards, so many at once that they have ``WIDE`` rows, and the number of the first of them."""
+    first, held = 0, list[NDArray[Any]]()
+    for shard in shards:
+        held.append(shard)
+        if sum(map(len, held)) >= WIDE:
+            yield first, held
+            first, held = first + len(held), []
+    if held:
+        yield first, held
 
 
 def above_diagonal(rows: int) -> Iterator[tuple[slice, slice]]:

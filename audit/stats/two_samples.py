@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from audit.core.errors import UndefinedError
 from audit.stats.fidelity import METRICS, Neighbourhoods, listed
 from audit.stats.frechet import frechet_distance
 from audit.stats.kernel_values import cubic
@@ -73,8 +72,6 @@ class TwoSamples:
 
 def _within(rows: np.ndarray, centred: Centred, k: int) -> tuple[RowSums, Nearest]:
     """Return the kernel sums and the neighbour lists of one sample."""
-    if not np.isfinite(rows).all():
-        raise UndefinedError("features that are not finite have no kernel distance")
     sums = Growing.of(len(rows))
     proposed = Proposed.of(centred, centred, listed(k), own=True)
     for tile, columns, products in within(centred):

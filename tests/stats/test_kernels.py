@@ -11,6 +11,7 @@ import torch
 from torchmetrics.image.kid import poly_mmd
 
 from audit.core.errors import UndefinedError
+from audit.stats import products
 from audit.stats.kernel_values import TiledKernel, cubic, gaussian
 from audit.stats.kernels import (
     LEAST_P,
@@ -57,6 +58,26 @@ def test_sums_of_samples_in_memory_are_those_of_pieces() -> None:
         np.testing.assert_array_equal(ours.half, theirs.half)
         np.testing.assert_allclose(ours.sums, theirs.sums, rtol=1e-6)
         np.testing.assert_allclose(ours.squares, theirs.squares, rtol=1e-6)
+
+
+@pytest.mark.parametrize("own", [0, 2, 4])
+@pytest.mark.parametrize("pairs", [1, 10**9])
+def test_a_shard_meets_all_shards_but_itself_however_many_are_taken_together(
+    own: int, pairs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(products, "WIDE", 20)
+    rng = np.random.default_rng(14)
+    shards = [rng.normal(size=(size, 4)) for size in (7, 12, 9, 15, 11)]
+    found = RowSums.against(shards[own], shards, cubic, own=own, pairs=pairs)
+    sums, squares = np.zeros((len(shards[own]), 2)), np.zeros(len(shards[own]))
+    for number, shard in enumerate(shards):
+        values = cubic(shards[own], shard)
+        if number == own:
+            np.fill_diagonal(values, 0.0)
+        sums += np.stack([values[:, 0::2].sum(axis=1), values[:, 1::2].sum(axis=1)], axis=1)
+        squares += np.square(values).sum(axis=1)
+    np.testing.assert_allclose(found.sums, sums, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(found.squares, squares, rtol=1e-5)
 
 
 @pytest.mark.parametrize("kernel", [cubic, gaussian(2.0)])
